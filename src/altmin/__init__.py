@@ -1,0 +1,1 @@
+"""Train neural networks by alternating minimisation instead of backpropagation."""

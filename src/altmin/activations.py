@@ -1,0 +1,286 @@
+"""Activation functions: value, slope, activation prox (P1) and constraint interval.
+
+Every class answers the same questions about an elementwise function ``s``:
+
+- ``s(z)`` and ``s.slope(z)``, its derivative (a one-sided one at kinks);
+- ``s.solve_z(a, v, r)``, the *global* minimiser of ``(s(z) - a)^2 + r (z - v)^2``;
+- ``s.interval(a, eps)``, the ends of ``{z : |s(z) - a| <= eps}`` for monotone ``s``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from altmin.solvers.scalar import smooth_prox
+
+
+class Activation(Protocol):
+    """What every activation function offers; see the module's text."""
+
+    differentiable: bool
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """``s(z)``, elementwise."""
+        ...
+
+    def slope(self, z: Tensor) -> Tensor:
+        """``s'(z)``, elementwise."""
+        ...
+
+    def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
+        """``argmin_z (s(z) - a)^2 + r (z - v)^2``, elementwise, with ``r > 0`` (P1)."""
+        ...
+
+    def interval(self, a: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        """``inf {z : s(z) >= a - eps}`` and ``sup {z : s(z) <= a + eps}``."""
+        ...
+
+
+class Piece(NamedTuple):
+    """``slope z + offset`` on ``[low, high]``; `above` marks a piece that is open below (``z > low``)."""
+
+    low: float
+    high: float
+    slope: float
+    offset: float
+    above: bool = False
+
+    def start(self, dtype: torch.dtype) -> float:
+        """The smallest representable point of the piece."""
+        return self.low + torch.finfo(dtype).tiny if self.above else self.low
+
+    def value(self, z: float) -> float:
+        """The piece's line at `z`; a flat piece keeps its value at infinity."""
+        return self.offset + (self.slope * z if self.slope else 0.0)
+
+
+@dataclass(frozen=True)
+class PiecewiseLinear:
+    """A nondecreasing function made of lines, given from left to right.
+
+    `solve_z` minimises on each piece and takes the best, which is the global minimiser for any such function.
+    """
+
+    pieces: tuple[Piece, ...]
+    differentiable: bool = True
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """``s(z)``."""
+        return self._line(z, slope=False)
+
+    def slope(self, z: Tensor) -> Tensor:
+        """The slope of the piece that holds `z`."""
+        return self._line(z, slope=True)
+
+    def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
+        """``argmin_z (s(z) - a)^2 + r (z - v)^2``: the best of the pieces' minimisers (P1)."""
+        best, lowest = None, None
+        for p in self.pieces:
+            z = ((p.slope * (a - p.offset) + r * v) / (p.slope**2 + r)).clamp(p.start(v.dtype), p.high)
+            value = (p.slope * z + p.offset - a).square() + r * (z - v).square()
+            if best is None or lowest is None:
+                best, lowest = z, value
+            else:
+                better = value < lowest
+                best, lowest = torch.where(better, z, best), torch.where(better, value, lowest)
+        assert best is not None
+        return best
+
+    def interval(self, a: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        """The ends of ``{z : |s(z) - a| <= eps}``; ``low > high`` where the set is empty."""
+        ends = [self._ends(p, a - eps, a + eps) for p in self.pieces]
+        low = torch.stack([e[0] for e in ends]).amin(0)
+        high = torch.stack([e[1] for e in ends]).amax(0)
+        return low, high
+
+    @staticmethod
+    def _ends(p: Piece, least: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
+        start = torch.full_like(least, p.start(least.dtype))
+        end, inf = torch.full_like(least, p.high), torch.full_like(least, math.inf)
+        at_start, at_end = p.value(p.low), p.value(p.high)
+        crossing = (lambda y: (y - p.offset) / p.slope) if p.slope else (lambda y: start)
+        low = torch.where(least <= at_start, start, torch.where(least <= at_end, crossing(least), inf))
+        high = torch.where(most >= at_end, end, torch.where(most >= at_start, crossing(most), -inf))
+        return low, high
+
+    def _line(self, z: Tensor, slope: bool) -> Tensor:
+        out = torch.zeros_like(z)
+        for p in self.pieces:
+            inside = (z > p.low) if p.above or p.low > -math.inf else torch.ones_like(z, dtype=torch.bool)
+            out = torch.where(inside, p.slope if slope else p.slope * z + p.offset, out)
+        return out
+
+
+class Identity(PiecewiseLinear):
+    """``s(z) = z``."""
+
+    def __init__(self):
+        super().__init__((Piece(-math.inf, math.inf, 1.0, 0.0),))
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """`z` itself, no copy."""
+        return z
+
+
+class ReLU(PiecewiseLinear):
+    """``s(z) = max(z, 0)``."""
+
+    def __init__(self):
+        super().__init__((Piece(-math.inf, 0.0, 0.0, 0.0), Piece(0.0, math.inf, 1.0, 0.0)))
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """``max(z, 0)``."""
+        return z.clamp_min(0.0)
+
+    def slope(self, z: Tensor) -> Tensor:
+        """1 where ``z > 0``, else 0."""
+        return (z > 0).to(z.dtype)
+
+    def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
+        """The two candidates of P1 without their objectives.
+
+        The positive piece wins where ``sqrt(r/(1 + r)) (a - v) < a``, that is ``v > -(sqrt(1 + 1/r) - 1) max(a, 0)``:
+        the same choice as comparing the candidates, in fewer passes over the data.
+        """
+        positive = (a + r * v).div_(1.0 + r).clamp_min_(0.0)
+        side = a.clamp_min(0.0).mul_(1.0 - math.sqrt(1.0 + 1.0 / r))
+        return torch.where(v > side, positive, v)
+
+
+class LeakyReLU(PiecewiseLinear):
+    """``s(z) = z`` for ``z > 0`` and ``t z`` below, for a slope `t` in ``[0, 1)``."""
+
+    def __init__(self, t: float = 0.01):
+        if not 0.0 <= t < 1.0:
+            raise ValueError(f"`t`, the slope of LeakyReLU, must be in [0, 1), got {t}")
+        super().__init__((Piece(-math.inf, 0.0, t, 0.0), Piece(0.0, math.inf, 1.0, 0.0)))
+
+
+class Hardtanh(PiecewiseLinear):
+    """``s(z) = min(max(z, low), high)``."""
+
+    def __init__(self, low: float = -1.0, high: float = 1.0):
+        middle = Piece(low, high, 1.0, 0.0)
+        super().__init__((Piece(-math.inf, low, 0.0, low), middle, Piece(high, math.inf, 0.0, high)))
+
+
+class Sign(PiecewiseLinear):
+    """``s(z) = 1`` for ``z > 0`` and -1 elsewhere: two pieces, unlike `torch.sign`."""
+
+    def __init__(self):
+        below, above = Piece(-math.inf, 0.0, 0.0, -1.0), Piece(0.0, math.inf, 0.0, 1.0, above=True)
+        super().__init__((below, above), differentiable=False)
+
+
+class Step(PiecewiseLinear):
+    """``s(z) = 1`` for ``z > 0`` and 0 elsewhere, the Heaviside function."""
+
+    def __init__(self):
+        below, above = Piece(-math.inf, 0.0, 0.0, 0.0), Piece(0.0, math.inf, 0.0, 1.0, above=True)
+        super().__init__((below, above), differentiable=False)
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """A smooth increasing function; subclasses give its derivatives, its inverse and three facts about its shape.
+
+    Attributes:
+        low: ``inf s``.
+        high: ``sup s``.
+        curvature: A bound on ``|s''|``.
+        active: ``s`` is constant or linear to rounding beyond ``|z| = active``.
+    """
+
+    low: float
+    high: float
+    curvature: float
+    active: float
+    differentiable = True
+
+    def derivatives(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``s, s', s''`` at `z`."""
+        raise NotImplementedError
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """``s^{-1}(y)`` for `y` inside ``(low, high)``."""
+        raise NotImplementedError
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """``s(z)``."""
+        return self.derivatives(z)[0]
+
+    def slope(self, z: Tensor) -> Tensor:
+        """``s'(z)``."""
+        return self.derivatives(z)[1]
+
+    def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
+        """``argmin_z (s(z) - a)^2 + r (z - v)^2`` by safeguarded Newton, the global minimiser (P1)."""
+        return smooth_prox(self, a, v, r)
+
+    def interval(self, a: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        """The ends of ``{z : |s(z) - a| <= eps}``; ``low > high`` where the set is empty."""
+        return self.extended_inverse(a - eps), self.extended_inverse(a + eps)
+
+    def extended_inverse(self, y: Tensor) -> Tensor:
+        """``s^{-1}(y)``, ``-inf`` at and below ``inf s``, ``+inf`` at and above ``sup s``."""
+        inside = (y > self.low) & (y < self.high)
+        z = self.inverse(torch.where(inside, y, torch.full_like(y, self._middle())))
+        return torch.where(inside, z, torch.where(y <= self.low, -math.inf, math.inf))
+
+    def _middle(self) -> float:
+        return 0.5 * (self.low + self.high) if math.isfinite(self.high) else self.low + 1.0
+
+
+class Sigmoid(Smooth):
+    """``s(z) = 1/(1 + exp(-z))``."""
+
+    def __init__(self):
+        super().__init__(low=0.0, high=1.0, curvature=0.0963, active=40.0)
+
+    def derivatives(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``s, s(1 - s), s(1 - s)(1 - 2s)``."""
+        s = torch.sigmoid(z)
+        slope = s * torch.sigmoid(-z)
+        return s, slope, slope * (1 - 2 * s)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """``log(y/(1 - y))``."""
+        return torch.logit(y)
+
+
+class Tanh(Smooth):
+    """``s(z) = tanh z``."""
+
+    def __init__(self):
+        super().__init__(low=-1.0, high=1.0, curvature=0.7699, active=20.0)
+
+    def derivatives(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``s, 1 - s^2, -2 s (1 - s^2)``."""
+        s = torch.tanh(z)
+        slope = 4 * torch.sigmoid(2 * z) * torch.sigmoid(-2 * z)
+        return s, slope, -2 * s * slope
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """``artanh y``."""
+        return torch.atanh(y)
+
+
+class Softplus(Smooth):
+    """``s(z) = log(1 + exp z)``."""
+
+    def __init__(self):
+        super().__init__(low=0.0, high=math.inf, curvature=0.25, active=40.0)
+
+    def derivatives(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``s, sigmoid(z), sigmoid(z)(1 - sigmoid(z))``."""
+        slope = torch.sigmoid(z)
+        return torch.nn.functional.softplus(z, threshold=50.0), slope, slope * torch.sigmoid(-z)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """``log(exp y - 1)``, written so that large `y` do not overflow."""
+        return y + torch.log(-torch.expm1(-y))

@@ -1,0 +1,124 @@
+"""The data sets by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from altmin.data.base import Dataset
+from altmin.data.download import Progress
+from altmin.data.files import Source, data_root
+from altmin.data.higgs import HIGGS, load_higgs
+from altmin.data.images import CIFAR10, DIGITS, FASHION, FASHION_MNIST, MNIST, load_cifar, load_digits, load_idx
+from altmin.data.table import TableOptions, load_table
+from altmin.errors import nearest
+
+
+@dataclass(frozen=True)
+class Description:
+    """One row of the list of data sets; `None` stands for what depends on the table.
+
+    Attributes:
+        name: The name to load it by.
+        samples: The number of its samples in all.
+        features: The number of features of one sample.
+        classes: The number of classes.
+        source: Where it comes from.
+        split: How it is divided into training, validation and test.
+        place: Where it lies, or where a download goes; empty where it needs no file of its own.
+        present: Whether it can be loaded without a download.
+    """
+
+    name: str
+    samples: int | None
+    features: int | None
+    classes: int | None
+    source: str
+    split: str
+    place: str = ""
+    present: bool = True
+
+
+DRAWN = "60/20/20, stratified by seed"
+IDX = "55,000 / 5,000 / 10,000"
+SOURCES: dict[str, Source] = {source.name: source for source in (MNIST, FASHION_MNIST, CIFAR10, HIGGS)}
+DESCRIPTIONS = (
+    Description("digits", 1_797, 64, 10, "scikit-learn", DRAWN),
+    Description("mnist", 70_000, 784, 10, "LeCun, Cortes and Burges", IDX),
+    Description("fashion-mnist", 70_000, 784, 10, "Zalando Research", IDX),
+    Description("cifar10", 60_000, 3_072, 10, "Krizhevsky", "batches 1 to 4 / batch 5 / test batch"),
+    Description("higgs", 11_000_000, 28, 2, "UCI", f"the rest / 500,000 / last 500,000; a sample: {DRAWN}"),
+    Description("csv", None, None, None, "your tables", f"{DRAWN}; 80/20 and the test table where there is one"),
+)
+
+
+def names() -> list[str]:
+    """The names that `load` knows."""
+    return [row.name for row in DESCRIPTIONS]
+
+
+def describe(data_dir: Path | str | None = None) -> list[Description]:
+    """One row for each data set, with where it lies or would be downloaded to."""
+    return [located(row, data_root(data_dir)) for row in DESCRIPTIONS]
+
+
+def located(row: Description, root: Path) -> Description:
+    """The row with its place below a data folder."""
+    if row.name not in SOURCES:
+        return row
+    source = SOURCES[row.name]
+    paths = source.find(root)
+    folder = next(iter(paths.values())).parent if paths else source.home(root)
+    return replace(row, place=str(folder), present=paths is not None)
+
+
+def load(
+    name: str,
+    *,
+    data_dir: Path | str | None = None,
+    train_samples: int | None = None,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    csv: TableOptions | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The training, validation and test samples of a data set, downloaded if it lies nowhere yet.
+
+    Args:
+        name: One of `names`.
+        data_dir: The folder that data sets lie in; ``ALTMIN_DATA`` or ``~/.cache/altmin`` by default.
+        train_samples: Use only so many training samples, from the front.
+        seed: The seed of splits that are drawn.
+        dtype: The floating-point type of features and of regression targets.
+        csv: The tables to read for the name ``csv``.
+        progress: Called with (file, bytes so far, bytes in all or `None`) while a file is downloaded.
+
+    Raises:
+        ValueError: An unknown name, or settings that do not go together.
+        DataError: A file that is missing, cut short, or not what its name says.
+    """
+    require_settings(name, train_samples, dtype, csv)
+    if csv is not None:
+        return load_table(csv, train_samples, seed, dtype)
+    if name == "digits":
+        return load_digits(train_samples, seed, dtype)
+    if name == "higgs":
+        return load_higgs(SOURCES[name], data_dir, train_samples, seed, dtype, progress)
+    if name == "cifar10":
+        return load_cifar(SOURCES[name], data_dir, train_samples, dtype, progress)
+    classes = FASHION if name == "fashion-mnist" else DIGITS
+    return load_idx(SOURCES[name], classes, data_dir, train_samples, dtype, progress)
+
+
+def require_settings(name: str, train_samples: int | None, dtype: torch.dtype, csv: TableOptions | None) -> None:
+    """A `ValueError` about settings that no data set can be loaded by."""
+    if name not in names():
+        raise ValueError(f"unknown data set {name!r}; {nearest(name, names())}")
+    if (name == "csv") != (csv is not None):
+        raise ValueError("the data set 'csv', and no other, needs the tables to read: csv=TableOptions(...)")
+    if train_samples is not None and train_samples < 1:
+        raise ValueError(f"train_samples is {train_samples}, but must be at least 1")
+    if not dtype.is_floating_point:
+        raise ValueError(f"dtype is {dtype}, but features need a floating-point type")

@@ -1,0 +1,102 @@
+"""Where data sets lie on disk, and how their files are opened."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from altmin.errors import DataError
+
+BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a data set, and what is known of its unpacked bytes.
+
+    Attributes:
+        name: Its name without ``.gz``.
+        md5: The checksum of its unpacked bytes, where it is known.
+        size: The number of its unpacked bytes, where it is known.
+    """
+
+    name: str
+    md5: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of a data set, where they may lie, and where they can be downloaded.
+
+    Attributes:
+        name: The data set's name.
+        files: Its files.
+        folders: The folders they may lie in, below the data folder; downloads go to the first.
+        mirrors: Addresses that end in ``/``, tried in turn.
+        archive: The tar file that holds all files at a mirror; `None` where each lies there by itself, gzipped.
+    """
+
+    name: str
+    files: tuple[File, ...]
+    folders: tuple[str, ...]
+    mirrors: tuple[str, ...]
+    archive: str | None = None
+
+    def home(self, root: Path) -> Path:
+        """The folder that downloads go to."""
+        return candidates(root, self.folders[0])[0]
+
+    def find(self, root: Path) -> dict[str, Path] | None:
+        """The path of every file by its name, from the first folder that holds them all."""
+        for folder in (place for below in self.folders for place in candidates(root, below)):
+            paths = {file.name: path for file in self.files if (path := stored(folder, file.name))}
+            if len(paths) == len(self.files):
+                return paths
+        return None
+
+
+def data_root(data_dir: Path | str | None = None) -> Path:
+    """The data folder: the argument, else ``ALTMIN_DATA``, else ``~/.cache/altmin``."""
+    return Path(data_dir or os.environ.get("ALTMIN_DATA") or "~/.cache/altmin").expanduser().absolute()
+
+
+def candidates(root: Path, below: str) -> list[Path]:
+    """The places that ``root/below`` may mean: a root that is itself the folder, or its parent, comes first."""
+    parts = Path(below).parts
+    overlaps = [k for k in range(len(parts), 0, -1) if root.parts[-k:] == parts[:k]]
+    return [root.joinpath(*parts[k:]) for k in (*overlaps, 0)]
+
+
+def stored(folder: Path, name: str) -> Path | None:
+    """The path of a file that lies in a folder plain or gzipped, under its name or that in lower case."""
+    names = (name, f"{name}.gz", name.lower(), f"{name.lower()}.gz")
+    return next((path for each in names if (path := folder / each).is_file()), None)
+
+
+def opened(path: Path) -> BinaryIO:
+    """A file open for reading, unpacked on the fly where its first bytes are gzip's, whatever its name says."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
+
+
+def unpack(path: Path) -> tuple[bytes, bool]:
+    """The unpacked bytes that a file holds, and whether they are whole: False where gzip breaks off."""
+    pieces: list[bytes] = []
+    with opened(path) as file:
+        try:
+            while piece := file.read1(1 << 20):  # pyright: ignore[reportAttributeAccessIssue]
+                pieces.append(piece)
+        except BROKEN_GZIP:
+            return b"".join(pieces), False
+    return b"".join(pieces), True
+
+
+def damaged(path: Path, reason: str) -> DataError:
+    """The error about a file whose bytes are not what they should be."""
+    return DataError(f"{path}: {reason}. Delete the file to download it again, or replace it by a whole copy")

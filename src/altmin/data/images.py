@@ -1,0 +1,186 @@
+"""Image data sets: scikit-learn's digits, MNIST and Fashion-MNIST (IDX files), and CIFAR-10 (binary batches)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from altmin.data.base import Dataset, Split, taken, three_way
+from altmin.data.download import Progress, obtain
+from altmin.data.files import File, Source, damaged, unpack
+from altmin.errors import DataError
+
+DIGITS = tuple("0123456789")
+FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+RECORD = 1 + 3 * 32 * 32  # a label byte, then the red, green and blue planes
+
+MNIST = Source(
+    name="mnist",
+    files=(
+        File("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb"),
+        File("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624"),
+        File("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea"),
+        File("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637"),
+    ),
+    folders=("mnist", "MNIST/raw"),
+    mirrors=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+)
+
+FASHION_MNIST = Source(
+    name="fashion-mnist",
+    files=(
+        File("train-images-idx3-ubyte", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
+        File("train-labels-idx1-ubyte", "9018921c3c673c538a1fc5bad174d6f9"),
+        File("t10k-images-idx3-ubyte", "8181f5470baa50b63fa0f6fddb340f0a"),
+        File("t10k-labels-idx1-ubyte", "15d484375f8d13e6eb1aabb0c3f46965"),
+    ),
+    folders=("fashion-mnist", "FashionMNIST/raw"),
+    mirrors=(
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ),
+)
+
+CIFAR10 = Source(
+    name="cifar10",
+    files=(
+        File("data_batch_1.bin", "5dd7e06a14cb22eb9f671a540d1b7c25", 10_000 * RECORD),
+        File("data_batch_2.bin", "5ea93a67294ea407fff1d09f752e9692", 10_000 * RECORD),
+        File("data_batch_3.bin", "942cd6a4bcdd0dd3c604fbe906cb4421", 10_000 * RECORD),
+        File("data_batch_4.bin", "ae636b3ba5c66a11e91e8cb52e771fcb", 10_000 * RECORD),
+        File("data_batch_5.bin", "53f37980c15c3d472c316c40844f3f0d", 10_000 * RECORD),
+        File("test_batch.bin", None, 10_000 * RECORD),
+    ),
+    folders=("cifar10", "cifar-10-batches-bin", "cifar10/cifar-10-batches-bin"),
+    mirrors=(
+        "https://www.cs.toronto.edu/~kriz/",
+        "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/",
+    ),
+    archive="cifar-10-binary.tar.gz",
+)
+
+
+def load_digits(train_samples: int | None, seed: int, dtype: torch.dtype) -> Dataset:
+    """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels, 60/20/20 by the seed."""
+    from sklearn.datasets import load_digits as embedded
+
+    x, y = (np.asarray(array) for array in embedded(return_X_y=True))
+    parts = three_way(len(x), seed, y, DIGITS).take(train_samples)
+    train, validation, test = (
+        Split(torch.from_numpy(x[rows] / 16).to(dtype), torch.from_numpy(y[rows]).long()) for rows in parts
+    )
+    note = f"60/20/20, stratified, seed {seed}"
+    return Dataset("digits", train, validation, test, DIGITS, (64,), (1, 8, 8), note)
+
+
+def load_idx(
+    source: Source,
+    classes: tuple[str, ...],
+    data_dir: Path | str | None,
+    train_samples: int | None,
+    dtype: torch.dtype,
+    progress: Progress | None = None,
+    held_out: int = 5_000,
+) -> Dataset:
+    """Images from IDX files; the last `held_out` training images are for validation."""
+    paths = obtain(source, data_dir, progress)
+    x, y = labelled(paths["train-images-idx3-ubyte"], paths["train-labels-idx1-ubyte"], len(classes))
+    test = labelled(paths["t10k-images-idx3-ubyte"], paths["t10k-labels-idx1-ubyte"], len(classes))
+    first = len(x) - held_out
+    if first < 1:
+        raise DataError(
+            f"{paths['train-images-idx3-ubyte']}: {len(x):,} images, of which {held_out:,} are validation's"
+        )
+    count = taken(first, train_samples)
+    return Dataset(
+        source.name,
+        scaled(x[:count], y[:count], dtype),
+        scaled(x[first:], y[first:], dtype),
+        scaled(*test, dtype),
+        classes,
+        shape=(x[0].size,),
+        image=(1, *x.shape[1:]),
+        note=f"training: the first {first:,} training images, validation: the last {held_out:,}, "
+        f"test: the {len(test[0]):,} test images",
+    )
+
+
+def load_cifar(
+    source: Source,
+    data_dir: Path | str | None,
+    train_samples: int | None,
+    dtype: torch.dtype,
+    progress: Progress | None = None,
+) -> Dataset:
+    """CIFAR-10: batches 1 to 4 to train on, 5 for validation, and what the test batch holds for test."""
+    paths = obtain(source, data_dir, progress)
+    *batches, held_out = (read_records(paths[file.name], file.size) for file in source.files[:-1])
+    test = read_records(paths[source.files[-1].name])
+    train = np.concatenate(batches)
+    count = taken(len(train), train_samples)
+    return Dataset(
+        source.name,
+        *(scaled(part[:, 1:], part[:, 0], dtype) for part in (train[:count], held_out, test)),
+        classes=CIFAR,
+        shape=(RECORD - 1,),
+        image=(3, 32, 32),
+        note=f"training: batches 1 to 4, validation: batch 5, test: the {len(test):,} images that test_batch.bin holds",
+    )
+
+
+def labelled(images: Path, labels: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The images and labels of two IDX files that belong together."""
+    x, y = read_idx(images, axes=3), read_idx(labels, axes=1)
+    if len(x) != len(y):
+        raise damaged(labels, f"{len(y):,} labels, but {images.name} holds {len(x):,} images")
+    require_labels(labels, y, classes)
+    return x, y
+
+
+def read_idx(path: Path, axes: int) -> np.ndarray:
+    """The bytes of an IDX file, plain or gzip, as a uint8 array with `axes` axes."""
+    data, whole = unpack(path)
+    magic, header = bytes((0, 0, 8, axes)), 4 + 4 * axes
+    if len(data) >= 4 and data[:4] != magic:
+        raise damaged(path, f"not an IDX file of {axes} axes: it starts with {data[:4].hex()}, expected {magic.hex()}")
+    if len(data) < header:
+        raise damaged(path, f"expected a header of {header} bytes, found {len(data)}")
+    shape = np.frombuffer(data, ">u4", axes, offset=4).astype(int)
+    require_size(path, header + int(shape.prod()), len(data), whole)
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+
+
+def read_records(path: Path, expected: int | None = None) -> np.ndarray:
+    """The (N, 3073) records of a CIFAR-10 batch; `expected` bytes where their number is fixed."""
+    data, whole = unpack(path)
+    if not data or len(data) % RECORD:
+        raise damaged(path, f"expected a multiple of {RECORD:,} bytes, found {len(data):,}")
+    require_size(path, expected or len(data), len(data), whole)
+    records = np.frombuffer(data, np.uint8).reshape(-1, RECORD)
+    require_labels(path, records[:, 0], len(CIFAR))
+    return records
+
+
+def require_size(path: Path, expected: int, found: int, whole: bool) -> None:
+    """A `DataError` where a file does not hold the bytes that it should."""
+    if found != expected or not whole:
+        reason = "" if whole else " before its gzip data breaks off"
+        raise damaged(path, f"expected {expected:,} bytes, found {found:,}{reason}")
+
+
+def require_labels(path: Path, labels: np.ndarray, classes: int) -> None:
+    """A `DataError` where a label is the index of no class."""
+    if labels.size and labels.max() >= classes:
+        raise damaged(path, f"label {labels.max()} at sample {labels.argmax() + 1}, expected 0 to {classes - 1}")
+
+
+def scaled(pixels: np.ndarray, labels: np.ndarray, dtype: torch.dtype) -> Split:
+    """Flattened pixels scaled to [0, 1], and labels."""
+    x = torch.from_numpy(pixels.reshape(len(pixels), -1).copy()).to(dtype).div_(255)
+    return Split(x, torch.from_numpy(labels.astype(np.int64)))

@@ -1,0 +1,44 @@
+"""Errors and warnings that a user may want to catch by name."""
+
+from __future__ import annotations
+
+
+class DivergenceError(ArithmeticError):
+    """Training met nan or inf, or a subproblem could not be solved any more.
+
+    Attributes:
+        block: The variable that failed, such as ``"W_2"`` or ``"objective"``.
+        value: What was seen there.
+        cure: What to try.
+        iteration: The iteration that failed, counted from 1; `None` until the training loop adds it.
+    """
+
+    def __init__(self, block: str, value: object, cure: str, iteration: int | None = None):
+        self.block, self.value, self.cure, self.iteration = block, value, cure, iteration
+        where = "" if iteration is None else f"iteration {iteration}, "
+        super().__init__(f"training diverged: {where}block {block}: {value}. Try: {cure}")
+
+    def at(self, iteration: int, cure: str | None = None) -> DivergenceError:
+        """The same error with its iteration, and the cure that the method advises where it has one."""
+        return DivergenceError(self.block, self.value, cure or self.cure, iteration)
+
+
+class InertiaWarning(UserWarning):
+    """An inertial factor of 1 or more: the iPDLAM paper's Table 1 shows divergence there."""
+
+
+class PenaltyWarning(UserWarning):
+    """A penalty below the bound of the method's convergence proof (dlADMM: ``rho > 2H``)."""
+
+
+class DataError(ValueError):
+    """A data set that is missing, cut short, or not what its file name says."""
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """The end of an error message about an unknown name: the nearest known one, and the list."""
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}known: {', '.join(known)}"

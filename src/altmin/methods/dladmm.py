@@ -1,0 +1,183 @@
+"""dlADMM: ADMM with backward and forward sweeps.
+
+Wang, Yu, Chen and Zhao, "ADMM for efficient deep learning with global convergence" (KDD 2019), Algorithms 1 to 3.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from altmin.errors import PenaltyWarning
+from altmin.methods.base import Method, number
+from altmin.objective import layer_input, linear_residual, measure
+from altmin.problem import Batch, Problem
+from altmin.solvers.majorize import Backtracking, activations_step, weights_step
+from altmin.solvers.ridge import gram, intercept, statistics
+from altmin.state import State, forward, put, with_forward
+
+RISES = 3
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What dlADMM keeps between iterations.
+
+    Attributes:
+        gram: ``X^T X``.
+        rho: The present penalty of the last layer.
+        scale: What first trials of step sizes are multiplied by (adaptive schedule).
+        loss: The network's loss after the last iteration (adaptive schedule).
+        rises: How often it rose in a row.
+    """
+
+    gram: Tensor
+    rho: float
+    scale: float = 1.0
+    loss: float = float("inf")
+    rises: int = 0
+
+
+@dataclass(frozen=True)
+class DLADMM(Method):
+    """Minimise ``R + sum Omega + nu/2 sum_{l<L} (||E_l||^2 + ||D_l||^2)`` subject to ``E_L = 0``.
+
+    Each iteration minimises the augmented Lagrangian, ``+ <U, E_L> + rho/2 ||E_L||^2``, over the blocks of the layers from
+    last to first and from first to last, and then moves the dual variable, ``U += rho E_L``. Proved to converge for
+    ``rho > 2H``, `H` the Lipschitz constant of the loss's gradient; a `PenaltyWarning` says where that does not hold.
+
+    Deviations: the dual step has ``Z_L``, where the paper prints ``a_L``. The first trial of a weight step includes the
+    regulariser's prox. Step sizes are found without trial steps and start from the exact quotient, not from 1.
+    """
+
+    cure = "a larger `rho` (the proof needs rho > 2H)"
+
+    rho: float = number(1e-6, "penalty of the last layer at the start", above=0.0, paper="1e-6")
+    nu: float | None = number(1e-6, "penalty of the hidden layers; none: follow rho", above=0.0, paper="1e-6")
+    schedule: str = number(
+        "steps",
+        "how rho grows: not, tenfold every 100 iterations, or tenfold where the loss rose three times in a row",
+        choices=("constant", "steps", "adaptive"),
+        paper="steps; the authors' code: adaptive",
+    )
+    rho_max: float = number(0.1, "largest rho", above=0.0, paper="0.1 in the authors' code")
+    per_sample: bool = number(True, "a step size of A for each sample, not one for all", paper="a parameter vector")
+    start: float | None = number(None, "first trial of a step size; none: the exact quotient", above=0.0, paper="1")
+    factor: float = number(2.0, "growth of a step size that failed", above=1.0, paper="not given; the authors' code: 2")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.schedule != "constant" and self.rho_max < self.rho:
+            raise ValueError(f"`rho_max` must be >= `rho` ({self.rho:g}), got {self.rho_max:g}")
+
+    def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
+        """``Z``, ``A`` by a forward pass, ``U = 0``."""
+        H = problem.loss.lipschitz
+        if self.rho <= 2 * H:
+            text = f"`rho` = {self.rho:g} is not above 2H = {2 * H:g}, where dlADMM is proved to converge"
+            warnings.warn(text, PenaltyWarning, stacklevel=3)
+        state = with_forward(problem, start, batch.x)
+        memory = Memory(gram(problem.layers[0].map.rows(batch.x), batch), self.rho)
+        return replace(state, u=torch.zeros_like(state.z[-1]), extra=memory)
+
+    def step(self, problem: Problem, state: State, batch: Batch) -> State:
+        """One iteration of Algorithm 1."""
+        last = len(problem.layers) - 1
+        for i in reversed(range(last + 1)):
+            if i < last:
+                state = self.update_a(problem, state, batch, i)
+            state = self.update_z(problem, state, batch, i)
+            state = self.update_b(problem, state, batch, i)
+            state = self.update_W(problem, state, batch, i)
+        for i in range(last + 1):
+            state = self.update_W(problem, state, batch, i)
+            state = self.update_b(problem, state, batch, i)
+            state = self.update_z(problem, state, batch, i)
+            if i < last:
+                state = self.update_a(problem, state, batch, i)
+        E = linear_residual(problem, state, batch, last)
+        state = replace(state, u=torch.add(state.u, E, alpha=state.extra.rho))
+        memory = self.update_rho(problem, state, batch)
+        return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch, extra=memory)
+
+    def update_a(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
+        """``A_l`` by P6: ``c/2 ||E_{l+1}||^2 (+ <U, E_L>) + nu/2 ||D_l||^2`` with the layer above."""
+        above, W = problem.layers[i + 1].map, state.W[i + 1]
+        c, nu = self.penalty(state, problem, i + 1), self.hidden_penalty(state)
+        force = c * linear_residual(problem, state, batch, i + 1)
+        if i + 2 == len(problem.layers):
+            force += state.u
+        grad = (state.a[i] - problem.layers[i].activation(state.z[i])).mul_(nu).sub_(above.adjoint(W, force))
+        image = above(W, torch.zeros_like(state.b[i + 1]), grad)
+        search = self.search(state)
+        a = activations_step(state.a[i], grad, image, c, nu, search, self.per_sample, batch)
+        return put(state, a=(i, a))
+
+    def update_z(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
+        """``Z_l`` by P1 with ``r = 1``; ``Z_L`` by P2 at ``A_{L-1} W_L^T + b_L - U/rho``."""
+        layer = problem.layers[i]
+        v = layer.map(state.W[i], state.b[i], layer_input(state, batch, i))
+        if i + 1 < len(problem.layers):
+            return put(state, z=(i, layer.activation.solve_z(state.a[i], v, 1.0)))
+        rho = state.extra.rho
+        return put(state, z=(i, problem.loss.prox(v.sub_(state.u, alpha=1 / rho), batch.y, rho, state.z[i])))
+
+    def update_b(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
+        """``b_l`` by P7; the dual variable joins in the last layer."""
+        if not problem.layers[i].map.bias:
+            return state
+        residual = state.z[i].sum(0) - state.W[i] @ layer_input(state, batch, i).sum(0)
+        if i + 1 == len(problem.layers):
+            residual += state.u.sum(0) / state.extra.rho
+        return put(state, b=(i, intercept(batch.sum(residual), batch.count)))
+
+    def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
+        """``W_l`` by P4; in the last layer ``rho (Z_L - b_L)^T A + U^T A`` keeps the digits that ``U/rho`` would lose."""
+        c, a = self.penalty(state, problem, i), problem.layers[i].map.rows(layer_input(state, batch, i))
+        stats = statistics(a, state.z[i], batch, state.extra.gram if i == 0 else None)
+        pull = c * stats.targets(state.b[i])
+        if i + 1 == len(problem.layers):
+            pull += batch.sum(state.u.T @ a)
+        name, omega = f"W_{i + 1}", problem.regularizer
+        W = weights_step(state.W[i], stats.gram, pull, c, omega, self.search(state), block=name)
+        return put(state, W=(i, W))
+
+    def update_rho(self, problem: Problem, state: State, batch: Batch) -> Memory:
+        """The schedule of ``rho`` after an iteration."""
+        memory: Memory = state.extra
+        if self.schedule == "steps" and (state.k + 1) % 100 == 0:
+            return replace(memory, rho=min(10 * memory.rho, self.rho_max))
+        if self.schedule != "adaptive":
+            return memory
+        loss = float(batch.sum(problem.loss(forward(problem, state, batch.x)[0][-1], batch.y)))
+        rises = memory.rises + 1 if loss > memory.loss else 0
+        memory = replace(memory, loss=loss, rises=rises % RISES)
+        if rises < RISES:
+            return memory
+        return replace(memory, rho=min(10 * memory.rho, self.rho_max), scale=10 * memory.scale)
+
+    def search(self, state: State) -> Backtracking:
+        """Where the search for step sizes starts."""
+        return Backtracking(self.start, self.factor, state.extra.scale)
+
+    def hidden_penalty(self, state: State) -> float:
+        """``nu``."""
+        return state.extra.rho if self.nu is None else self.nu
+
+    def penalty(self, state: State, problem: Problem, i: int) -> float:
+        """``c_l``: ``rho`` for the last layer, ``nu`` for the others."""
+        return state.extra.rho if i + 1 == len(problem.layers) else self.hidden_penalty(state)
+
+    def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The augmented Lagrangian by terms, and ``||E_l||``, ``||D_l||``."""
+        terms, layers = measure(problem, state, batch), range(len(problem.layers))
+        parts = terms.penalty([self.penalty(state, problem, i) for i in layers], self.hidden_penalty(state))
+        dual = batch.sum((state.u * linear_residual(problem, state, batch, layers[-1])).sum())
+        return parts | {"dual": dual}, terms.residuals()
+
+    def scalars(self, state: State) -> dict[str, float]:
+        """The present ``rho``."""
+        return {"rho": state.extra.rho}

@@ -1,0 +1,205 @@
+"""iPDLAM and DLAM: alternating minimisation of the penalty objective, with inertia and a growing penalty.
+
+Qiao, Sun and Pan, "Inertial proximal deep learning alternating minimization for efficient neural network training"
+(ICASSP 2021), Algorithm 1.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from altmin.errors import InertiaWarning
+from altmin.methods.base import Method, number
+from altmin.objective import measure
+from altmin.problem import Batch, Problem
+from altmin.regularizers import L2, NoRegularizer
+from altmin.solvers.majorize import Backtracking, weights_step
+from altmin.solvers.ridge import fit_weights, gram, intercept, ridge_activations, statistics
+from altmin.state import State, with_forward
+
+
+class Previous(NamedTuple):
+    """The iterate before the present one, which inertia extrapolates from, and ``X^T X`` of a full batch."""
+
+    W: tuple[Tensor, ...]
+    b: tuple[Tensor, ...]
+    z: tuple[Tensor, ...]
+    a: tuple[Tensor, ...]
+    gram: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class IPDLAM(Method):
+    """Minimise ``R + sum Omega + rho/2 (sum_l ||E_l||^2 + sum_{l<L} ||D_l||^2)`` block by block, with inertia.
+
+    Every block is minimised exactly, with ``delta rho/2 ||v - v^||^2`` added, ``v^ = v_k + m (v_k - v_{k-1})`` and ``m``
+    one of `alpha` (Z), `beta` (W, b), `gamma` (A). The penalty grows by `theta` once an epoch, up to `rho_max`.
+
+    Deviations: with an l1 or l2 regulariser the weights take one step of P4 in place of the exact minimiser. The
+    paper's intercept is that of one sample; here it is the minimiser over the batch (P7).
+    """
+
+    batched = True
+    default_batch = None
+    cure = "inertial factors below 1, a larger `delta`, or a smaller `theta`"
+
+    alpha: float = number(0.7, "inertia of Z", least=0.0, paper="0.2, 0.5, 0.7")
+    beta: float = number(0.7, "inertia of W and b", least=0.0, paper="equal to alpha")
+    gamma: float = number(0.7, "inertia of A", least=0.0, paper="equal to alpha")
+    delta: float = number(1.0, "weight of the proximal terms", least=0.0, paper="1")
+    rho: float = number(1.0, "penalty at the start", above=0.0, paper="not given")
+    theta: float = number(1.1, "growth of the penalty once an epoch", least=1.0, paper="1.1")
+    rho_max: float = number(1.0, "largest penalty", above=0.0, paper="not given")
+    order: str = number("increase", "order of the updates", choices=("increase", "reverse", "nested"), paper="increase")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rho_max < self.rho:
+            raise ValueError(f"`rho_max` must be >= `rho` ({self.rho:g}), got {self.rho_max:g}")
+        for name in ("alpha", "beta", "gamma"):
+            if getattr(self, name) >= 1:
+                text = f"`{name}` is {getattr(self, name)}: inertial factors of 1 or more diverge (iPDLAM, Table 1)"
+                warnings.warn(text, InertiaWarning, stacklevel=3)
+
+    def penalty(self, state: State) -> float:
+        """``rho`` in the present epoch."""
+        return min(self.rho * self.theta**state.epoch, self.rho_max)
+
+    def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
+        """``Z``, ``A`` by a forward pass, and a previous iterate equal to the first."""
+        state = with_forward(problem, start, batch.x)
+        full = state if self.delta else State((), ())
+        return replace(state, extra=Previous(*(tuple(t.clone() for t in g) for g in (full.W, full.b, full.z, full.a))))
+
+    def step(self, problem: Problem, state: State, batch: Batch) -> State:
+        """One iteration of Algorithm 1 on the rows of `batch`, whose ``Z`` and ``A`` are written in place."""
+        sweep = _Sweep(self, problem, state, batch)
+        layers = range(len(problem.layers))
+        if self.order == "nested":
+            for i in reversed(layers):
+                if i < layers[-1]:
+                    sweep.update_a(i)
+                sweep.update_z(i)
+                sweep.update_W(i)
+        else:
+            layers = layers if self.order == "increase" else layers[::-1]
+            for i in layers:
+                sweep.update_z(i)
+            for i in layers:
+                sweep.update_W(i)
+            for i in layers:
+                if i + 1 < len(layers):
+                    sweep.update_a(i)
+        return sweep.result()
+
+    def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """``Phi_rho`` of equation (2) by terms, and ``||E_l||``, ``||D_l||``."""
+        terms, rho = measure(problem, state, batch), self.penalty(state)
+        return terms.penalty([rho] * len(problem.layers), rho), terms.residuals()
+
+    def scalars(self, state: State) -> dict[str, float]:
+        """The present ``rho``."""
+        return {"rho": self.penalty(state)}
+
+
+@dataclass(frozen=True)
+class DLAM(IPDLAM):
+    """iPDLAM without inertia and without a proximal term: plain alternating minimisation of the penalty objective."""
+
+    alpha: float = number(0.0, "inertia of Z", least=0.0, paper="0")
+    beta: float = number(0.0, "inertia of W and b", least=0.0, paper="0")
+    gamma: float = number(0.0, "inertia of A", least=0.0, paper="0")
+    delta: float = number(0.0, "weight of the proximal terms", least=0.0, paper="0; 5 in the code it refers to")
+
+
+class _Sweep:
+    """One iteration's variables: the batch's rows of ``Z`` and ``A``, updated in turn."""
+
+    def __init__(self, method: IPDLAM, problem: Problem, state: State, batch: Batch):
+        self.method, self.problem, self.state, self.batch = method, problem, state, batch
+        self.rho, self.last = method.penalty(state), len(problem.layers) - 1
+        self.old = Previous(state.W, state.b, self.rows(state.z), self.rows(state.a))
+        before: Previous = state.extra
+        self.before = Previous(before.W, before.b, self.rows(before.z), self.rows(before.a))
+        self.W, self.b, self.z, self.a = list(state.W), list(state.b), list(self.old.z), list(self.old.a)
+        self.gram = before.gram if batch.rows is None else None
+
+    def rows(self, group: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        rows = self.batch.rows
+        return group if rows is None else tuple(t[rows] for t in group)
+
+    def ahead(self, name: str, i: int, factor: float) -> Tensor | None:
+        """``v_k + m (v_k - v_{k-1})`` of a block; `None` where there is no proximal term to use it."""
+        if self.method.delta == 0:
+            return None
+        now, before = getattr(self.old, name)[i], getattr(self.before, name)[i]
+        return torch.lerp(before, now, 1.0 + factor)
+
+    def input(self, i: int) -> Tensor:
+        return self.batch.x if i == 0 else self.a[i - 1]
+
+    def update_z(self, i: int) -> None:
+        """Steps 4 and 5 of Algorithm 1."""
+        layer, delta = self.problem.layers[i], self.method.delta
+        v = layer.map(self.W[i], self.b[i], self.input(i))
+        hat = self.ahead("z", i, self.method.alpha)
+        if hat is not None:
+            v.lerp_(hat, delta / (1.0 + delta))
+        if i == self.last:
+            self.z[i] = self.problem.loss.prox(v, self.batch.y, self.rho * (1.0 + delta), self.z[i])
+        else:
+            self.z[i] = layer.activation.solve_z(self.a[i], v, 1.0 + delta)
+
+    def update_W(self, i: int) -> None:
+        """Step 6: ``W_l`` by P3 (P4 with an l1 regulariser), then ``b_l`` by P7."""
+        layer, batch = self.problem.layers[i].map, self.batch
+        a, z = layer.rows(self.input(i)), layer.targets(self.z[i])
+        if i == 0 and batch.rows is None and self.gram is None:
+            self.gram = gram(a, batch)
+        self.W[i] = self.weights(i, a, z, self.gram if i == 0 else None)
+        if layer.bias:
+            residual = batch.sum(z.sum(0)) - self.W[i] @ batch.sum(a.sum(0))
+            self.b[i] = intercept(residual, batch.count, 1.0, self.method.delta, self.ahead("b", i, self.method.beta))
+
+    def weights(self, i: int, a: Tensor, z: Tensor, known: Tensor | None) -> Tensor:
+        omega, rho, d = self.problem.regularizer, self.rho, self.rho * self.method.delta
+        hat, name = self.ahead("W", i, self.method.beta), f"W_{i + 1}"
+        if not isinstance(omega, NoRegularizer | L2):
+            stats = statistics(a, z, self.batch, known)
+            pull = rho * stats.targets(self.b[i])
+            return weights_step(self.W[i], stats.gram, pull, rho, omega, Backtracking(), center=hat, d=d, block=name)
+        center, pull = self.W[i] if hat is None else hat, omega.weight if isinstance(omega, L2) else 0.0
+        if pull:
+            center, d = (d / (d + pull)) * center, d + pull
+        return fit_weights(a, z, self.b[i], center, rho, d, self.batch, known, name)
+
+    def update_a(self, i: int) -> None:
+        """Step 7: ``A_l`` by P5."""
+        above = self.problem.layers[i + 1].map
+        pull = above.adjoint(self.W[i + 1], self.z[i + 1] - self.b[i + 1])
+        target, hat = self.problem.layers[i].activation(self.z[i]), self.ahead("a", i, self.method.gamma)
+        self.a[i] = ridge_activations(pull, self.W[i + 1], target, 1.0, 1.0, hat, self.method.delta)
+
+    def result(self) -> State:
+        """The next state: the batch's rows are written, and the present ones become the previous ones."""
+        state, before, rows = self.state, self.state.extra, self.batch.rows
+        kept = Previous(state.W, state.b, before.z, before.a) if self.method.delta else before
+        if rows is None:
+            z, a = tuple(self.z), tuple(self.a)
+            kept = kept._replace(z=state.z, a=state.a, gram=self.gram) if self.method.delta else kept
+            kept = kept._replace(gram=self.gram)
+        else:
+            z, a = state.z, state.a
+            self.write(kept.z + kept.a, self.old.z + self.old.a)
+            self.write(z + a, (*self.z, *self.a))
+        epoch = state.epoch + self.batch.ends_epoch
+        return replace(state, W=tuple(self.W), b=tuple(self.b), z=z, a=a, k=state.k + 1, epoch=epoch, extra=kept)
+
+    def write(self, into: tuple[Tensor, ...], values: tuple[Tensor, ...]) -> None:
+        for whole, part in zip(into, values, strict=False):
+            whole[self.batch.rows] = part

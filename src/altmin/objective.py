@@ -1,0 +1,66 @@
+"""The penalty objective and its residuals, written once for all methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from altmin.problem import Batch, Problem
+from altmin.state import State
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The terms of every penalty objective, summed over all processes.
+
+    Attributes:
+        loss: ``R(Z_L; Y)``.
+        regularizer: ``sum_l Omega(W_l)``.
+        linear: ``||E_l||^2`` of every layer, ``E_l = Z_l - A_{l-1} W_l^T - b_l``.
+        activation: ``||D_l||^2`` of every hidden layer, ``D_l = A_l - s_l(Z_l)``.
+    """
+
+    loss: Tensor
+    regularizer: Tensor
+    linear: Tensor
+    activation: Tensor
+
+    def residuals(self) -> dict[str, Tensor]:
+        """``E_1 .. E_L`` and ``D_1 .. D_{L-1}``, Frobenius norms by name."""
+        named = {f"E_{i + 1}": e.sqrt() for i, e in enumerate(self.linear)}
+        return named | {f"D_{i + 1}": d.sqrt() for i, d in enumerate(self.activation)}
+
+    def penalty(self, linear: Iterable[float], activation: float) -> dict[str, Tensor]:
+        """The terms of ``R + sum Omega + sum_l c_l/2 ||E_l||^2 + d/2 sum_l ||D_l||^2`` by name.
+
+        Args:
+            linear: ``c_l`` for every layer.
+            activation: ``d``; 0 leaves the term out.
+        """
+        c = self.linear.new_tensor(list(linear))
+        parts = {"loss": self.loss, "regularizer": self.regularizer, "linear": 0.5 * (c * self.linear).sum()}
+        return parts | ({"activation": 0.5 * activation * self.activation.sum()} if activation else {})
+
+
+def layer_input(state: State, batch: Batch, layer: int) -> Tensor:
+    """``A_{l-1}``: the data for the first layer."""
+    return batch.x if layer == 0 else state.a[layer - 1]
+
+
+def linear_residual(problem: Problem, state: State, batch: Batch, layer: int) -> Tensor:
+    """``E_l = Z_l - A_{l-1} W_l^T - b_l``, ``(N, n_l)``."""
+    lin = problem.layers[layer].map(state.W[layer], state.b[layer], layer_input(state, batch, layer))
+    return state.z[layer] - lin
+
+
+def measure(problem: Problem, state: State, batch: Batch) -> Measure:
+    """Every term of the penalty objectives over the samples of `batch`, which are all of the state's."""
+    layers = range(len(problem.layers))
+    linear = [linear_residual(problem, state, batch, i).square().sum() for i in layers]
+    activation = [(state.a[i] - problem.layers[i].activation(state.z[i])).square().sum() for i in layers[:-1]]
+    sums = batch.sum(torch.stack([problem.loss(state.z[-1], batch.y), *linear, *activation]))
+    omega = torch.stack([problem.regularizer(W) for W in state.W]).sum()
+    return Measure(sums[0], omega, sums[1 : 1 + len(linear)], sums[1 + len(linear) :])

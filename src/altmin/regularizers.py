@@ -1,0 +1,97 @@
+"""Convex regularisers of the weights: value and prox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Regularizer(Protocol):
+    """A convex function of one layer's weights."""
+
+    def __call__(self, W: Tensor) -> Tensor:
+        """``Omega(W)``, a scalar."""
+        ...
+
+    def prox(self, W: Tensor, t: float | Tensor) -> Tensor:
+        """``argmin_V Omega(V) + 1/(2t) ||V - W||^2``."""
+        ...
+
+
+@dataclass(frozen=True)
+class NoRegularizer:
+    """``Omega = 0``."""
+
+    def __call__(self, W: Tensor) -> Tensor:
+        """Zero."""
+        return W.new_zeros(())
+
+    def prox(self, W: Tensor, t: float | Tensor) -> Tensor:
+        """`W` itself."""
+        return W
+
+
+@dataclass(frozen=True)
+class L1:
+    """``weight`` times the sum of absolute values."""
+
+    weight: float
+
+    def __post_init__(self):
+        _check(self.weight)
+
+    def __call__(self, W: Tensor) -> Tensor:
+        """``weight ||W||_1``."""
+        return self.weight * W.abs().sum()
+
+    def prox(self, W: Tensor, t: float | Tensor) -> Tensor:
+        """Soft thresholding at ``t weight``."""
+        return torch.sign(W) * (W.abs() - t * self.weight).clamp_min(0.0)
+
+
+@dataclass(frozen=True)
+class L2:
+    """``weight/2`` times the squared Frobenius norm."""
+
+    weight: float
+
+    def __post_init__(self):
+        _check(self.weight)
+
+    def __call__(self, W: Tensor) -> Tensor:
+        """``weight/2 ||W||^2``."""
+        return 0.5 * self.weight * W.square().sum()
+
+    def prox(self, W: Tensor, t: float | Tensor) -> Tensor:
+        """``W/(1 + t weight)``."""
+        return W / (1.0 + t * self.weight)
+
+
+def _check(weight: float) -> None:
+    if not 0.0 <= weight < float("inf"):
+        raise ValueError(f"`weight` of a regulariser must be >= 0 and finite, got {weight}")
+
+
+def is_none(regularizer: Regularizer) -> bool:
+    """Whether the regulariser is identically zero, so that closed forms without it apply."""
+    return isinstance(regularizer, NoRegularizer)
+
+
+def make(text: str | None) -> Regularizer:
+    """A regulariser from its name and weight, such as ``"l1:1e-4"``; `None` and ``"none"`` are zero.
+
+    Raises:
+        ValueError: Another form than ``l1:WEIGHT`` or ``l2:WEIGHT``.
+    """
+    if text in (None, "none"):
+        return NoRegularizer()
+    kind, _, weight = text.partition(":")
+    kinds = {"l1": L1, "l2": L2}
+    try:
+        return kinds[kind](float(weight))
+    except (KeyError, ValueError) as error:
+        expected = "`regularizer` must be 'none', 'l1:WEIGHT' or 'l2:WEIGHT' with a weight >= 0"
+        raise ValueError(f"{expected}, got {text!r}") from error

@@ -1,0 +1,1 @@
+"""The subproblems that the methods share, each solved by one pure function."""

@@ -1,0 +1,95 @@
+"""The activation prox of smooth functions (P1), elementwise: global, by safeguarded Newton."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+GRID = 65
+CHUNK = 1 << 15
+NEWTON_STEPS = 100
+
+
+class Curve(Protocol):
+    """A smooth increasing function with bounded curvature."""
+
+    curvature: float
+    active: float
+
+    def __call__(self, z: Tensor) -> Tensor: ...
+
+    def derivatives(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]: ...
+
+    def extended_inverse(self, y: Tensor) -> Tensor: ...
+
+
+def smooth_prox(s: Curve, a: Tensor, v: Tensor, r: float) -> Tensor:
+    """``argmin_z (s(z) - a)^2 + r (z - v)^2``, elementwise: the global minimiser (P1).
+
+    The minimiser lies between `v` and the point where ``s = a``, no further from `v` than ``|s(v) - a|/sqrt(r)``. Where
+    ``r`` exceeds the curvature there, the problem is convex and Newton starts at once; elsewhere a grid finds the
+    valleys first.
+
+    Args:
+        s: The activation function.
+        a: Target values, any shape.
+        v: Centres, the shape of `a`.
+        r: Weight of the proximal term, > 0.
+    """
+    gap = s(v) - a
+    reach = v - gap / math.sqrt(r)
+    crossing = s.extended_inverse(a)
+    down = gap > 0
+    end = torch.where(down, torch.maximum(reach, crossing), torch.minimum(reach, crossing))
+    low, high = torch.where(down, end, v), torch.where(down, v, end)
+    z = v.clone()
+    convex = s.curvature * gap.abs() < r
+    z[convex] = _newton(s, a[convex], v[convex], r, low[convex], high[convex])
+    rough = (~convex).nonzero(as_tuple=True)
+    for chunk in zip(*(index.split(CHUNK) for index in rough), strict=True) if rough else ():
+        z[chunk] = _by_grid(s, a[chunk], v[chunk], r, low[chunk], high[chunk])
+    return z
+
+
+def _objective(s: Curve, a: Tensor, v: Tensor, r: float, z: Tensor) -> Tensor:
+    return (s(z) - a).square() + r * (z - v).square()
+
+
+def _by_grid(s: Curve, a: Tensor, v: Tensor, r: float, low: Tensor, high: Tensor) -> Tensor:
+    """Newton in the two deepest valleys of a grid; outside the active region only `v` itself is stationary."""
+    low, high = low.clamp(-s.active, s.active), high.clamp(-s.active, s.active)
+    t = torch.linspace(0, 1, GRID, dtype=v.dtype, device=v.device)[:, None]
+    points = low + t * (high - low)
+    values = _objective(s, a, v, r, points)
+    edge = values.new_full((1, values.shape[1]), math.inf)
+    valley = (values <= torch.cat([edge, values[:-1]])) & (values <= torch.cat([values[1:], edge]))
+    deepest = torch.where(valley, values, math.inf).topk(2, dim=0, largest=False).indices
+    left = points.gather(0, (deepest - 1).clamp_min(0))
+    right = points.gather(0, (deepest + 1).clamp_max(GRID - 1))
+    found = _newton(s, a.expand(2, -1), v.expand(2, -1), r, left, right)
+    candidates = torch.cat([found, v[None]])
+    best = _objective(s, a, v, r, candidates).argmin(0, keepdim=True)
+    return candidates.gather(0, best)[0]
+
+
+def _newton(s: Curve, a: Tensor, v: Tensor, r: float, low: Tensor, high: Tensor) -> Tensor:
+    """A zero of half the derivative in ``[low, high]``, bisecting where Newton would leave the bracket."""
+    z = 0.5 * (low + high)
+    if z.numel() == 0:
+        return z
+    tolerance = 4 * torch.finfo(z.dtype).eps
+    for _ in range(NEWTON_STEPS):
+        value, slope, curve = s.derivatives(z)
+        g = slope * (value - a) + r * (z - v)
+        h = slope.square() + curve * (value - a) + r
+        low, high = torch.where(g < 0, z, low), torch.where(g > 0, z, high)
+        step = z - g / h
+        new = torch.where((h > 0) & (step >= low) & (step <= high), step, 0.5 * (low + high))
+        moved = (new - z).abs().amax()
+        z = new
+        if moved <= tolerance * (1 + z.abs().amax()):
+            break
+    return z

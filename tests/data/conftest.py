@@ -1,0 +1,92 @@
+"""A place without data, a mirror on this machine, and the folder of real data where there is one."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_data_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("ALTMIN_DATA", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real data sets; the test is skipped without it."""
+    folder = Path(os.environ.get("ALTMIN_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"real data sets are looked for in ALTMIN_TEST_DATA or {folder}, and are not there")
+    return folder
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves the mirror's files; ranges, breaks and silence as the mirror says."""
+
+    def do_GET(self):
+        mirror: Mirror = self.server.mirror  # type: ignore[attr-defined]
+        mirror.requests.append((self.path, self.headers.get("Range")))
+        if any(self.path.startswith(path) for path in mirror.silent):
+            time.sleep(1)
+            return
+        if self.path not in mirror.files:
+            self.send_error(404)
+            return
+        self.reply(mirror, mirror.files[self.path])
+
+    def reply(self, mirror: Mirror, body: bytes) -> None:
+        start = int(self.headers["Range"][6:-1]) if mirror.ranges and "Range" in self.headers else 0
+        if start >= len(body):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        self.send_header("Content-Length", str(len(body) - start))
+        self.end_headers()
+        end = mirror.breaks.pop(0) if mirror.breaks else len(body)
+        self.wfile.write(body[start:end])
+
+    def log_message(self, *args):
+        pass
+
+
+class Mirror:
+    """A web server on this machine.
+
+    Attributes:
+        files: What it serves by path.
+        breaks: The byte of the file at which each of the next replies breaks off.
+        ranges: Whether it can resume.
+        silent: Paths it never answers.
+        requests: The (path, range) of every request so far.
+    """
+
+    def __init__(self):
+        self.files: dict[str, bytes] = {}
+        self.breaks: list[int] = []
+        self.ranges = True
+        self.silent: list[str] = []
+        self.requests: list[tuple[str, str | None]] = []
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.mirror = self  # type: ignore[attr-defined]
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def mirror(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    mirror = Mirror()
+    thread = threading.Thread(target=mirror.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield mirror
+    mirror.server.shutdown()
+    mirror.server.server_close()
+    thread.join()
