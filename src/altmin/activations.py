@@ -212,7 +212,7 @@ class Smooth:
 
     def __call__(self, z: Tensor) -> Tensor:
         """``s(z)``."""
-        return self.derivatives(z)[0]
+        raise NotImplementedError
 
     def slope(self, z: Tensor) -> Tensor:
         """``s'(z)``."""
@@ -242,6 +242,10 @@ class Sigmoid(Smooth):
     def __init__(self):
         super().__init__(low=0.0, high=1.0, curvature=0.0963, active=40.0)
 
+    def __call__(self, z: Tensor) -> Tensor:
+        """``1/(1 + exp(-z))``."""
+        return torch.sigmoid(z)
+
     def derivatives(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``s, s(1 - s), s(1 - s)(1 - 2s)``."""
         s = torch.sigmoid(z)
@@ -259,6 +263,10 @@ class Tanh(Smooth):
     def __init__(self):
         super().__init__(low=-1.0, high=1.0, curvature=0.7699, active=20.0)
 
+    def __call__(self, z: Tensor) -> Tensor:
+        """``tanh z``."""
+        return torch.tanh(z)
+
     def derivatives(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``s, 1 - s^2, -2 s (1 - s^2)``."""
         s = torch.tanh(z)
@@ -275,6 +283,10 @@ class Softplus(Smooth):
 
     def __init__(self):
         super().__init__(low=0.0, high=math.inf, curvature=0.25, active=40.0)
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """``log(1 + exp z)``."""
+        return torch.nn.functional.softplus(z, threshold=50.0)
 
     def derivatives(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``s, sigmoid(z), sigmoid(z)(1 - sigmoid(z))``."""

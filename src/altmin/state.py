@@ -69,8 +69,8 @@ class State:
 
     def weights(self) -> State:
         """A copy of what a network needs: `W`, `b` and `norm`."""
-        clone = tuple(None if n is None else Norm(*(t.clone() for t in vars(n).values())) for n in self.norm)
-        return State(tuple(w.clone() for w in self.W), tuple(b.clone() for b in self.b), norm=clone)
+        clone = tuple(None if n is None else Norm(*(t.detach().clone() for t in vars(n).values())) for n in self.norm)
+        return State(tuple(w.detach().clone() for w in self.W), tuple(b.detach().clone() for b in self.b), norm=clone)
 
 
 def block(problem: Problem, state: State, layer: int, a: Tensor) -> Tensor:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,15 +15,6 @@ def no_data_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
-@pytest.fixture
-def real_data() -> Path:
-    """The folder of real data sets; the test is skipped without it."""
-    folder = Path(os.environ.get("ALTMIN_TEST_DATA") or Path(__file__).parents[3] / "shared" / "data")
-    if not folder.is_dir():
-        pytest.skip(f"real data sets are looked for in ALTMIN_TEST_DATA or {folder}, and are not there")
-    return folder
-
-
 class Handler(BaseHTTPRequestHandler):
     """Serves the mirror's files; ranges, breaks and silence as the mirror says."""
 
@@ -33,7 +22,7 @@ class Handler(BaseHTTPRequestHandler):
         mirror: Mirror = self.server.mirror  # type: ignore[attr-defined]
         mirror.requests.append((self.path, self.headers.get("Range")))
         if any(self.path.startswith(path) for path in mirror.silent):
-            time.sleep(1)
+            mirror.over.wait(30)
             return
         if self.path not in mirror.files:
             self.send_error(404)
@@ -66,6 +55,7 @@ class Mirror:
         ranges: Whether it can resume.
         silent: Paths it never answers.
         requests: The (path, range) of every request so far.
+        over: Set when the test is over.
     """
 
     def __init__(self):
@@ -74,6 +64,7 @@ class Mirror:
         self.ranges = True
         self.silent: list[str] = []
         self.requests: list[tuple[str, str | None]] = []
+        self.over = threading.Event()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.mirror = self  # type: ignore[attr-defined]
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -87,6 +78,7 @@ def mirror(monkeypatch):
     thread = threading.Thread(target=mirror.server.serve_forever, args=(0.01,))
     thread.start()
     yield mirror
+    mirror.over.set()
     mirror.server.shutdown()
     mirror.server.server_close()
     thread.join()

@@ -129,8 +129,7 @@ def standardised(x: Tensor, y: Tensor, parts: Parts) -> list[Split]:
     """The splits, with features shifted and scaled to mean 0 and variance 1 over the training rows."""
     splits = [Split(x[rows], y[rows]) for rows in parts]
     variance, mean = torch.var_mean(splits[0].x, dim=0, correction=0)
-    deviation, rounding = variance.sqrt(), 10 * torch.finfo(x.dtype).eps * mean.abs()
-    scale = torch.where(deviation > rounding, deviation, 1)  # a constant feature stays as it is, but for its mean
+    scale = torch.where(variance > 0, variance.sqrt(), 1)  # a constant feature becomes 0, not nan
     for split in splits:
         split.x.sub_(mean).div_(scale)
     return splits

@@ -52,7 +52,7 @@ def load_table(options: TableOptions, train_samples: int | None, seed: int, dtyp
     """A table's samples: numbers standardised and text one-hot, by the training rows alone."""
     if options.task not in (known := ["classification", "regression"]):
         raise ValueError(f"unknown task {options.task!r}; {nearest(str(options.task), known)}")
-    tables = [read_table(Path(path)) for path in (options.train, options.test) if path is not None]
+    tables = [read_table(Path(path).expanduser()) for path in (options.train, options.test) if path is not None]
     require_columns(tables, options.target)
     numeric = [name for name in tables[0].frame if is_numeric(tables[0], str(name))]
     tables = [with_numbers(table, numeric) for table in tables]

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from altmin.errors import PenaltyWarning
-from altmin.methods.base import Method, number
+from altmin.checks import number
+from altmin.methods.base import Method
 from altmin.objective import layer_input, linear_residual, measure
 from altmin.problem import Batch, Problem
 from altmin.solvers.majorize import Backtracking, activations_step, weights_step

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from altmin.errors import InertiaWarning
-from altmin.methods.base import Method, number
+from altmin.checks import number
+from altmin.methods.base import Method
 from altmin.objective import measure
 from altmin.problem import Batch, Problem
 from altmin.regularizers import L2, NoRegularizer

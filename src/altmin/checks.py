@@ -1,0 +1,68 @@
+"""Dataclass fields that check themselves: one place for a number's meaning, its range and the paper's value."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import field, fields
+from typing import Any
+
+
+def number(
+    default: Any,
+    help: str,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    paper: str | None = None,
+) -> Any:
+    """A dataclass field that knows what it means, what is allowed and what the paper has.
+
+    Args:
+        default: Its default.
+        help: What it means, in a few words, for the command line.
+        above: It must be greater than this.
+        least: It must be at least this.
+        most: It must be at most this.
+        choices: It must be one of these.
+        paper: The paper's value, where it differs from the default or deserves a word.
+    """
+    return field(default=default, metadata=dict(help=help, above=above, least=least, most=most, choices=choices, paper=paper))
+
+
+class Checked:
+    """Mixin of dataclasses whose `number` fields are checked when an object is made."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):  # type: ignore[arg-type]
+            if "help" in f.metadata:
+                check_number(f.name, getattr(self, f.name), f.default, **f.metadata)
+
+
+def check_number(
+    name: str,
+    value: Any,
+    default: Any = None,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    **_: object,
+) -> None:
+    """Raise `ValueError` or `TypeError` where a number is not what its field allows."""
+    if choices is not None:
+        if value not in choices:
+            raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}, got {value!r}")
+        return
+    if isinstance(default, bool) or value is None and default is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"`{name}` must be a number, got {value!r}")
+    if isinstance(default, int) and not isinstance(value, int):
+        raise TypeError(f"`{name}` must be an integer, got {value!r}")
+    bounds = [(above, ">", value.__gt__), (least, ">=", value.__ge__), (most, "<=", value.__le__)]
+    wanted = " and ".join(f"{sign} {bound:g}" for bound, sign, _ in bounds if bound is not None)
+    if math.isnan(value) or any(bound is not None and not holds(bound) for bound, _, holds in bounds):
+        raise ValueError(f"`{name}` must be {wanted or 'a number'}, got {value}")

@@ -1,0 +1,187 @@
+"""The training loop: the only one, for every method."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from altmin.diagnostics import score
+from altmin.errors import DivergenceError
+from altmin.history import History, Record
+from altmin.inputs import Prepared, prepare
+from altmin.losses import Loss
+from altmin.methods.base import Method
+from altmin.modules import write_back
+from altmin.problem import Batch, Problem
+from altmin.regularizers import Regularizer
+from altmin.state import State
+
+Callback = Callable[[History, State], bool | None]
+
+
+@torch.no_grad()
+def fit(
+    model: nn.Sequential,
+    method: Method,
+    data: Any,
+    *,
+    loss: str | Loss = "cross_entropy",
+    regularizer: str | Regularizer | None = None,
+    epochs: int,
+    batch_size: int | None = None,
+    validation: Any = None,
+    keep: Literal["last", "best"] = "last",
+    callbacks: Sequence[Callback] = (),
+    generator: torch.Generator | None = None,
+    device: str | torch.device | None = None,
+) -> History:
+    """Train `model` in place, from its present weights.
+
+    Args:
+        model: `Linear`, activations, `Flatten`, `Identity`, `BatchNorm1d`; see `altmin.modules`.
+        method: How it is trained, such as ``DLADMM(rho=1e-3)``.
+        data: ``(x, y)`` as tensors or arrays, or a `Dataset` of such pairs. `x` is floating point, ``(N, n_0)`` or
+            flattened to it; `y` holds class indices ``(N,)``, or real targets ``(N,)`` or ``(N, n_L)`` with squared loss.
+        loss: ``"cross_entropy"``, ``"squared"``, ``"hinge"`` or an object.
+        regularizer: ``"l1:WEIGHT"``, ``"l2:WEIGHT"`` or an object; it is added to the *sum* of the losses.
+        epochs: Passes over the data; for full-batch methods iterations.
+        batch_size: Samples a step; `None` is the method's default (all samples for full-batch methods).
+        validation: As `data`; evaluated after every epoch.
+        keep: ``"last"``: the model ends with the last weights; ``"best"``: with those best on validation.
+        callbacks: Called as ``callback(history, state)`` after every epoch; `True` stops training.
+        generator: Draws the order of the samples; by default seeded from PyTorch's global generator.
+        device: Where to train; the model and the data are moved there. By default they stay where they are.
+
+    Returns:
+        What was recorded; see `History`.
+
+    Raises:
+        TypeError: A module, dtype or device that is not supported.
+        ValueError: Data, labels or numbers that do not fit; the message names the argument.
+        DivergenceError: nan or inf while training. The model has the last finite weights (the best ones with
+            ``keep="best"``), and the error has the records in its attribute `history`.
+    """
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+        raise ValueError(f"`epochs` must be a positive integer, got {epochs!r}")
+    if keep not in ("last", "best"):
+        raise ValueError(f"`keep` must be 'last' or 'best', got {keep!r}")
+    if keep == "best" and validation is None:
+        raise ValueError("`keep='best'` needs a `validation` set to be best on")
+    if not isinstance(method, Method):
+        raise TypeError(f"`method` must be a method such as altmin.DLADMM(), got {method!r}")
+    problem = Problem.from_module(model, loss, regularizer)
+    if device is not None:
+        model.to(device)
+        data, validation = _move(data, device), _move(validation, device)
+    task = prepare(model, problem, method, data, validation, batch_size)
+    return _Run(task, method, model, keep, generator or _fresh_generator()).train(epochs, callbacks)
+
+
+def _move(data: Any, device: str | torch.device) -> Any:
+    if isinstance(data, (tuple, list)) and len(data) == 2:
+        return tuple(torch.as_tensor(part).to(device) for part in data)
+    return data
+
+
+def _fresh_generator() -> torch.Generator:
+    """Seeded from the global generator, as `DataLoader` does: `torch.manual_seed` governs it."""
+    return torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+
+
+@dataclass
+class _Run:
+    """One call of `fit`."""
+
+    task: Prepared
+    method: Method
+    model: nn.Sequential
+    keep: Literal["last", "best"]
+    generator: torch.Generator
+
+    def train(self, epochs: int, callbacks: Sequence[Callback]) -> History:
+        history = History(keep=self.keep)
+        state = self.method.init(self.task.problem, State.from_module(self.model), self.task.train, self.generator)
+        kept = state.weights()
+        try:
+            for iteration in range(1, epochs + 1):
+                state, record = self.iterate(state, iteration)
+                if history.add(record) or self.keep == "last":
+                    kept = state.weights()
+                if any([callback(history, state) for callback in callbacks]):
+                    history.status = "stopped"
+                    break
+            kept = self.method.finish(self.task.problem, kept, self.task.train)
+        except DivergenceError as error:
+            history.status, error.history = "diverged", history
+            raise
+        finally:
+            write_back(kept, self.model)
+        return history
+
+    def iterate(self, state: State, iteration: int) -> tuple[State, Record]:
+        """One epoch and its record."""
+        wall, cpu = self.clock()
+        try:
+            for batch in self.batches():
+                state = self.method.step(self.task.problem, state, batch)
+        except DivergenceError as error:
+            raise error.at(iteration, self.method.cure) from error
+        end_wall, end_cpu = self.clock()
+        times = {"iteration": iteration, "seconds": end_wall - wall, "cpu_seconds": end_cpu - cpu}
+        return state, times | self.report(state, iteration)
+
+    def report(self, state: State, iteration: int) -> Record:
+        """The record of a state, after a look for nan and inf."""
+        task, method = self.task, self.method
+        parts, residuals = method.evaluate(task.problem, state, task.train)
+        objective = float(torch.stack(list(parts.values())).sum())
+        _check_finite(state, objective, iteration, method.cure)
+        train = score(task.problem, state, task.train, task.classes)
+        held = None if task.validation is None else score(task.problem, state, task.validation, task.classes)
+        return {
+            "objective": objective,
+            "parts": {name: float(part) for name, part in parts.items()},
+            "residuals": {name: float(r) for name, r in residuals.items()},
+            "gap": train.gap,
+            "train_loss": train.loss,
+            "train_accuracy": train.accuracy,
+            "validation_loss": held and held.loss,
+            "validation_accuracy": held and held.accuracy,
+            **method.scalars(state),
+        }
+
+    def batches(self) -> Iterator[Batch]:
+        """One pass over the samples: all at once, or in a fresh random order."""
+        whole, size = self.task.train, self.task.batch_size
+        n = len(whole.x)
+        if size == n:
+            yield whole
+            return
+        order = torch.randperm(n, generator=self.generator).to(whole.x.device)
+        for i in range(0, n, size):
+            yield whole.select(order[i : i + size], ends_epoch=i + size >= n)
+
+    def clock(self) -> tuple[float, float]:
+        """Wall and CPU seconds, once the device has finished."""
+        if self.task.train.x.is_cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter(), time.process_time()
+
+
+def _check_finite(state: State, objective: float, iteration: int, cure: str) -> None:
+    for name, t in state.named():
+        if name[0] in "Wb" and not bool(torch.isfinite(t).all()):
+            raise DivergenceError(name, _first_bad(t), cure, iteration)
+    if not abs(objective) < float("inf"):
+        blocks = ((name, t) for name, t in state.named() if not bool(torch.isfinite(t).all()))
+        name, t = next(blocks, ("objective", torch.tensor(objective)))
+        raise DivergenceError(name, _first_bad(t), cure, iteration)
+
+
+def _first_bad(t: Tensor) -> float:
+    return float(t[~torch.isfinite(t)].flatten()[0]) if t.ndim else float(t)

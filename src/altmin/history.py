@@ -1,0 +1,94 @@
+"""What training recorded."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Record = dict[str, Any]
+
+
+@dataclass
+class History:
+    """One record for each iteration (a pass over the data).
+
+    A record holds ``iteration`` (from 1), ``seconds`` and ``cpu_seconds`` of that iteration's training (evaluation is not
+    counted), ``objective`` and its ``parts`` by name, ``residuals`` by name, ``gap`` (the relative distance of the
+    auxiliary variables from the forward pass), ``train_loss``, ``train_accuracy``, ``validation_loss``,
+    ``validation_accuracy`` (losses are means over samples; accuracies `None` for regression, validation figures `None`
+    without a validation set) and the method's own changing numbers, such as ``rho``.
+
+    Attributes:
+        records: One dict for each iteration.
+        status: ``"ok"``, ``"diverged"`` or ``"stopped"`` (by a callback or an interrupt).
+        keep: Which weights the model holds: of the last iteration, or of the one best on validation.
+        best: The iteration that was best on validation; `None` without a validation set.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    status: Literal["ok", "diverged", "stopped"] = "ok"
+    keep: Literal["last", "best"] = "last"
+    best: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, name: str) -> list[Any]:
+        """One quantity over the iterations: ``history["train_accuracy"]``."""
+        return [record[name] for record in self.records]
+
+    @property
+    def kept(self) -> Record | None:
+        """The record of the iteration whose weights the model holds; `None` where nothing was recorded."""
+        if not self.records:
+            return None
+        return self.records[self.best - 1 if self.keep == "best" and self.best else -1]
+
+    def add(self, record: Record) -> bool:
+        """Append a record; whether it is the best on validation so far."""
+        self.records.append(record)
+        if record["validation_loss"] is None:
+            return False
+        better = self.best is None or _merit(record) > _merit(self.records[self.best - 1])
+        if better:
+            self.best = record["iteration"]
+        return better
+
+    def to_json(self, path: str | Path) -> None:
+        """Write everything as one JSON object; nan and inf become null."""
+        whole = dict(status=self.status, keep=self.keep, best=self.best, records=self.records)
+        Path(path).write_text(json.dumps(finite(whole), indent=1) + "\n")
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write a row for each iteration; nested quantities become columns such as ``residuals.E_1``."""
+        rows = [flat(record) for record in self.records]
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        with Path(path).open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _merit(record: Record) -> float:
+    accuracy = record["validation_accuracy"]
+    return -record["validation_loss"] if accuracy is None else accuracy
+
+
+def flat(record: Record) -> Record:
+    """Nested dicts as dotted columns."""
+    out: Record = {}
+    for name, value in record.items():
+        out |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+    return out
+
+
+def finite(value: Any) -> Any:
+    """The same nested lists and dicts with nan and inf as `None`, which JSON can hold."""
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not abs(value) < float("inf") else value

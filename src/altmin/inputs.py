@@ -1,0 +1,168 @@
+"""What users hand to `fit`, checked before any work and turned into batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, TensorDataset
+
+from altmin.methods.base import Method
+from altmin.problem import Batch, Problem
+
+Pair = tuple[Any, Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that `fit` needs, checked.
+
+    Attributes:
+        problem: What is minimised.
+        train: All training samples, targets encoded.
+        validation: All validation samples, or `None`.
+        classes: Whether the targets are classes.
+        batch_size: Samples a step.
+    """
+
+    problem: Problem
+    train: Batch
+    validation: Batch | None
+    classes: bool
+    batch_size: int
+
+
+def prepare(
+    model: nn.Sequential, problem: Problem, method: Method, data: Any, validation: Any, batch_size: int | None
+) -> Prepared:
+    """Check the data against the model, the loss and the method.
+
+    Raises:
+        TypeError: Integer inputs, targets of the wrong kind, a dtype or device that is not the model's.
+        ValueError: Wrong shapes, no samples, nan or inf, labels outside the classes, one class only, a batch size that
+            does not fit.
+    """
+    method.check(problem)
+    like = next(model.parameters())
+    if any(not p.requires_grad for p in model.parameters()):
+        raise ValueError("`model` has frozen parameters (requires_grad=False); altmin trains all layers")
+    train, classes = batch_of("data", data, problem, like)
+    if classes and len(torch.unique(train.y, dim=0)) < 2:
+        raise ValueError("`data` holds one class only; a classifier needs two or more")
+    held = None
+    if validation is not None:
+        held, held_classes = batch_of("validation", validation, problem, like)
+        if held_classes != classes:
+            raise TypeError("`validation` and `data` must both have class labels or both real-valued targets")
+    return Prepared(problem, train, held, classes, check_batch_size(batch_size, method, len(train.x)))
+
+
+def batch_of(name: str, data: Any, problem: Problem, like: Tensor) -> tuple[Batch, bool]:
+    """A batch of all samples of `data`, and whether its targets are classes.
+
+    Args:
+        name: The argument's name, for errors.
+        data: A pair ``(x, y)`` of tensors or arrays, or a `Dataset` of such pairs.
+        problem: Gives the widths and the encoding of the targets.
+        like: A parameter of the model: its dtype and device are expected.
+    """
+    x, y = (_tensor(part) for part in pair_of(name, data))
+    x = check_inputs(name, x, problem, like)
+    if len(y) != len(x):
+        raise ValueError(f"`{name}`: {len(x)} inputs but {len(y)} targets")
+    y, classes = encode(name, y.to(like.device) if _is_array(data, 1) else y, problem, like)
+    return Batch(x, y), classes
+
+
+def pair_of(name: str, data: Any) -> Pair:
+    """The pair ``(x, y)`` that `data` is or holds."""
+    if isinstance(data, TensorDataset) and len(data.tensors) == 2:
+        return data.tensors[0], data.tensors[1]
+    if isinstance(data, (tuple, list)) and len(data) == 2:
+        return data[0], data[1]
+    if isinstance(data, Dataset) and hasattr(data, "__len__"):
+        samples = [data[i] for i in range(len(data))]  # type: ignore[arg-type]
+        if samples and all(isinstance(s, (tuple, list)) and len(s) == 2 for s in samples):
+            return torch.stack([torch.as_tensor(s[0]) for s in samples]), torch.as_tensor(np.array([s[1] for s in samples]))
+    raise TypeError(f"`{name}` must be a pair (x, y) of tensors or arrays, or a non-empty Dataset of pairs; got {_kind(data)}")
+
+
+def _kind(data: Any) -> str:
+    return f"{type(data).__name__} of length {len(data)}" if hasattr(data, "__len__") else type(data).__name__
+
+
+def _is_array(data: Any, i: int) -> bool:
+    return not (isinstance(data, (tuple, list)) and isinstance(data[i], Tensor))
+
+
+def _tensor(values: Any) -> Tensor:
+    return values.detach() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+
+
+def check_inputs(name: str, x: Tensor, problem: Problem, like: Tensor) -> Tensor:
+    """Inputs as ``(N, n_0)`` in the model's dtype."""
+    if not x.is_floating_point():
+        raise TypeError(f"`{name}`: x must be floating point, got {x.dtype}; convert it: x.to({like.dtype})")
+    if x.ndim < 2 or len(x) == 0:
+        raise ValueError(f"`{name}`: x must have shape (N, {problem.inputs}) with N > 0, got {tuple(x.shape)}")
+    if x.device != like.device:
+        raise TypeError(f"`{name}`: x is on {x.device}, the model on {like.device}; move one of them")
+    if x.dtype != like.dtype:
+        raise TypeError(f"`{name}`: x has dtype {x.dtype}, the model {like.dtype}; convert one of them")
+    flat = x.flatten(1)
+    if flat.shape[1] != problem.inputs:
+        raise ValueError(f"`{name}`: the model takes {problem.inputs} features, x has {flat.shape[1]} {tuple(x.shape)}")
+    check_finite(name, "x", flat)
+    return flat
+
+
+def check_finite(name: str, part: str, t: Tensor) -> None:
+    """Raise `ValueError` with the first place of a nan or inf."""
+    bad = ~torch.isfinite(t)
+    if bad.any():
+        place = tuple(bad.nonzero()[0].tolist())
+        raise ValueError(f"`{name}`: {part} holds {float(t[place])} at {place} ({int(bad.sum())} such values); remove them")
+
+
+def encode(name: str, y: Tensor, problem: Problem, like: Tensor) -> tuple[Tensor, bool]:
+    """Targets as ``(N, n_L)``, and whether they are classes: integers are, floats are not."""
+    if y.device != like.device:
+        raise TypeError(f"`{name}`: y is on {y.device}, the model on {like.device}; move one of them")
+    if y.is_floating_point():
+        return _real(name, y, problem, like), False
+    if y.ndim != 1:
+        raise ValueError(f"`{name}`: class labels must have shape (N,), got {tuple(y.shape)}")
+    most = max(problem.outputs, 2) - 1
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high > most:
+        advice = f"the model has {problem.outputs} output(s)"
+        raise ValueError(f"`{name}`: labels must lie in 0..{most} ({advice}), got {low}..{high}")
+    return problem.loss.encode(y, problem.outputs, like.dtype), True
+
+
+def _real(name: str, y: Tensor, problem: Problem, like: Tensor) -> Tensor:
+    if not problem.loss.regression:
+        raise TypeError(f"`{name}`: {problem.loss.name} wants integer class labels, got {y.dtype}; use loss='squared'")
+    y = y[:, None] if y.ndim == 1 else y
+    if y.ndim != 2 or y.shape[1] != problem.outputs:
+        raise ValueError(f"`{name}`: the model has {problem.outputs} output(s), y has shape {tuple(y.shape)}")
+    if y.dtype != like.dtype:
+        raise TypeError(f"`{name}`: y has dtype {y.dtype}, the model {like.dtype}; convert one of them")
+    check_finite(name, "y", y)
+    return y
+
+
+def check_batch_size(batch_size: int | None, method: Method, n: int) -> int:
+    """The samples a step, where `None` stands for the method's default."""
+    if batch_size is None:
+        return min(method.default_batch or n, n)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"`batch_size` must be a positive integer or None, got {batch_size!r}")
+    if batch_size > n:
+        raise ValueError(f"`batch_size` is {batch_size}, but there are {n} samples")
+    if batch_size < n and not method.batched:
+        raise ValueError(f"{type(method).__name__} works on the full batch; leave `batch_size` out (got {batch_size})")
+    return batch_size

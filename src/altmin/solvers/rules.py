@@ -1,0 +1,136 @@
+"""How online alternating minimisation moves a layer's weights: by a gradient optimiser, or from a memory of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from altmin.checks import Checked, number
+from altmin.errors import DivergenceError
+from altmin.regularizers import L1, L2, Regularizer
+from altmin.solvers.ridge import cholesky
+
+GUARD = 1e-10  # added to a diagonal entry that a dead unit leaves at zero
+
+
+class GradientRule(Protocol):
+    """A rule that turns gradients into steps."""
+
+    lr: float
+
+    def make(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
+        """The optimiser of these tensors, which it writes in place."""
+        ...
+
+
+@dataclass(frozen=True)
+class Adam(Checked):
+    """Adam (Kingma and Ba 2015) on the layers' local objectives: AM-Adam."""
+
+    lr: float = number(0.002, "learning rate of the weights", above=0.0, paper="0.008, halved every 8 epochs")
+
+    def make(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
+        """`torch.optim.Adam`."""
+        return torch.optim.Adam(list(params), lr=self.lr, foreach=True)
+
+
+@dataclass(frozen=True)
+class SGD(Checked):
+    """Gradient steps, with momentum where asked, on the layers' local objectives: AM-SGD."""
+
+    lr: float = number(0.1, "learning rate of the weights", above=0.0)
+    momentum: float = number(0.0, "momentum of the weights", least=0.0, most=1.0)
+
+    def make(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
+        """`torch.optim.SGD`."""
+        return torch.optim.SGD(list(params), lr=self.lr, momentum=self.momentum, foreach=True)
+
+
+@dataclass(frozen=True)
+class Memory(Checked):
+    """The co-activation memory (AM-mem): least squares on ``M = sum a^T a`` and ``B = sum C^T a``.
+
+    Attributes:
+        forget: What ``M`` and ``B`` are multiplied by before a batch is added; 1 accumulates.
+        solver: ``"bcd"``: column-wise block coordinate descent, as the paper; ``"ridge"``: the exact minimiser with
+            ``ridge trace(M)/p`` on the diagonal, centred at the present weights.
+        sweeps: Most sweeps of coordinate descent a batch.
+        tol: Largest change of a weight at which the sweeps stop.
+        ridge: Weight of the ridge, relative to the mean diagonal entry of ``M``.
+    """
+
+    forget: float = number(1.0, "what the memory is multiplied by before each batch", above=0.0, most=1.0, paper="1")
+    solver: str = number("bcd", "how the memory is solved", choices=("bcd", "ridge"), paper="bcd")
+    sweeps: int = number(5, "most sweeps of coordinate descent a batch", least=1)
+    tol: float = number(1e-3, "change at which the sweeps stop", above=0.0, paper="1e-3")
+    ridge: float = number(1e-3, "ridge, relative to the memory's mean diagonal", above=0.0)
+
+    def remember(self, memory: tuple[Tensor, Tensor], a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """``M <- forget M + a^T a`` and ``B <- forget B + C^T a``, in place."""
+        M, B = memory
+        return M.mul_(self.forget).addmm_(a.T, a), B.mul_(self.forget).addmm_(c.T, a)
+
+    def weight(self, steps: int, batch: int) -> float:
+        """How many samples the memory stands for after `steps` batches and the present one."""
+        if self.forget == 1:
+            return (steps + 1.0) * batch
+        return batch * (1 - self.forget ** (steps + 1)) / (1 - self.forget)
+
+    def solve(
+        self, W: Tensor, memory: tuple[Tensor, Tensor], regularizer: Regularizer, share: float, block: str
+    ) -> Tensor:
+        """Towards ``argmin_W 1/2 <W M, W> - <B, W> + share Omega(W)``, from `W`.
+
+        Args:
+            W: Present weights (the intercept is a column), ``(q, p)``.
+            memory: ``M``, ``(p, p)``, and ``B``, ``(q, p)``.
+            regularizer: ``Omega``: none, l1 or l2; the ridge solver takes none or l2.
+            share: Its factor.
+            block: Whose update this is, for errors.
+        """
+        M, B = memory
+        if isinstance(regularizer, L2):
+            M = M + share * regularizer.weight * torch.eye(len(M)).to(M)
+        if self.solver == "ridge":
+            return _ridge(W, M, B, self.ridge, block)
+        for _ in range(self.sweeps):
+            l1 = isinstance(regularizer, L1) and regularizer.weight > 0
+            new = soft_sweep(W, M, B, share * regularizer.weight) if l1 else sweep(W, M, B)
+            change, W = (new - W).abs().amax(), new
+            if change <= self.tol:
+                break
+        return W
+
+
+def sweep(W: Tensor, M: Tensor, B: Tensor) -> Tensor:
+    """One sweep of ``w_j += (B_j - W M_j)/(M_jj + 1e-10)`` over the columns, as one triangular solve.
+
+    Column by column this is Gauss and Seidel's iteration: with ``T`` the upper triangle of ``M`` and ``S`` the rest, the
+    new weights solve ``W+ T = B - W S``.
+    """
+    upper = torch.triu(M)
+    upper.diagonal().add_(GUARD)
+    lower = M - upper
+    return torch.linalg.solve_triangular(upper, B - W @ lower, upper=True, left=False)
+
+
+def soft_sweep(W: Tensor, M: Tensor, B: Tensor, sparsity: float) -> Tensor:
+    """One sweep with the soft threshold ``sparsity/(M_jj + 1e-10)`` on each column: columns in turn."""
+    W = W.clone()
+    diagonal = M.diagonal() + GUARD
+    for j in range(len(M)):
+        w = W[:, j] + (B[:, j] - W @ M[:, j]) / diagonal[j]
+        W[:, j] = torch.nn.functional.softshrink(w, float(sparsity / diagonal[j]))
+    return W
+
+
+def _ridge(W: Tensor, M: Tensor, B: Tensor, ridge: float, block: str) -> Tensor:
+    normal = M.clone()
+    normal.diagonal().add_(ridge * M.diagonal().mean() + GUARD)
+    if not torch.isfinite(normal).all():
+        raise DivergenceError(block, "nan or inf in the memory", "smaller code steps")
+    return W + torch.cholesky_solve((B - W @ M).T, cholesky(normal, block)).T
