@@ -15,6 +15,7 @@ def number(
     least: float | None = None,
     most: float | None = None,
     choices: tuple[str, ...] | None = None,
+    optional: bool = False,
     paper: str | None = None,
 ) -> Any:
     """A dataclass field that knows what it means, what is allowed and what the paper has.
@@ -26,9 +27,11 @@ def number(
         least: It must be at least this.
         most: It must be at most this.
         choices: It must be one of these.
+        optional: It may be `None`.
         paper: The paper's value, where it differs from the default or deserves a word.
     """
-    return field(default=default, metadata=dict(help=help, above=above, least=least, most=most, choices=choices, paper=paper))
+    metadata = dict(help=help, above=above, least=least, most=most, choices=choices, optional=optional, paper=paper)
+    return field(default=default, metadata=metadata)
 
 
 class Checked:
@@ -49,6 +52,7 @@ def check_number(
     least: float | None = None,
     most: float | None = None,
     choices: tuple[str, ...] | None = None,
+    optional: bool = False,
     **_: object,
 ) -> None:
     """Raise `ValueError` or `TypeError` where a number is not what its field allows."""
@@ -56,7 +60,7 @@ def check_number(
         if value not in choices:
             raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}, got {value!r}")
         return
-    if isinstance(default, bool) or value is None and default is None:
+    if isinstance(default, bool) or (value is None and optional):
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"`{name}` must be a number, got {value!r}")

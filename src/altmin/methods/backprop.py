@@ -51,7 +51,7 @@ class Backprop(Method):
     cure = "a smaller `lr`"
 
     optimizer: str | Callable[[Iterable[Tensor]], torch.optim.Optimizer] = "adam"
-    lr: float | None = number(None, "learning rate; none: the optimiser's preset", above=0.0)
+    lr: float | None = number(None, "learning rate; none: the optimiser's preset", above=0.0, optional=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -57,7 +57,7 @@ class DLADMM(Method):
     cure = "a larger `rho` (the proof needs rho > 2H)"
 
     rho: float = number(1e-6, "penalty of the last layer at the start", above=0.0, paper="1e-6")
-    nu: float | None = number(1e-6, "penalty of the hidden layers; none: follow rho", above=0.0, paper="1e-6")
+    nu: float | None = number(1e-6, "penalty of the hidden layers; none: follow rho", above=0.0, optional=True, paper="1e-6")
     schedule: str = number(
         "steps",
         "how rho grows: not, tenfold every 100 iterations, or tenfold where the loss rose three times in a row",
@@ -66,7 +66,7 @@ class DLADMM(Method):
     )
     rho_max: float = number(0.1, "largest rho", above=0.0, paper="0.1 in the authors' code")
     per_sample: bool = number(True, "a step size of A for each sample, not one for all", paper="a parameter vector")
-    start: float | None = number(None, "first trial of a step size; none: the exact quotient", above=0.0, paper="1")
+    start: float | None = number(None, "first trial of a step size; none: the exact quotient", above=0.0, optional=True, paper="1")
     factor: float = number(2.0, "growth of a step size that failed", above=1.0, paper="not given; the authors' code: 2")
 
     def __post_init__(self) -> None:

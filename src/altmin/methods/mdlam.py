@@ -65,7 +65,7 @@ class MDLAM(Method):
     )
     accelerated: bool = number(False, "extrapolate, and fall back where the objective rose")
     per_sample: bool = number(True, "a step size for each sample, not one for all", paper="a parameter vector")
-    start: float | None = number(None, "first trial of a step size; none: the exact quotient", above=0.0, paper="1")
+    start: float | None = number(None, "first trial of a step size; none: the exact quotient", above=0.0, optional=True, paper="1")
     factor: float = number(2.0, "growth of a step size that failed", above=1.0, paper="not given; the authors' code: 2")
 
     def check(self, problem: Problem) -> None:

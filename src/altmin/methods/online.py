@@ -34,7 +34,7 @@ class Codes(Checked):
     """
 
     steps: int = number(5, "code steps a batch", least=0, paper="5")
-    lr: float = number(0.05, "step size of the codes", above=0.0, paper="0.3 with scaling entries")
+    lr: float = number(1.0, "step size of the codes", above=0.0, paper="0.3 with scaling entries")
     sparsity: float = number(0.0, "weight of the codes' l1 norm", least=0.0, paper="0")
     scaling: str = number(
         "samples", "what losses and squares are averaged over", choices=("samples", "entries"), paper="entries"
@@ -45,7 +45,7 @@ class Codes(Checked):
 class Mu(Checked):
     """The penalty `mu`: ``add`` after each batch, times ``factor`` after each epoch, at most ``most``."""
 
-    start: float = number(0.1, "mu at the start", above=0.0, paper="0.003 with scaling entries")
+    start: float = number(1.0, "mu at the start", above=0.0, paper="0.003 with scaling entries")
     add: float = number(0.0, "added to mu after each batch", least=0.0, paper="0")
     factor: float = number(1.0, "what mu is multiplied by after each epoch", least=1.0, paper="1")
     most: float = number(1.5, "largest mu", above=0.0, paper="0.03; 1.5 for LeNet-5")
@@ -103,7 +103,7 @@ class OnlineAM(Method):
     codes: Codes = field(default_factory=Codes)
     mu: Mu = field(default_factory=Mu)
     weight_steps: int = number(1, "weight steps a batch", least=1, paper="1; LeNet-5 1, RNN 5")
-    halve_every: int = number(8, "epochs after which learning rates are halved; 0: never", least=0, paper="8")
+    halve_every: int = number(0, "epochs after which learning rates are halved; 0: never", least=0, paper="8")
     refit: bool = number(False, "fit the last layer to the whole data at the end")
 
     def check(self, problem: Problem) -> None:

@@ -87,8 +87,9 @@ def cholesky(matrix: Tensor, block: str) -> Tensor:
 def ridge_weights(s: Statistics, b: Tensor, W0: Tensor, c: float, d: float, block: str = "W") -> Tensor:
     """``argmin_W c ||Z - b - A W^T||^2 + d ||W - W0||^2`` (P3), ``(q, p)``.
 
-    It is ``W0 + (c V^T A - c W0 G)(c G + d I)^{-1}``, ``V = Z - b``. For ``d = 0`` and a singular `G` the ridge at
-    rounding level that makes the factorisation pass is centred at `W0`.
+    It is ``W0 + (c V^T A - c W0 G)(c G + d I)^{-1}``, ``V = Z - b``. For ``d = 0``, where `G` may be singular, `d` is the
+    square root of the machine precision times the mean diagonal entry: rounding then moves the directions that the
+    samples leave open by no more than that, and since the ridge is centred at `W0`, repeated updates lose nothing.
 
     Args:
         s: Statistics of the layer.
@@ -103,7 +104,7 @@ def ridge_weights(s: Statistics, b: Tensor, W0: Tensor, c: float, d: float, bloc
     """
     rhs = c * (s.targets(b) - W0 @ s.gram)
     normal = c * s.gram
-    floor = 4 * torch.finfo(W0.dtype).eps * normal.diagonal().mean() if d == 0 else d
+    floor = torch.finfo(W0.dtype).eps ** 0.5 * normal.diagonal().mean() if d == 0 else d
     normal.diagonal().add_(floor)
     return W0 + torch.cholesky_solve(rhs.T, cholesky(normal, block)).T
 

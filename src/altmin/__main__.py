@@ -1,0 +1,7 @@
+"""``python -m altmin``."""
+
+import sys
+
+from altmin.cli import main
+
+sys.exit(main())

@@ -1,0 +1,60 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+
+from jsonargparse import Namespace
+
+from altmin.cli.options import parse
+from altmin.cli.prediction import predict
+from altmin.cli.screen import complain, plain_warnings
+from altmin.cli.tables import datasets, methods
+from altmin.cli.training import INTERRUPTED, compare, train
+
+RUN: dict[str, Callable[[Namespace], int]] = {
+    "train": train,
+    "compare": compare,
+    "predict": predict,
+    "methods": methods,
+    "datasets": datasets,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Args:
+        argv: The arguments behind the program's name; by default those of this process.
+
+    Returns:
+        The exit code: 0, 1 where training diverged, 2 where something does not fit, 130 after Ctrl-C.
+    """
+    try:
+        with plain_warnings():
+            options = parse(sys.argv[1:] if argv is None else argv)
+            return RUN[options.command](options)
+    except (argparse.ArgumentError, argparse.ArgumentTypeError) as error:
+        complain("error", readable(str(error)))
+        return 2
+    except (ValueError, TypeError, OSError) as error:
+        complain("error", error)
+        return 2
+    except KeyboardInterrupt:
+        complain("interrupted", "nothing more is written")
+        return INTERRUPTED
+
+
+def readable(text: str) -> str:
+    """A parser's error without the names of Python's types."""
+    text = re.sub(
+        r"Does not validate against any.*?Subtypes: \[(.*?)\].*Given value: ",
+        r"Expected \1. Got value: ",
+        text,
+        flags=re.S,
+    )
+    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.", r"\1", text).replace("NoneType", "null")
+    return re.sub(r'Parser key "(\S+)"', r"`\1`", text)

@@ -1,0 +1,85 @@
+"""The data that the options name."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from jsonargparse import Namespace
+
+from altmin.checkpoint import DTYPES, Description, Origin
+from altmin.cli.screen import Screen
+from altmin.data import Dataset, TableOptions, load
+
+
+def load_data(options: Namespace, dtype: str, screen: Screen, trained: Origin = Origin()) -> tuple[Dataset, Origin]:
+    """The data set that `options` name, and what draws it again; what they leave open is as in `trained`.
+
+    Raises:
+        ValueError: Options that do not go together.
+        DataError: A file that is missing or damaged.
+    """
+    origin = _origin(options, trained)
+    table = None if origin.table is None else TableOptions(**origin.table)  # type: ignore[arg-type]
+    with screen.loading(origin.name) as progress:
+        dataset = load(
+            origin.name,
+            data_dir=options.data_dir,
+            train_samples=origin.train_samples,
+            seed=origin.seed,
+            dtype=DTYPES[dtype],
+            csv=table,
+            progress=progress,
+        )
+    return dataset, origin
+
+
+def _origin(options: Namespace, trained: Origin) -> Origin:
+    table = {name: _text(value) for name, value in vars(options.csv).items() if value is not None}
+    name = options.data or ("csv" if table else trained.name)
+    if table and name != "csv":
+        raise ValueError(f"--csv.{min(table)} goes with --data csv, not with --data {name}")
+    table = {**(trained.table or {}), **table} if name == "csv" else None
+    missing = [] if table is None else [f"--csv.{key}" for key in ("train", "target") if key not in table]
+    if missing:
+        raise ValueError(f"--data csv needs {' and '.join(missing)}")
+    samples = options.train_samples or (trained.train_samples if name == trained.name else None)
+    seed = trained.seed if options.seed is None else options.seed
+    return Origin(name=name, seed=seed, train_samples=samples, table=table)
+
+
+def _text(value: object) -> str:
+    return str(value.resolve()) if isinstance(value, Path) else str(value)
+
+
+def check_device(name: str) -> str:
+    """`name`, if there is such a device.
+
+    Raises:
+        ValueError: Another device than cpu or cuda, or one that is not there.
+    """
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+        raise ValueError(f"--device must be cpu, cuda or cuda:N, got {name!r}")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"--device {name}: PyTorch finds {torch.cuda.device_count()} CUDA device(s) here")
+    return name
+
+
+def require_fit(folder: Path, network: Description, dataset: Dataset) -> None:
+    """A `ValueError` where a network was not made for such data."""
+    if network.widths[0] != dataset.features:
+        wants = f"the network in {folder} takes {network.widths[0]} features"
+        raise ValueError(f"{wants}, but {dataset.name} has {dataset.features}; it was trained on {network.data.name}")
+    if network.classes != dataset.classes:
+        raise ValueError(
+            f"the network in {folder} predicts {_outputs(network.classes)}, but {dataset.name} has "
+            f"{_outputs(dataset.classes)}; it was trained on {asdict(network.data)['name']}"
+        )
+
+
+def _outputs(classes: tuple[str, ...] | None) -> str:
+    if classes is None:
+        return "numbers"
+    return f"{len(classes)} classes ({', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''})"

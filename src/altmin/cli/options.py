@@ -1,0 +1,197 @@
+"""What can be said on the command line and in YAML."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_type_hints
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+import altmin
+from altmin.checkpoint import ACTIVATION_NAMES
+from altmin.data import names
+from altmin.losses import LOSSES
+from altmin.registry import METHODS, entry
+from altmin.runs import EPOCHS, ONLINE_EPOCHS
+
+SPELLED = {"out": "last"}
+"""Fields whose option has another name: ``--out`` is the folder of the results."""
+COMMANDS = {
+    "train": "train a network by one method",
+    "compare": "train the same network by several methods",
+    "predict": "apply a trained network to a test set",
+    "methods": "list the methods",
+    "datasets": "list the data sets",
+}
+T = TypeVar("T")
+
+
+def parse(argv: Sequence[str]) -> Namespace:
+    """The options of a command line, and its `command`; those of ``train`` have the `method`, which comes first.
+
+    Raises:
+        ValueError: An unknown method.
+        argparse.ArgumentError: Anything else that does not fit.
+    """
+    argv, method = list(argv) or ["--help"], None
+    if argv[0] == "train" and len(argv) > 1 and not argv[1].startswith("-"):
+        method = entry(argv.pop(1)).name
+    elif argv[0] == "train" and not {"-h", "--help"} & set(argv):
+        raise ValueError(f"name the method first: altmin train METHOD [options]; known: {', '.join(METHODS)}")
+    parsed = _parser(method).parse_args(argv)
+    options = parsed[parsed.command] or Namespace()
+    options.update(Namespace(command=parsed.command, method=method))
+    return options
+
+
+def _parser(method: str | None) -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="altmin", description=altmin.__doc__, version=f"%(prog)s {altmin.__version__}", exit_on_error=False
+    )
+    commands = parser.add_subcommands(dest="command", metavar="COMMAND")
+    made = {"train": _train(method), "compare": _compare(), "predict": _predict()}
+    for name, help in COMMANDS.items():
+        commands.add_subcommand(name, made.get(name) or _options(f"altmin {name}", help, config=False), help=help)
+    return parser
+
+
+def _options(usage: str, description: str, config: bool = True) -> ArgumentParser:
+    parser = ArgumentParser(
+        usage=usage,
+        description=description,
+        exit_on_error=False,
+        allow_abbrev=False,
+        print_config="--print-config",
+    )
+    if config:
+        parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of these options")
+    return parser
+
+
+def _train(method: str | None) -> ArgumentParser:
+    if method is None:
+        known = f"METHOD is one of {', '.join(METHODS)}. See its own options by: altmin train METHOD --help"
+    else:
+        known = f"Train by {method}: {METHODS[method].paper}."
+    parser = _options(f"altmin train {method or 'METHOD'} [options]", known)
+    if method is not None:
+        add_method(parser.add_argument_group(f"numbers of {method}"), METHODS[method].method)
+    _add_training(parser, out=Path("altmin-train"))
+    return parser
+
+
+def _compare() -> ArgumentParser:
+    about = (
+        "Train the same network on the same data and batches by each METHOD; without one, by all alternating methods "
+        "and Adam. A number of a method is set by --METHOD.NUMBER, such as --dladmm.rho 1e-3; altmin train METHOD "
+        "--help lists them."
+    )
+    parser = _options("altmin compare [METHOD ...] [options]", about)
+    parser.add_argument("methods", nargs="*", action=_Given, default=[], metavar="METHOD", help=", ".join(METHODS))
+    for name, known in METHODS.items():
+        add_method(parser, known.method, f"{name}.", hidden=True)
+    _add_training(parser, out=Path("altmin-compare"))
+    return parser
+
+
+class _Given(argparse.Action):
+    """Stores what was given; where nothing was, what the YAML has stays."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        if values:
+            setattr(namespace, self.dest, values)
+
+
+def _predict() -> ArgumentParser:
+    parser = _options("altmin predict DIR [options]", "Apply the network in DIR to the test part of a data set.")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="what train wrote, or compare in a method's folder")
+    _add_data(parser, "as in training", seed=None)
+    parser.add_argument("--out", type=Path | None, default=None, help="CSV file to write the predictions to")
+    parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    return parser
+
+
+def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
+    group = parser.add_argument_group("data")
+    group.add_argument("--data", type=str | None, default=None, help=f"{', '.join(names())}; null: {default}")
+    group.add_argument("--csv.train", type=Path | None, default=None, help="table to train on; implies --data csv")
+    group.add_argument("--csv.test", type=Path | None, default=None, help="table to test on; null: a part of the other")
+    group.add_argument("--csv.target", type=str | None, default=None, help="column to predict")
+    task = Literal["classification", "regression"]
+    group.add_argument("--csv.task", type=task | None, default=None, help="null: classification")
+    group.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")
+    group.add_argument("--train-samples", type=PositiveInt | None, default=None, help="use only so many; null: all")
+    seed_type = NonNegativeInt if seed is not None else NonNegativeInt | None
+    group.add_argument("--seed", type=seed_type, default=seed, help="of splits, initial weights and batches")
+
+
+def _add_training(parser: ArgumentParser, out: Path) -> None:
+    _add_data(parser, "digits, or csv with --csv.train", seed=0)
+    group = parser.add_argument_group("network")
+    group.add_argument("--hidden", type=PositiveInt, nargs="*", default=[64, 64], help="widths of hidden layers")
+    group.add_argument("--activation", type=str, default="relu", help=", ".join(ACTIVATION_NAMES))
+    group.add_argument("--batch-norm", action="store_true", help="hidden layers: no intercept, BatchNorm1d instead")
+    group.add_argument("--dtype", type=Literal["float32", "float64"], default="float32", help="of weights and data")
+    group = parser.add_argument_group("training")
+    group.add_argument("--loss", type=str | None, default=None, help=f"{', '.join(LOSSES)}; null: as in the paper")
+    group.add_argument("--regularizer", type=str, default="none", help="none, l1:WEIGHT or l2:WEIGHT")
+    group.add_argument("--epochs", type=PositiveInt | None, default=None, help=f"iterations; null: {_epochs()}")
+    group.add_argument("--batch-size", type=PositiveInt | None, default=None, help="null: the method's")
+    group.add_argument(
+        "--keep", type=Literal["best", "last"], default="best", help="weights: best on validation, or last"
+    )
+    group.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
+    group.add_argument("--threads", type=PositiveInt | None, default=None, help="of the CPU; null: PyTorch's choice")
+    group = parser.add_argument_group("output")
+    group.add_argument("--out", type=Path, default=out, help="folder for the results")
+    group.add_argument("--quiet", action="store_true", help="print the final result only")
+
+
+def _epochs() -> str:
+    return ", ".join(f"{name} {epochs}" for name, epochs in EPOCHS.items()) + f", others {ONLINE_EPOCHS}"
+
+
+def add_method(parser: Any, method: object, prefix: str = "", hidden: bool = False) -> None:
+    """An option for each number of `method`, nested ones dotted."""
+    for name, kind, value, about in _numbers(method):
+        help = argparse.SUPPRESS if hidden else about
+        parser.add_argument(f"--{prefix}{name.replace('_', '-')}", type=kind, default=value, help=help)
+
+
+def _numbers(method: Any) -> Iterator[tuple[str, Any, Any, str]]:
+    """The dotted name, type, value and meaning of each number."""
+    kinds = get_type_hints(type(method))
+    for f in fields(method):
+        name, value = SPELLED.get(f.name, f.name), getattr(method, f.name)
+        if is_dataclass(value):
+            yield from ((f"{name}.{inner}", *rest) for inner, *rest in _numbers(value))
+        elif "help" in f.metadata:
+            choices = f.metadata["choices"]
+            yield name, Literal[choices] if choices else kinds[f.name], value, _meaning(f.metadata)
+
+
+def _meaning(metadata: Any) -> str:
+    """The help of a number; the paper's value where the field has it. None is spelled null in YAML."""
+    paper = f"; paper: {metadata['paper']}" if metadata["paper"] else ""
+    return (metadata["help"].replace("none:", "null:") + paper).replace("%", "%%")
+
+
+def configured(method: T, options: Namespace) -> T:
+    """`method` with the numbers of `options`, checked.
+
+    Raises:
+        ValueError: A number outside its range.
+    """
+    changes = {}
+    for f in fields(method):  # type: ignore[arg-type]
+        value, given = getattr(method, f.name), options.get(SPELLED.get(f.name, f.name))
+        if is_dataclass(value):
+            changes[f.name] = configured(value, given)
+        elif "help" in f.metadata:
+            changes[f.name] = given
+    return replace(method, **changes)  # type: ignore[type-var]

@@ -1,0 +1,56 @@
+"""``altmin predict``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from torch import Tensor
+
+from altmin.checkpoint import load, replacing
+from altmin.cli.data import check_device, load_data, require_fit
+from altmin.cli.screen import Screen
+from altmin.data import Dataset
+from altmin.diagnostics import outputs
+from altmin.diagnostics import predict as decide
+from altmin.problem import Problem
+from altmin.runs import scored
+from altmin.state import State
+
+
+def predict(options: Namespace) -> int:
+    """Apply a trained network to a test set; the exit code."""
+    screen, device = Screen(options.quiet), check_device(options.device)
+    model, network = load(options.folder)
+    dataset, _ = load_data(options, network.dtype, screen, network.data)
+    require_fit(options.folder, network, dataset)
+    model.to(device)
+    problem, state = Problem.from_module(model, network.loss), State.from_module(model)
+    score = scored(problem, state, dataset.test, model)
+    quality = f"loss {score.loss:.4g}" if score.accuracy is None else f"accuracy {score.accuracy:.2%}"
+    screen.result(f"{dataset.name}, {len(dataset.test):,} test samples: {quality}")
+    if options.out is not None:
+        write_predictions(outputs(problem, state, dataset.test.x.to(device)).cpu(), dataset, options.out)
+        screen.say(f"wrote {options.out}")
+    return 0
+
+
+def write_predictions(z: Tensor, dataset: Dataset, path: Path) -> None:
+    """Write a row for each test sample: its number from 0, what the network says, and the label."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part, part.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["index", "predicted", "label"])
+        writer.writerows((i, *row) for i, row in enumerate(_pairs(z, dataset)))
+
+
+def _pairs(z: Tensor, dataset: Dataset) -> Iterator[tuple[Any, Any]]:
+    """Prediction and label of each sample, as class names or numbers."""
+    y = dataset.test.y
+    if dataset.classes is None:
+        return zip(z.flatten().tolist(), y.flatten().tolist(), strict=True)
+    names = dataset.classes
+    return ((names[i], names[j]) for i, j in zip(decide(z).tolist(), y.tolist(), strict=True))

@@ -1,0 +1,139 @@
+"""What is printed: progress, tables and warnings."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from altmin.errors import InertiaWarning, PenaltyWarning
+from altmin.fit import Callback
+from altmin.history import History, Record
+from altmin.state import State
+
+WIDE = 200  # where nobody's window limits a table
+
+
+class Screen:
+    """Standard output: bars on a terminal, a few plain lines elsewhere, only results if `quiet`."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False)
+        self.bars = self.console.is_terminal and not quiet
+        self.plain = not self.console.is_terminal and not quiet
+        self.quiet = quiet
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        note = TextColumn("{task.fields[note]}", markup=False)
+        self.progress = Progress(*columns, note, console=self.console, disable=not self.bars, refresh_per_second=4)
+
+    def say(self, text: str) -> None:
+        """A line that is no result."""
+        if not self.quiet:
+            self.result(text)
+
+    def result(self, text: str) -> None:
+        """A line of the result."""
+        self.console.print(text, soft_wrap=True)
+        self.console.file.flush()
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
+        """A table; all columns after the first `left` are aligned to the right."""
+        table = Table(box=SIMPLE, header_style="bold", pad_edge=False)
+        for i, column in enumerate(columns):
+            table.add_column(column, justify="left" if i < left else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        self.console.print(table)
+
+    def training(self, name: str, epochs: int) -> Callback:
+        """A callback of `altmin.fit` that shows how far training is."""
+        task = self.progress.add_task(name, total=epochs, note="")
+
+        def update(history: History, state: State) -> None:
+            done, note = len(history), _summary(history.records[-1])
+            self.progress.update(task, completed=done, note=note)
+            if self.plain and (str(done).rstrip("0") in ("1", "2", "5") or done == epochs):
+                self.result(f"{name} {done}/{epochs}: {note}")
+
+        return update
+
+    @contextmanager
+    def loading(self, name: str) -> Iterator[Any]:
+        """While data are read; yields the progress callback of `altmin.data.load`."""
+        task, seen = self.progress.add_task(f"loading {name}", total=None, note=""), set()
+
+        def update(file: str, done: int, total: int | None) -> None:
+            self.progress.update(task, description=f"downloading {file}", completed=done, total=total)
+            if self.plain and file not in seen:
+                self.result(f"downloading {file}")
+            seen.add(file)
+
+        with self.progress:
+            yield update
+            self.progress.remove_task(task)
+
+
+def _summary(record: Record) -> str:
+    """A record in a few words."""
+    parts = [f"objective {record['objective']:.4g}"]
+    for name in ("train", "validation"):
+        accuracy = record[f"{name}_accuracy"]
+        parts.append(f"{name} loss {record[f'{name}_loss']:.4g}" if accuracy is None else f"{name} {accuracy:.1%}")
+    return ", ".join(parts)
+
+
+def complain(kind: str, text: object) -> None:
+    """One line on standard error."""
+    print(f"altmin: {kind}: {' '.join(str(text).split())}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """The library's warnings become one line each, shown once."""
+    seen: set[str] = set()
+    with warnings.catch_warnings():
+        default = warnings.showwarning
+        for category in (InertiaWarning, PenaltyWarning):
+            warnings.simplefilter("always", category)
+
+        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if not issubclass(category, (InertiaWarning, PenaltyWarning)):
+                default(message, category, *where)
+            elif str(message) not in seen:
+                seen.add(str(message))
+                complain("warning", message)
+
+        warnings.showwarning = show
+        yield
+
+
+class Interrupt:
+    """Makes the first Ctrl-C a wish to stop after the iteration, told to `altmin.fit` as a callback; the second raises."""
+
+    asked = False
+
+    def __enter__(self) -> Interrupt:
+        self._previous = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        signal.signal(signal.SIGINT, self._previous)
+
+    def __call__(self, history: History, state: State) -> bool:
+        return self.asked
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        complain("interrupted", "stopping after this iteration; press Ctrl-C again to stop at once")
