@@ -83,7 +83,7 @@ class Description:
             if self.batch_norm:
                 yield nn.BatchNorm1d(outputs, dtype=dtype)
             yield ACTIVATION_NAMES[self.activation]()
-        yield nn.Linear(*self.widths[-2:], dtype=dtype)
+        yield nn.Linear(self.widths[-2], self.widths[-1], dtype=dtype)
 
 
 def save(description: Description, model: nn.Sequential, folder: str | Path) -> None:
@@ -125,9 +125,9 @@ def read_description(folder: Path) -> Description:
 
 
 def _description(values: dict[str, Any]) -> Description:
-    classes = values["classes"]
-    values |= {"widths": tuple(values["widths"]), "classes": None if classes is None else tuple(classes)}
-    return Description(**values | {"data": Origin(**values["data"])})
+    """`values` as `asdict` gave them, lists for tuples."""
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return Description(**{**values, **lists, "data": Origin(**values["data"])})
 
 
 def write_json(path: Path, value: Any) -> None:

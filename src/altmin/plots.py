@@ -5,65 +5,82 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from altmin.checkpoint import replacing
 from altmin.runs import Run
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
-"""Of Okabe and Ito, told apart with any colour vision; without their yellow, which is faint on white."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F")
+"""Of Okabe and Ito, told apart with any colour vision; grey takes the place of their yellow, which is faint on white."""
 DASHES = ("-", "--", "-.", ":")
+PERCENT = (0, 50, 80, 90, 95, 98, 99, 100)
 
 
 def plot(runs: Sequence[Run], path: Path) -> None:
     """Write a picture with a curve for each run: validation by epoch, and by CPU seconds; test as a dot."""
-    figure = Figure(figsize=(12, 4.8), layout="constrained")
-    by_epoch, by_seconds = figure.subplots(1, 2, sharey=True)
-    lines = [_draw(by_epoch, by_seconds, i, run) for i, run in enumerate(runs)]
-    _label(by_epoch, by_seconds, runs)
-    figure.legend(handles=lines, loc="outside right upper", frameon=False)
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    lines = [_draw(panels, i, run) for i, run in enumerate(runs)]
+    _label(panels, regression=_regression(runs[0]))
+    figure.suptitle("Lines: validation. Dots: test, once, of the weights kept.", fontsize="medium")
+    figure.legend(handles=lines, loc="outside right upper", title="method, test", frameon=False)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=150)
 
 
-def _draw(by_epoch: Axes, by_seconds: Axes, i: int, run: Run) -> Line2D:
-    """One run in both panels; no two of 28 runs share colour and dashes."""
-    style = dict(color=COLOURS[i % len(COLOURS)], linestyle=DASHES[i % len(DASHES)], linewidth=1.6)
-    values, test = _quality(run)
-    epochs, seconds = run.history["iteration"], list(accumulate(run.history["cpu_seconds"]))
-    kept = run.result["kept_iteration"]
-    for axes, x in ((by_epoch, epochs), (by_seconds, seconds)):
-        axes.plot(x, values, **style)
+def _draw(panels: Sequence[Axes], i: int, run: Run) -> Line2D:
+    """One run in both panels; no two of 32 runs share colour and dashes."""
+    colour, dashes = COLOURS[i % len(COLOURS)], DASHES[(i + i // len(COLOURS)) % len(DASHES)]
+    style: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.6}
+    (values, test), kept = _quality(run), run.result["kept_iteration"]
+    seconds = list(accumulate(run.history["cpu_seconds"]))
+    for axes, x in zip(panels, (run.history["iteration"], seconds), strict=True):
         if kept is not None:
-            axes.plot(x[kept - 1], test, "o", color=style["color"], markersize=6, markeredgecolor="white")
+            axes.plot(x, values, **style)
+            axes.plot(x[kept - 1], test, "o", color=colour, markersize=7, markeredgecolor="white")
     return Line2D([], [], label=_name(run, test), **style)
+
+
+def _regression(run: Run) -> bool:
+    return run.network.classes is None
 
 
 def _quality(run: Run) -> tuple[list[float], float]:
     """Validation by iteration and test of the kept weights: accuracies in percent, losses for regression."""
-    if run.result["test_accuracy"] is None:
+    if _regression(run):
         return run.history["validation_loss"], run.result["test_loss"]
     return [100 * a for a in run.history["validation_accuracy"]], 100 * run.result["test_accuracy"]
 
 
 def _name(run: Run, test: float) -> str:
-    figure = f"{test:.4g}" if run.result["test_accuracy"] is None else f"{test:.1f}%"
-    return f"{run.name}  {figure}" + ("" if run.result["status"] == "ok" else f" ({run.result['status']})")
+    figure = f"{test:.4g}" if _regression(run) else f"{test:.1f}%"
+    status = run.result["status"]
+    return f"{run.name}  {figure}" + ("" if status == "ok" else f" ({status})")
 
 
-def _label(by_epoch: Axes, by_seconds: Axes, runs: Sequence[Run]) -> None:
-    regression = runs[0].result["test_accuracy"] is None
-    by_epoch.set_ylabel("loss" if regression else "accuracy (%)")
-    by_epoch.set_xlabel("epoch (full-batch methods: iteration)")
-    by_seconds.set_xlabel("CPU seconds of training")
-    by_epoch.set_title("Lines: validation. Dots: test, of the weights kept.", loc="left", fontsize="medium")
-    if regression:
-        by_epoch.set_yscale("log")
-    for axes in (by_epoch, by_seconds):
+def _label(panels: Sequence[Axes], regression: bool) -> None:
+    for axes, text in zip(panels, ("epoch (full-batch methods: iteration)", "CPU seconds of training"), strict=True):
+        axes.set_xlabel(text)
+        if axes.has_data():
+            axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.grid(alpha=0.3)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(ScalarFormatter())
+    panels[0].set_ylabel("loss" if regression else "accuracy (%)")
+    if regression:
+        panels[0].set_yscale("log")
+    else:
+        _widen(panels[0])
+
+
+def _widen(axes: Axes) -> None:
+    """Give room to accuracies near 100%, where curves meet: equal steps are equal factors of the error (and 1%)."""
+    axes.set_yscale("function", functions=(lambda a: -np.log(101 - np.minimum(a, 100.9)), lambda e: 101 - np.exp(-e)))
+    axes.yaxis.set_major_locator(FixedLocator(PERCENT))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(top=100)

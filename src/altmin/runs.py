@@ -113,7 +113,7 @@ def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] =
             device=setup.device,
         )
     except DivergenceError as diverged:
-        history, error = diverged.history, diverged
+        history, error = diverged.history, diverged  # type: ignore[attr-defined]
     measures = _measures(setup, network, model, history, last.state)
     return Run(name, network, model, history, _entry(setup, name, method, history) | measures, error)
 
@@ -168,8 +168,9 @@ def _measures(
     """Loss and accuracy on every split, of the kept weights and of the last iteration's."""
     problem = Problem.from_module(model, network.loss, setup.regularizer)
     kept = _scores(problem, State.from_module(model), setup.dataset, model)
-    same = last is None or history.kept is None or history.kept["iteration"] == len(history)
-    return kept | {f"last_{k}": v for k, v in (kept if same else _scores(problem, last, setup.dataset, model)).items()}
+    moved = last is not None and history.kept is not None and history.kept["iteration"] < len(history)
+    final = _scores(problem, last, setup.dataset, model) if last is not None and moved else kept
+    return kept | {f"last_{name}": value for name, value in final.items()}
 
 
 def _scores(problem: Problem, state: State, data: Dataset, model: nn.Sequential) -> dict[str, float | None]:

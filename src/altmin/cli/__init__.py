@@ -48,13 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+UNION = re.compile(r"Does not validate against any.*?Subtypes: \[(.*?)\].*Given value: ", re.DOTALL)
+
+
 def readable(text: str) -> str:
-    """A parser's error without the names of Python's types."""
-    text = re.sub(
-        r"Does not validate against any.*?Subtypes: \[(.*?)\].*Given value: ",
-        r"Expected \1. Got value: ",
-        text,
-        flags=re.S,
-    )
-    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>|typing\.", r"\1", text).replace("NoneType", "null")
-    return re.sub(r'Parser key "(\S+)"', r"`\1`", text)
+    """A parser's error on one line, without the names of Python's types."""
+    text = UNION.sub(r"Expected \1. Got value: ", text)
+    text = re.sub(r"a <class '(?:\w+\.)*(\w+)'>|<class '(?:\w+\.)*(\w+)'>", r"\1\2", text)
+    return re.sub(r'Parser key "(\S+)"', r"`\1`", text.replace(", NoneType", " or null").replace("a typing.", ""))

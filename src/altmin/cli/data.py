@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -13,14 +12,14 @@ from altmin.cli.screen import Screen
 from altmin.data import Dataset, TableOptions, load
 
 
-def load_data(options: Namespace, dtype: str, screen: Screen, trained: Origin = Origin()) -> tuple[Dataset, Origin]:
+def load_data(options: Namespace, dtype: str, screen: Screen, trained: Origin | None = None) -> tuple[Dataset, Origin]:
     """The data set that `options` name, and what draws it again; what they leave open is as in `trained`.
 
     Raises:
         ValueError: Options that do not go together.
         DataError: A file that is missing or damaged.
     """
-    origin = _origin(options, trained)
+    origin = _origin(options, trained or Origin())
     table = None if origin.table is None else TableOptions(**origin.table)  # type: ignore[arg-type]
     with screen.loading(origin.name) as progress:
         dataset = load(
@@ -75,7 +74,7 @@ def require_fit(folder: Path, network: Description, dataset: Dataset) -> None:
     if network.classes != dataset.classes:
         raise ValueError(
             f"the network in {folder} predicts {_outputs(network.classes)}, but {dataset.name} has "
-            f"{_outputs(dataset.classes)}; it was trained on {asdict(network.data)['name']}"
+            f"{_outputs(dataset.classes)}; it was trained on {network.data.name}"
         )
 
 

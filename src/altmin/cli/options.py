@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_type_hints
 
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 import altmin
@@ -28,6 +28,8 @@ COMMANDS = {
     "datasets": "list the data sets",
 }
 T = TypeVar("T")
+Count: Any = PositiveInt
+Whole: Any = NonNegativeInt
 
 
 def parse(argv: Sequence[str]) -> Namespace:
@@ -42,18 +44,21 @@ def parse(argv: Sequence[str]) -> Namespace:
         method = entry(argv.pop(1)).name
     elif argv[0] == "train" and not {"-h", "--help"} & set(argv):
         raise ValueError(f"name the method first: altmin train METHOD [options]; known: {', '.join(METHODS)}")
-    parsed = _parser(method).parse_args(argv)
+    parsed = _parser(method, _unexplained(argv)).parse_args(argv)
     options = parsed[parsed.command] or Namespace()
     options.update(Namespace(command=parsed.command, method=method))
     return options
 
 
-def _parser(method: str | None) -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="altmin", description=altmin.__doc__, version=f"%(prog)s {altmin.__version__}", exit_on_error=False
-    )
+def _unexplained(argv: Sequence[str]) -> set[str]:
+    """The methods whose numbers ``compare --help`` leaves out: all that the command line does not name."""
+    return set(METHODS) - set(argv) if {"-h", "--help"} & set(argv) else set()
+
+
+def _parser(method: str | None, unexplained: set[str]) -> ArgumentParser:
+    parser = ArgumentParser(prog="altmin", description=altmin.__doc__, version=altmin.__version__, exit_on_error=False)
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
-    made = {"train": _train(method), "compare": _compare(), "predict": _predict()}
+    made = {"train": _train(method), "compare": _compare(unexplained), "predict": _predict()}
     for name, help in COMMANDS.items():
         commands.add_subcommand(name, made.get(name) or _options(f"altmin {name}", help, config=False), help=help)
     return parser
@@ -68,7 +73,7 @@ def _options(usage: str, description: str, config: bool = True) -> ArgumentParse
         print_config="--print-config",
     )
     if config:
-        parser.add_argument("--config", action=ActionConfigFile, help="YAML file with any of these options")
+        parser.add_argument("--config", action="config", help="YAML file with any of these options")
     return parser
 
 
@@ -80,21 +85,22 @@ def _train(method: str | None) -> ArgumentParser:
     parser = _options(f"altmin train {method or 'METHOD'} [options]", known)
     if method is not None:
         add_method(parser.add_argument_group(f"numbers of {method}"), METHODS[method].method)
-    _add_training(parser, out=Path("altmin-train"))
+    _add_training(parser, out="altmin-train")
     return parser
 
 
-def _compare() -> ArgumentParser:
+def _compare(unexplained: set[str]) -> ArgumentParser:
     about = (
         "Train the same network on the same data and batches by each METHOD; without one, by all alternating methods "
-        "and Adam. A number of a method is set by --METHOD.NUMBER, such as --dladmm.rho 1e-3; altmin train METHOD "
+        "and Adam. A number of a method is set by --METHOD.NUMBER, such as --dladmm.rho 1e-3; altmin compare METHOD "
         "--help lists them."
     )
     parser = _options("altmin compare [METHOD ...] [options]", about)
     parser.add_argument("methods", nargs="*", action=_Given, default=[], metavar="METHOD", help=", ".join(METHODS))
     for name, known in METHODS.items():
-        add_method(parser, known.method, f"{name}.", hidden=True)
-    _add_training(parser, out=Path("altmin-compare"))
+        group = parser.add_argument_group(None if name in unexplained else f"numbers of {name}")
+        add_method(group, known.method, f"{name}.", hidden=name in unexplained)
+    _add_training(parser, out="altmin-compare")
     return parser
 
 
@@ -108,9 +114,9 @@ class _Given(argparse.Action):
 
 def _predict() -> ArgumentParser:
     parser = _options("altmin predict DIR [options]", "Apply the network in DIR to the test part of a data set.")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="what train wrote, or compare in a method's folder")
+    parser.add_argument("dir", type=str, metavar="DIR", help="what train wrote, or compare in a method's folder")
     _add_data(parser, "as in training", seed=None)
-    parser.add_argument("--out", type=Path | None, default=None, help="CSV file to write the predictions to")
+    parser.add_argument("--out", type=str | None, default=None, help="CSV file to write the predictions to")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--quiet", action="store_true", help="print the result only")
     return parser
@@ -125,30 +131,31 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
     task = Literal["classification", "regression"]
     group.add_argument("--csv.task", type=task | None, default=None, help="null: classification")
     group.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")
-    group.add_argument("--train-samples", type=PositiveInt | None, default=None, help="use only so many; null: all")
-    seed_type = NonNegativeInt if seed is not None else NonNegativeInt | None
-    group.add_argument("--seed", type=seed_type, default=seed, help="of splits, initial weights and batches")
+    group.add_argument("--train-samples", type=Count | None, default=None, help="use only so many; null: all")
+    about = "of splits, initial weights and batches" if seed is not None else "of splits; null: as in training"
+    seed_type = Whole if seed is not None else Whole | None
+    group.add_argument("--seed", type=seed_type, default=seed, help=about)
 
 
-def _add_training(parser: ArgumentParser, out: Path) -> None:
+def _add_training(parser: ArgumentParser, out: str) -> None:
     _add_data(parser, "digits, or csv with --csv.train", seed=0)
     group = parser.add_argument_group("network")
-    group.add_argument("--hidden", type=PositiveInt, nargs="*", default=[64, 64], help="widths of hidden layers")
+    group.add_argument("--hidden", type=Count, nargs="*", default=[64, 64], help="widths of hidden layers")
     group.add_argument("--activation", type=str, default="relu", help=", ".join(ACTIVATION_NAMES))
     group.add_argument("--batch-norm", action="store_true", help="hidden layers: no intercept, BatchNorm1d instead")
     group.add_argument("--dtype", type=Literal["float32", "float64"], default="float32", help="of weights and data")
     group = parser.add_argument_group("training")
     group.add_argument("--loss", type=str | None, default=None, help=f"{', '.join(LOSSES)}; null: as in the paper")
     group.add_argument("--regularizer", type=str, default="none", help="none, l1:WEIGHT or l2:WEIGHT")
-    group.add_argument("--epochs", type=PositiveInt | None, default=None, help=f"iterations; null: {_epochs()}")
-    group.add_argument("--batch-size", type=PositiveInt | None, default=None, help="null: the method's")
+    group.add_argument("--epochs", type=Count | None, default=None, help=f"iterations; null: {_epochs()}")
+    group.add_argument("--batch-size", type=Count | None, default=None, help="null: the method's")
     group.add_argument(
-        "--keep", type=Literal["best", "last"], default="best", help="weights: best on validation, or last"
+        "--keep", type=Literal["best", "last"], default="best", help="weights best on validation, or last"
     )
     group.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
-    group.add_argument("--threads", type=PositiveInt | None, default=None, help="of the CPU; null: PyTorch's choice")
+    group.add_argument("--threads", type=Count | None, default=None, help="of the CPU; null: PyTorch's choice")
     group = parser.add_argument_group("output")
-    group.add_argument("--out", type=Path, default=out, help="folder for the results")
+    group.add_argument("--out", type=str, default=out, help="folder for the results")
     group.add_argument("--quiet", action="store_true", help="print the final result only")
 
 
@@ -169,7 +176,7 @@ def _numbers(method: Any) -> Iterator[tuple[str, Any, Any, str]]:
     for f in fields(method):
         name, value = SPELLED.get(f.name, f.name), getattr(method, f.name)
         if is_dataclass(value):
-            yield from ((f"{name}.{inner}", *rest) for inner, *rest in _numbers(value))
+            yield from ((f"{name}.{inner}", *rest) for inner, *rest in _numbers(value))  # type: ignore[misc]
         elif "help" in f.metadata:
             choices = f.metadata["choices"]
             yield name, Literal[choices] if choices else kinds[f.name], value, _meaning(f.metadata)

@@ -24,16 +24,17 @@ from altmin.state import State
 def predict(options: Namespace) -> int:
     """Apply a trained network to a test set; the exit code."""
     screen, device = Screen(options.quiet), check_device(options.device)
-    model, network = load(options.folder)
+    folder = Path(options.dir)
+    model, network = load(folder)
     dataset, _ = load_data(options, network.dtype, screen, network.data)
-    require_fit(options.folder, network, dataset)
+    require_fit(folder, network, dataset)
     model.to(device)
     problem, state = Problem.from_module(model, network.loss), State.from_module(model)
     score = scored(problem, state, dataset.test, model)
     quality = f"loss {score.loss:.4g}" if score.accuracy is None else f"accuracy {score.accuracy:.2%}"
     screen.result(f"{dataset.name}, {len(dataset.test):,} test samples: {quality}")
     if options.out is not None:
-        write_predictions(outputs(problem, state, dataset.test.x.to(device)).cpu(), dataset, options.out)
+        write_predictions(outputs(problem, state, dataset.test.x.to(device)).cpu(), dataset, Path(options.out))
         screen.say(f"wrote {options.out}")
     return 0
 

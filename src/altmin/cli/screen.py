@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from rich.box import SIMPLE
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -21,6 +21,7 @@ from altmin.history import History, Record
 from altmin.state import State
 
 WIDE = 200  # where nobody's window limits a table
+ROOMY = 100  # a window that leaves two blanks between columns
 
 
 class Screen:
@@ -47,7 +48,8 @@ class Screen:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
         """A table; all columns after the first `left` are aligned to the right."""
-        table = Table(box=SIMPLE, header_style="bold", pad_edge=False)
+        pad = int(self.console.width >= ROOMY)
+        table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, pad, 0, 0), show_edge=False, pad_edge=False)
         for i, column in enumerate(columns):
             table.add_column(column, justify="left" if i < left else "right", overflow="fold")
         for row in rows:
@@ -56,6 +58,8 @@ class Screen:
 
     def training(self, name: str, epochs: int) -> Callback:
         """A callback of `altmin.fit` that shows how far training is."""
+        for before in self.progress.task_ids:
+            self.progress.stop_task(before)
         task = self.progress.add_task(name, total=epochs, note="")
 
         def update(history: History, state: State) -> None:
@@ -117,7 +121,10 @@ def plain_warnings() -> Iterator[None]:
 
 
 class Interrupt:
-    """Makes the first Ctrl-C a wish to stop after the iteration, told to `altmin.fit` as a callback; the second raises."""
+    """Makes the first Ctrl-C a wish to stop after the iteration; the second raises.
+
+    It is itself the callback that tells `altmin.fit`.
+    """
 
     asked = False
 
@@ -131,6 +138,7 @@ class Interrupt:
         signal.signal(signal.SIGINT, self._previous)
 
     def __call__(self, history: History, state: State) -> bool:
+        """Whether training shall stop."""
         return self.asked
 
     def _ask(self, *_: object) -> None:

@@ -14,27 +14,31 @@ from altmin.registry import METHODS
 
 WIDTHS = (2, 2, 2)
 PLAIN = Description(widths=WIDTHS)
+FEATURES: dict[str, tuple[Description, dict[str, str]]] = {
+    **{name: (Description(widths=WIDTHS, activation=name), {}) for name in ACTIVATION_NAMES},
+    **{f"{name} loss": (PLAIN, {"loss": name}) for name in LOSSES},
+    **{name: (PLAIN, {"regularizer": f"{name}:1"}) for name in ("l1", "l2")},
+    "batch norm": (Description(widths=WIDTHS, batch_norm=True), {}),
+}
+"""What may be supported, with a problem that has it."""
 
 
 def methods(options: Namespace) -> int:
     """List the methods; the exit code."""
-    columns = ["method", "paper", "samples a step", "gradients", "activations", "losses", "regularizers", "batch norm"]
+    screen, columns = Screen(), ["method", "paper", "a step takes", "gradients", "supports"]
     rows = [
-        [e.name, e.paper, "a batch" if e.method.batched else "all", e.gradients, *supports(e.method)]
+        [e.name, e.paper, "a batch" if e.method.batched else "all samples", e.gradients, supported(e.method)]
         for e in METHODS.values()
     ]
-    Screen().table(columns, rows, left=len(columns))
+    screen.table(columns, rows, left=len(columns))
+    screen.result(f"everything: {', '.join(FEATURES)}")
     return 0
 
 
-def supports(method: Method) -> list[str]:
-    """Which activations, losses and regularisers `method` takes, and whether batch normalisation."""
-    activations = [name for name in ACTIVATION_NAMES if takes(method, Description(widths=WIDTHS, activation=name))]
-    losses = [name for name in LOSSES if takes(method, PLAIN, loss=name)]
-    regularizers = [name for name in ("l1", "l2") if takes(method, PLAIN, regularizer=f"{name}:1")]
-    norm = takes(method, Description(widths=WIDTHS, batch_norm=True))
-    names = [(activations, list(ACTIVATION_NAMES)), (losses, list(LOSSES)), (regularizers, ["l1", "l2"])]
-    return [*(_list(taken, known) for taken, known in names), "yes" if norm else "no"]
+def supported(method: Method) -> str:
+    """What `method` supports, as its own check tells, in words."""
+    missing = [name for name, (network, more) in FEATURES.items() if not takes(method, network, **more)]
+    return f"everything but {', '.join(missing)}" if missing else "everything"
 
 
 def takes(method: Method, network: Description, loss: str = "squared", regularizer: str = "none") -> bool:
@@ -44,13 +48,6 @@ def takes(method: Method, network: Description, loss: str = "squared", regulariz
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _list(taken: list[str], known: list[str]) -> str:
-    missing = [name for name in known if name not in taken]
-    if not missing:
-        return "all"
-    return f"all but {', '.join(missing)}" if len(missing) < len(taken) else ", ".join(taken) or "none"
 
 
 def datasets(options: Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,17 +24,17 @@ INTERRUPTED = 130
 
 def train(options: Namespace) -> int:
     """Train by one method, write the results and the network; the exit code."""
-    screen, name = Screen(options.quiet), options.method
+    screen, name, out = Screen(options.quiet), options.method, Path(options.out)
     method = configured(METHODS[name].method, options)
     setup = _setup(options, screen)
     setup.check(name, method)
-    options.out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     with Interrupt() as interrupt, screen.progress:
         done = run(setup, name, method, (screen.training(name, setup.epochs_of(name)), interrupt))
-    save_model(done, options.out)
-    write_results([done], options.out)
+    save_model(done, out)
+    write_results([done], out)
     _report(done, screen)
-    screen.say(f"wrote results.json, curves.csv, model.json and model.safetensors to {options.out}")
+    screen.say(f"wrote results.json, curves.csv, model.json and model.safetensors to {out}")
     if done.error is not None:
         complain("error", done.error)
         return 1
@@ -44,18 +45,17 @@ def compare(options: Namespace) -> int:
     """Train by several methods, write the results, the picture and the networks; the exit code."""
     from altmin.plots import plot
 
-    screen, methods = Screen(options.quiet), _methods(options)
+    screen, methods, out = Screen(options.quiet), _methods(options), Path(options.out)
     setup = _setup(options, screen)
     for name, method in methods.items():
         setup.check(name, method)
-    options.out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     with Interrupt() as interrupt, screen.progress:
-        runs = _run_all(setup, methods, options, screen, interrupt)
-    plot(runs, options.out / "compare.png")
-    columns, rows = _comparison(runs)
-    screen.table(columns, rows, left=2)
+        runs = _run_all(setup, methods, out, screen, interrupt)
+    plot(runs, out / "compare.png")
+    _tabulate(runs, screen)
     written = "results.json, curves.csv, compare.png and each method's model.json and model.safetensors"
-    screen.say(f"wrote {written} to {options.out}")
+    screen.say(f"wrote {written} to {out}")
     return _exit(interrupt, runs)
 
 
@@ -63,12 +63,10 @@ def _methods(options: Namespace) -> dict[str, Method]:
     """The methods by name, with their numbers."""
     default = [name for name, known in METHODS.items() if not isinstance(known.method, Backprop)] + ["adam"]
     entries = [entry(name) for name in options.methods or default]
-    return {known.name: configured(known.method, options[known.name]) for known in entries}
+    return {known.name: configured(known.method, options[known.name.replace("-", "_")]) for known in entries}
 
 
-def _run_all(
-    setup: Setup, methods: dict[str, Method], options: Namespace, screen: Screen, interrupt: Interrupt
-) -> list[Run]:
+def _run_all(setup: Setup, methods: dict[str, Method], out: Path, screen: Screen, interrupt: Interrupt) -> list[Run]:
     """Results are written after each run, so that they outlast whatever happens to the next."""
     runs: list[Run] = []
     for name, method in methods.items():
@@ -77,8 +75,8 @@ def _run_all(
         show = screen.training(name, setup.epochs_of(name))
         own = setup if method.batched else replace(setup, batch_size=None)
         runs.append(run(own, name, method, (show, interrupt)))
-        save_model(runs[-1], options.out / name)
-        write_results(runs, options.out)
+        save_model(runs[-1], out / name)
+        write_results(runs, out)
         if runs[-1].error is not None:
             complain("warning", f"{name}: {runs[-1].error}")
     return runs
@@ -100,46 +98,44 @@ def _setup(options: Namespace, screen: Screen) -> Setup:
     return Setup(dataset=dataset, network=network, device=device, **shared)
 
 
-def _comparison(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
-    """The table of a comparison: a row for each run."""
-    what = _what(runs[0])
-    names = ("train", "validation", "test", "last_test")
-    columns = ["method", "loss", "epochs", "kept", *(f"{name.replace('_', ' ')} {what}" for name in names)]
-    rows = [_row(run.result, [f"{name}_{what}" for name in names]) for run in runs]
-    return [*columns, "seconds", "CPU seconds", "status"], rows
+def _tabulate(runs: Sequence[Run], screen: Screen) -> None:
+    """Print a comparison: a row for each run."""
+    screen.result(f"{_task(runs[0])}; {_unit(runs[0])}, 'last' on test by the last iteration's weights")
+    columns = ["method", "loss", "kept", "train", "valid.", "test", "last", "s", "CPU s", "status"]
+    screen.table(columns, [_row(run.result) for run in runs], left=2)
 
 
-def _row(result: dict[str, Any], names: Sequence[str]) -> list[str]:
-    start = [result["method"], result["loss"], str(result["iterations"]), str(result["kept_iteration"] or "-")]
+def _row(result: dict[str, Any]) -> list[str]:
+    kept = f"{result['kept_iteration'] or '-'}/{result['iterations']}"
+    figures = [_figure(result, name) for name in ("train", "validation", "test", "last_test")]
     times = [f"{result[name]:.2f}" for name in ("seconds", "cpu_seconds")]
-    return [*start, *(_figure(name, result[name]) for name in names), *times, result["status"]]
+    return [result["method"], result["loss"], kept, *figures, *times, result["status"]]
 
 
 def _report(done: Run, screen: Screen) -> None:
-    """What became of one run: the weights kept and the last ones."""
-    result, what = done.result, _what(done)
-    hidden = "-".join(map(str, done.network.widths))
-    screen.result(
-        f"{done.name} on {result['data']}, {hidden}, {result['loss']}: {result['status']} after "
-        f"{result['iterations']} iterations, {result['seconds']:.2f} s ({result['cpu_seconds']:.2f} CPU s)"
-    )
+    """Print what became of one run: the weights kept and the last ones."""
+    result, parts = done.result, ("train", "validation", "test")
+    ended = f"{result['status']}, {result['iterations']} of {result['epochs']} iterations"
+    times = f"{result['seconds']:.2f} s, {result['cpu_seconds']:.2f} CPU s"
+    screen.result(f"{_task(done)}, {done.name}, {result['loss']}: {ended}, {times}; {_unit(done)}")
     kept = "best on validation" if result["keep"] == "best" else "kept"
     rows = [(kept, result["kept_iteration"], ""), ("last", result["iterations"], "last_")]
-    parts = ("train", "validation", "test")
-    screen.table(
-        ["weights", "iteration", *(f"{part} {what}" for part in parts)],
-        [[n, str(i or "-"), *(_figure(what, result[f"{p}{part}_{what}"]) for part in parts)] for n, i, p in rows],
-    )
+    figures = [[name, str(i or "-"), *(_figure(result, prefix + part) for part in parts)] for name, i, prefix in rows]
+    screen.table(["weights", "iteration", *parts], figures)
 
 
-def _what(run: Run) -> str:
-    return "loss" if run.network.classes is None else "accuracy"
+def _task(run: Run) -> str:
+    return f"{run.result['data']}, {'-'.join(map(str, run.network.widths))}"
 
 
-def _figure(name: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4g}"
+def _unit(run: Run) -> str:
+    return "loss" if run.network.classes is None else "accuracy in %"
+
+
+def _figure(result: dict[str, Any], name: str) -> str:
+    """A percentage; for regression a loss."""
+    accuracy, loss = result[f"{name}_accuracy"], result[f"{name}_loss"]
+    return f"{loss:.4g}" if accuracy is None else f"{100 * accuracy:.2f}"
 
 
 def _exit(interrupt: Interrupt, runs: Sequence[Run]) -> int:

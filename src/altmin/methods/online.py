@@ -89,7 +89,7 @@ class OnlineAM(Method):
 
     Deviations: losses are means over the batch here, sums elsewhere. The centre of the codes' proximity term is the
     forward value, which the authors' code forgets to hold fixed. Weights are regularised by the problem's regulariser (l1
-    is the paper's weight sparsity), by its prox behind each step. By default squares are sums over a sample's entries
+    is the paper's weight sparsity), by its prox behind each step, and codes likewise. By default squares are sums over a sample's entries
     (`Codes.scaling`).
     """
 
@@ -158,13 +158,11 @@ class OnlineAM(Method):
                 up = above[i](layers[i].activation(c))
                 r = problem.loss.grad(up.z, batch.y) if last else up.z - codes[i + 1]
                 g = up.to_input(r).mul_(pull).mul_(layers[i].activation.slope(c))
-                g.add_(c - start[i].z, alpha=near)
-                if self.codes.sparsity:
-                    g.add_(torch.sign(c), alpha=0.5 * near * self.codes.sparsity / state.extra.mu)
-                return g
+                return g.add_(c - start[i].z, alpha=near)
 
             lr = self.step_size(problem, above[i], pull, near, last)
-            codes[i] = nesterov(codes[i], gradient, self.codes.steps, lr)
+            sparsity = 0.5 * near * self.codes.sparsity / state.extra.mu
+            codes[i] = nesterov(codes[i], gradient, self.codes.steps, lr, sparsity)
         return codes
 
     def weights(self, batch: Batch, code: Tensor, above: Tensor | None, mu: float) -> tuple[float, float]:

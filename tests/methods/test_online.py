@@ -1,0 +1,256 @@
+"""Online alternating minimisation: steps by hand, locality, schedules, the memory and post-processing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from methods.table import Loop, digits, network
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import altmin
+from altmin import SGD, Adam, Codes, Memory, Mu, OnlineAM, Problem, State
+from altmin.solvers.blocks import blocks
+from altmin.state import forward
+
+SCALINGS = ["samples", "entries"]
+
+
+def batch_norm_network() -> nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        hidden = [nn.Linear(64, 20, bias=False), nn.BatchNorm1d(20), nn.ReLU()]
+        more = [nn.Linear(20, 15, bias=False), nn.BatchNorm1d(15), nn.Tanh()]
+        return nn.Sequential(*hidden, *more, nn.Linear(15, 10)).double()
+
+
+def on(model: nn.Sequential, method: OnlineAM, n: int = 120, loss: str = "cross_entropy") -> Loop:
+    problem = Problem.from_module(model, loss)
+    x, y = digits(n)
+    batch = altmin.Batch(x, problem.loss.encode(y, 10, x.dtype))
+    return Loop(method, problem, batch, method.init(problem, State.from_module(model), batch))
+
+
+def code_objective(c: Tensor, c0: Tensor, above: nn.Module, y: Tensor | None, target: Tensor | None, scaling: str, mu: float):
+    """Section 4, step 2, by autograd: what the codes of one layer descend on."""
+    up = above(c)
+    if scaling == "samples":
+        near = (c - c0).square().sum()
+        return (F.cross_entropy(up, y, reduction="sum") / mu if target is None else (up - target).square().sum()) + near
+    pull = F.cross_entropy(up, y) / mu if target is None else F.mse_loss(up, target)
+    return pull + F.mse_loss(c, c0)
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize("norm", [False, True])
+def test_codes_equal_torchs_sgd_on_the_papers_objective(scaling: str, norm: bool):
+    """Last to first, against the updated codes above, from the fixed forward value."""
+    model, mu = (batch_norm_network() if norm else network(20, 15)), 0.4
+    above = [model[2:5], model[5:]] if norm else [model[1:3], model[3:]]
+    loop = on(model, OnlineAM(codes=Codes(steps=4, lr=0.3, scaling=scaling), mu=Mu(start=mu)))
+    method, labels = loop.method, loop.batch.y.argmax(1)
+    assert isinstance(method, OnlineAM)
+    start = method.encode(loop.problem, loop.state, loop.batch)
+    codes = method.find_codes(loop.problem, loop.state, loop.batch, start)
+    target = None
+    for i in (1, 0):
+        pull, near = method.weights(loop.batch, start[i].z, target, mu)
+        lr = method.step_size(loop.problem, blocks(loop.problem, loop.state)[i + 1], pull, near, target is None)
+        c = start[i].z.clone().requires_grad_()
+        optimizer = torch.optim.SGD([c], lr=float(lr), momentum=0.9, nesterov=True)
+        for _ in range(4):
+            optimizer.zero_grad()
+            code_objective(c, start[i].z, above[i], labels, target, scaling, mu).backward()
+            optimizer.step()
+        torch.testing.assert_close(codes[i], c.detach(), rtol=1e-9, atol=1e-11)
+        target = codes[i]
+        assert not torch.allclose(codes[i], start[i].z)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared", "hinge"])
+def test_code_steps_descend_on_the_penalty_objective(loss: str):
+    """``R + mu ||C - C^0||^2`` over the last hidden codes falls, for the relative step of 1, whatever the weights' size."""
+    for scale in (0.1, 1.0, 30.0):
+        model = network(20, 15)
+        with torch.no_grad():
+            model[4].weight.mul_(scale)
+        loop = on(model, OnlineAM(codes=Codes(steps=5, lr=1.0), mu=Mu(start=0.5)), loss=loss)
+        method = loop.method
+        assert isinstance(method, OnlineAM)
+        start = method.encode(loop.problem, loop.state, loop.batch)
+        c = method.find_codes(loop.problem, loop.state, loop.batch, start)[1]
+        before = loop.problem.loss(model[3:](start[1].z), loop.batch.y)
+        after = loop.problem.loss(model[3:](c), loop.batch.y) + 0.5 * (c - start[1].z).square().sum()
+        assert after < before
+
+
+def test_sparse_codes_shrink():
+    norms = {}
+    for sparsity in (0.0, 5.0):
+        loop = on(network(20, 15), OnlineAM(codes=Codes(sparsity=sparsity), mu=Mu(start=1.0)))
+        start = loop.method.encode(loop.problem, loop.state, loop.batch)  # type: ignore[attr-defined]
+        codes = loop.method.find_codes(loop.problem, loop.state, loop.batch, start)  # type: ignore[attr-defined]
+        norms[sparsity] = float(codes[1].abs().sum())
+        zeros = float((codes[1] == 0).double().mean())
+        assert zeros > 0.9 if sparsity else zeros == 0
+    assert norms[5.0] < 0.1 * norms[0.0]
+
+
+def weights_after(model: nn.Sequential, method: OnlineAM) -> tuple[State, State]:
+    loop = on(model, method)
+    before = loop.state.weights()
+    return before, loop.step()
+
+
+@pytest.mark.parametrize("rule", [Adam(0.01), SGD(0.5)])
+def test_without_code_steps_only_the_last_layer_moves(rule: Adam | SGD):
+    """Hidden layers learn from their codes alone: at the forward values their residual is zero.
+
+    Backpropagation, or any gradient that crossed a layer, would move them.
+    """
+    before, after = weights_after(network(20, 15), OnlineAM(rule=rule, codes=Codes(steps=0)))
+    assert torch.equal(before.W[0], after.W[0])
+    assert torch.equal(before.W[1], after.W[1])
+    assert not torch.equal(before.W[2], after.W[2])
+
+
+def test_a_hidden_layer_sees_its_own_codes_and_input_only():
+    """The step of layer 2 is the gradient of its local squares, by autograd on that layer alone."""
+    model, method = network(20, 15), OnlineAM(rule=SGD(0.5), codes=Codes(steps=3))
+    loop = on(model, method)
+    start = method.encode(loop.problem, loop.state, loop.batch)
+    codes = method.find_codes(loop.problem, loop.state, loop.batch, start)
+    W = loop.state.W[1].clone().requires_grad_()
+    local = (codes[1] - torch.relu(codes[0]) @ W.T - loop.state.b[1]).square().sum() / len(codes[1])
+    local.backward()
+    assert W.grad is not None
+    expected = (W - 0.5 * W.grad).detach()
+    torch.testing.assert_close(loop.step().W[1], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_last_layer_descends_on_the_loss_of_its_codes():
+    model, method = network(20, 15), OnlineAM(out=SGD(0.5), codes=Codes(steps=3))
+    loop = on(model, method)
+    codes = method.find_codes(loop.problem, loop.state, loop.batch, method.encode(loop.problem, loop.state, loop.batch))
+    W = loop.state.W[2].clone().requires_grad_()
+    F.cross_entropy(torch.relu(codes[1]) @ W.T + loop.state.b[2], loop.batch.y.argmax(1)).backward()
+    assert W.grad is not None
+    torch.testing.assert_close(loop.step().W[2], (W - 0.5 * W.grad).detach(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("rule", [Adam(), SGD(), Memory()])
+def test_no_autograd_graph_is_made(rule: Adam | SGD | Memory, monkeypatch: pytest.MonkeyPatch):
+    """Training works with autograd out of order, and no weight ever asks for a gradient."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("autograd was used")
+
+    monkeypatch.setattr(torch.autograd, "backward", refuse)
+    monkeypatch.setattr(torch.autograd, "grad", refuse)
+    loop = on(network(20, 15), OnlineAM(rule=rule, refit=True))
+    with torch.enable_grad():
+        for _ in range(3):
+            state = loop.step()
+        state = loop.method.finish(loop.problem, state, loop.batch)
+    assert not any(t.requires_grad or t.grad_fn is not None for _, t in state.named())
+
+
+def test_weight_steps_are_counted():
+    """Three steps a batch equal three gradient steps on the same codes."""
+    method = OnlineAM(rule=SGD(0.1), out=SGD(0.1), codes=Codes(steps=2), weight_steps=3)
+    loop = on(network(20, 15), method)
+    codes = method.find_codes(loop.problem, loop.state, loop.batch, method.encode(loop.problem, loop.state, loop.batch))
+    a, W, b = loop.batch.x, loop.state.W[0].clone(), loop.state.b[0].clone()
+    for _ in range(3):
+        r = (a @ W.T + b - codes[0]) * (2.0 / len(a))
+        W, b = W - 0.1 * r.T @ a, b - 0.1 * r.sum(0)
+    state = loop.step()
+    torch.testing.assert_close(state.W[0], W)
+    torch.testing.assert_close(state.b[0], b)
+
+
+def test_mu_grows_by_batch_and_by_epoch_to_its_limit():
+    loop = on(network(8), OnlineAM(mu=Mu(start=0.1, add=0.01, factor=2.0, most=0.3)))
+    seen = []
+    for ends in (False, True, False, True, True):
+        loop.state = loop.method.step(loop.problem, loop.state, replace(loop.batch, ends_epoch=ends))
+        seen.append(loop.state.extra.mu)
+    assert seen == pytest.approx([0.11, 0.24, 0.25, 0.3, 0.3])
+
+
+def test_learning_rates_halve_every_so_many_epochs():
+    loop = on(network(8), OnlineAM(rule=SGD(0.4), out=Adam(0.2), halve_every=2))
+    seen = []
+    for _ in range(5):
+        extra = loop.step().extra
+        seen += [extra.hidden.param_groups[0]["lr"], extra.out.param_groups[0]["lr"]]
+    assert seen == pytest.approx([0.4, 0.2, 0.4, 0.2, 0.2, 0.1, 0.2, 0.1, 0.1, 0.05])
+
+
+def test_memory_holds_the_sums_and_solves_them():
+    """After two batches ``M`` and ``B`` are the sums over both, with a column of ones for the intercept."""
+    method = OnlineAM(rule=Memory(solver="ridge", ridge=1e-9), codes=Codes(steps=2))
+    loop, M, B = on(network(8), method), 0, 0
+    for rows in (slice(0, 50), slice(50, 120)):
+        batch = loop.batch.select(rows, ends_epoch=False)
+        c = method.find_codes(loop.problem, loop.state, batch, method.encode(loop.problem, loop.state, batch))[0]
+        design = torch.cat([batch.x, torch.ones(len(batch.x), 1).double()], 1)
+        M, B = M + design.T @ design, B + c.T @ design
+        loop.state = method.step(loop.problem, loop.state, batch)
+    torch.testing.assert_close(loop.state.extra.hidden[0][0], M)
+    torch.testing.assert_close(loop.state.extra.hidden[0][1], B)
+    W = torch.cat([loop.state.W[0], loop.state.b[0][:, None]], 1)
+    torch.testing.assert_close(W @ M, B, rtol=0, atol=1e-5)
+
+
+def test_refit_minimises_the_loss_over_the_last_layer():
+    model, (x, y) = network(20, 15), digits(300)
+    altmin.fit(model, OnlineAM(refit=True), (x, y), epochs=2, regularizer=None)
+    features = model[:-1](x).detach()
+    gradient = torch.autograd.grad(F.cross_entropy(model[-1](features), y), list(model[-1].parameters()))
+    assert max(float(g.abs().max()) for g in gradient) < 2e-3
+
+
+def test_batch_norm_trains_as_modules_do_and_is_written_back():
+    """Running statistics after one step equal those of the module itself on the same batch."""
+    model, (x, y) = batch_norm_network(), digits(120)
+    twin = batch_norm_network()
+    twin(x)
+    altmin.fit(model, OnlineAM(), (x, y), epochs=1, batch_size=120)
+    torch.testing.assert_close(model[1].running_mean, twin[1].running_mean)
+    torch.testing.assert_close(model[1].running_var, twin[1].running_var)
+    assert not torch.equal(model[1].weight, twin[1].weight)
+    history = altmin.fit(model, OnlineAM(rule=Adam(0.01), out=Adam(0.01)), (x, y), epochs=30, batch_size=60)
+    model.eval()
+    assert (model(x).argmax(1) == y).double().mean() == pytest.approx(history["train_accuracy"][-1])
+    assert history["train_accuracy"][-1] > 0.9
+
+
+def test_codes_residual_is_how_far_they_moved():
+    loop = on(network(20, 15), OnlineAM(codes=Codes(steps=0)))
+    loop.step()
+    assert loop.residuals() == {"C_1": 0.0, "C_2": 0.0}
+    loop = on(network(20, 15), OnlineAM(codes=Codes(steps=5)))
+    loop.step()
+    assert all(0 < moved < 1 for moved in loop.residuals().values())
+
+
+def test_objective_is_the_networks_loss():
+    loop = on(network(20, 15), OnlineAM())
+    state = loop.step()
+    z = forward(loop.problem, state, loop.batch.x)[0][-1]
+    assert loop.objective() == pytest.approx(float(F.cross_entropy(z, loop.batch.y.argmax(1), reduction="sum")))
+
+
+@pytest.mark.parametrize("rule", [Adam(0.01), SGD(0.5), Memory(), Memory(solver="ridge")])
+def test_offline_version_takes_all_samples_as_one_batch(rule: Adam | SGD | Memory):
+    x, y = digits(300)
+    steps = []
+    method = OnlineAM(rule=rule, out=Adam(0.02))
+    history = altmin.fit(
+        network(20, 15), method, (x, y), epochs=60, batch_size=300, callbacks=[lambda h, s: steps.append(s.k)]
+    )
+    assert steps[-1] == 60
+    assert history["train_accuracy"][-1] > 0.8
