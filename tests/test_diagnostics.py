@@ -13,7 +13,7 @@ from altmin.state import with_forward
 
 @pytest.fixture
 def network():
-    """Problem, state with ``Z`` by the forward pass, and batch: three layers, float64, seven samples of three classes."""
+    """Problem, state with ``Z`` by the forward pass, and batch: three layers, seven samples of three classes."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)).double()
     problem, x = Problem.from_module(model), torch.randn(7, 4, dtype=torch.float64)

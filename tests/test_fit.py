@@ -1,5 +1,6 @@
 """`fit` as a user meets it: what it leaves in the model, what it records, how it stops, and what it draws."""
 
+import itertools
 import math
 import time
 from dataclasses import dataclass, replace
@@ -62,7 +63,7 @@ def network(*widths, bias=True, dtype=torch.float32, s=nn.ReLU):
     widths = widths or (4, 8, 6, CLASSES)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        parts = [m for p, q in zip(widths, widths[1:], strict=False) for m in (nn.Linear(p, q, bias=bias), s())]
+        parts = [m for p, q in itertools.pairwise(widths) for m in (nn.Linear(p, q, bias=bias), s())]
     return nn.Sequential(*parts[:-1]).to(dtype)
 
 
@@ -112,7 +113,7 @@ def numbers_of(record):
 
 
 def with_regularizers(*texts):
-    """Every method with each of these; the ridge memory solves least squares by a factorisation, which has no l1 term."""
+    """Every method with each of these; the ridge memory solves by a factorisation and takes no l1."""
     pairs = [(name, text) for name in METHODS for text in texts if (name, str(text)[:2]) != ("am-mem-ridge", "l1")]
     return pytest.mark.parametrize(("name", "regularizer"), pairs)
 
@@ -143,8 +144,9 @@ def test_the_last_record_describes_the_model(name, loss):
     held = samples(31, seed=2)
     model, history = run(name, loss=loss, regularizer="l2:0.5", validation=held)
     record = history.records[-1]
-    assert (record["train_loss"], record["train_accuracy"]) == pytest.approx(plain(model, loss, *samples()), rel=1e-5)
-    assert (record["validation_loss"], record["validation_accuracy"]) == pytest.approx(plain(model, loss, *held), rel=1e-5)
+    for which, data in (("train", samples()), ("validation", held)):
+        figures = (record[f"{which}_loss"], record[f"{which}_accuracy"])
+        assert figures == pytest.approx(plain(model, loss, *data), rel=1e-5), which
     penalty = 0.25 * sum(float(m.weight.detach().square().sum()) for m in model if isinstance(m, nn.Linear))
     assert record["parts"]["regularizer"] == pytest.approx(penalty, rel=1e-5)
     assert record["objective"] == pytest.approx(sum(record["parts"].values()), rel=1e-5)
@@ -153,8 +155,9 @@ def test_the_last_record_describes_the_model(name, loss):
 @pytest.mark.parametrize("name", METHODS)
 def test_a_record_has_the_same_names_in_every_iteration(name):
     _, history = run(name)
-    figures = ["objective", "parts", "residuals", "gap", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
-    assert {"iteration", "seconds", "cpu_seconds", *figures} <= history.records[0].keys()
+    figures = {f"{which}_{figure}" for which in ("train", "validation") for figure in ("loss", "accuracy")}
+    figures |= {"iteration", "seconds", "cpu_seconds", "objective", "parts", "residuals", "gap"}
+    assert figures <= history.records[0].keys()
     assert all(record.keys() == history.records[0].keys() for record in history.records)
     assert (history.status, history.keep, history.best, len(history)) == ("ok", "last", None, 3)
     assert history["validation_accuracy"] == [None] * 3
@@ -163,10 +166,13 @@ def test_a_record_has_the_same_names_in_every_iteration(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_with_auxiliary_variables_record_residuals_and_a_gap(name):
     _, history = run(name)
-    record, auxiliary = history.records[-1], isinstance(METHODS[name], IPDLAM | MDLAM | DLADMM)
-    expected = {"E_1", "E_2", "E_3", "D_1", "D_2"} if auxiliary else {"C_1", "C_2"} if isinstance(METHODS[name], OnlineAM) else set()
-    assert set(record["residuals"]) == expected
-    assert record["gap"] > 0 if auxiliary else record["gap"] is None
+    record, method = history.records[-1], METHODS[name]
+    if isinstance(method, IPDLAM | MDLAM | DLADMM):
+        assert set(record["residuals"]) == {"E_1", "E_2", "E_3", "D_1", "D_2"}
+        assert record["gap"] > 0
+    else:
+        assert set(record["residuals"]) == ({"C_1", "C_2"} if isinstance(method, OnlineAM) else set())
+        assert record["gap"] is None
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -190,7 +196,7 @@ def test_a_start_from_zero_weights_records_finite_numbers(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_users_data_are_not_written_to(name):
-    x, y = samples(50)
+    x, _ = samples(50)
     model, data = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)), (x.clone(), x[:, :2].clone())
     run(name, model, data, loss="squared", validation=data)
     assert torch.equal(data[0], x)
@@ -202,7 +208,7 @@ def test_the_users_data_are_not_written_to(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_network_of_one_layer_trains(name):
-    model, history = run(name, network(4, CLASSES), epochs=15)
+    _, history = run(name, network(4, CLASSES), epochs=15)
     assert history["train_loss"][-1] < 0.9 * plain(network(4, CLASSES), "cross_entropy", *samples())[0]
 
 
@@ -336,7 +342,8 @@ def test_an_epoch_takes_every_sample_once_in_a_fresh_order():
     x = torch.arange(10.0)[:, None]
     model = nn.Sequential(nn.Linear(1, 2, bias=False))
     altmin.fit(model, Watched((1.0, 1.0)), (x, (x[:, 0] > 4).long()), epochs=2, batch_size=4)
-    assert [(epoch, len(rows), last) for epoch, rows, last in steps] == [(e, n, n == 2) for e in (0, 1) for n in (4, 4, 2)]
+    sizes = [(epoch, len(rows), last) for epoch, rows, last in steps]
+    assert sizes == [(epoch, n, n == 2) for epoch in (0, 1) for n in (4, 4, 2)]
     first, second = ([i for epoch, rows, _ in steps if epoch == e for i in rows] for e in (0, 1))
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
@@ -410,9 +417,8 @@ def test_a_callback_sees_every_record_and_true_stops():
 
 def test_all_callbacks_are_called_and_only_true_stops():
     seen = []
-    model, history = script(
-        *(1.0, 2.0, 3.0), callbacks=[lambda h, s: len(h) == 2, lambda h, s: seen.append(len(h)), lambda h, s: False]
-    )
+    callbacks = [lambda h, s: len(h) == 2, lambda h, s: seen.append(len(h)), lambda h, s: False]
+    _, history = script(1.0, 2.0, 3.0, callbacks=callbacks)
     assert seen == [1, 2]
     assert len(history) == 2
 
@@ -468,7 +474,7 @@ class Unbounded(Scripted):
     ids=["nan", "inf", "objective", "solver"],
 )
 @pytest.mark.parametrize(("keep", "kept"), [("last", -1.0), ("best", 1.0)])
-def test_divergence_says_where_and_what_to_try_and_leaves_the_last_finite_weights(kind, third, block, value, keep, kept):
+def test_divergence_says_what_to_try_and_leaves_the_last_finite_weights(kind, third, block, value, keep, kept):
     model = nn.Sequential(nn.Linear(1, 2, bias=False))
     with pytest.raises(DivergenceError) as caught:
         script(1.0, -1.0, third, 4.0, kind=kind, model=model, keep=keep, validation=SIDES)
@@ -561,7 +567,9 @@ def test_the_model_stays_an_ordinary_one_that_pytorch_can_train_on(name):
     own = list(model.parameters())
     run(name, model)
     assert model.training
-    assert all(p is q and p.requires_grad and p.is_leaf and p.grad is None for p, q in zip(model.parameters(), own, strict=True))
+    for p, q in zip(model.parameters(), own, strict=True):
+        assert p is q
+        assert (p.requires_grad, p.is_leaf, p.grad) == (True, True, None)
     x, y = samples()
     before, optimizer = plain(model, "cross_entropy", x, y)[0], torch.optim.SGD(model.parameters(), lr=1e-3)
     nn.functional.cross_entropy(model(x), y).backward()

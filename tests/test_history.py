@@ -63,7 +63,8 @@ def test_an_empty_history_has_no_kept_record_and_can_be_written(tmp_path):
 
 def test_json_holds_everything_and_null_for_what_is_not_finite(tmp_path):
     history = History(status="diverged", keep="best")
-    history.add(record(1, 0.5, 1.5, parts={"loss": math.nan, "dual": -math.inf}, residuals={"E_1": 0.25}, objective=math.inf))
+    parts = {"loss": math.nan, "dual": -math.inf}
+    history.add(record(1, 0.5, 1.5, parts=parts, residuals={"E_1": 0.25}, objective=math.inf))
     history.to_json(str(tmp_path / "h.json"))
 
     def refuse(constant):
@@ -89,4 +90,7 @@ def test_csv_has_a_row_for_each_iteration_and_a_column_for_each_nested_quantity(
         rows = list(csv.DictReader(file))
     columns = ["iteration", "validation_loss", "validation_accuracy", "residuals.E_1", "residuals.D_1", "rho"]
     assert list(rows[0]) == columns
-    assert [list(row.values()) for row in rows] == [["1", "1.5", "0.5", "0.25", "2.0", ""], ["2", "1.25", "0.75", "0.125", "", "3.0"]]
+    assert [list(row.values()) for row in rows] == [
+        ["1", "1.5", "0.5", "0.25", "2.0", ""],
+        ["2", "1.25", "0.75", "0.125", "", "3.0"],
+    ]

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
 
 from altmin.checkpoint import replacing
 from altmin.runs import Run
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F")
-"""Of Okabe and Ito, told apart with any colour vision; grey takes the place of their yellow, which is faint on white."""
+"""Of Okabe and Ito, told apart with any colour vision; grey for their yellow, which is faint on white."""
 DASHES = ("-", "--", "-.", ":")
 PERCENT = (0, 50, 80, 90, 95, 98, 99, 100)
 
@@ -67,15 +68,23 @@ def _name(run: Run, test: float) -> str:
 def _label(panels: Sequence[Axes], regression: bool) -> None:
     for axes, text in zip(panels, ("epoch (full-batch methods: iteration)", "CPU seconds of training"), strict=True):
         axes.set_xlabel(text)
+        axes.grid(alpha=0.3)
         if axes.has_data():
             axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.grid(alpha=0.3)
+            _plain(axes.xaxis)
     panels[0].set_ylabel("loss" if regression else "accuracy (%)")
-    if regression:
-        panels[0].set_yscale("log")
-    else:
+    if not regression:
         _widen(panels[0])
+    elif panels[0].has_data():
+        panels[0].set_yscale("log")
+        _plain(panels[0].yaxis)
+
+
+def _plain(axis: Axis) -> None:
+    """Label a logarithmic axis at 1, 2, 5, 10, ... instead of powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _widen(axes: Axes) -> None:

@@ -29,14 +29,14 @@ class Entry:
 
 
 def _entries() -> list[Entry]:
-    ipdlam = "Qiao, Sun, Pan (ICASSP 2021)"
+    ipdlam = "Qiao et al. (ICASSP 2021)"
     online = "Choromanska et al. (ICML 2019)"
     none, within, full = "none through activations", "within a layer", "backpropagation"
     return [
         Entry("ipdlam", IPDLAM(), "squared", ipdlam, none),
         Entry("dlam", DLAM(), "squared", ipdlam, none),
-        Entry("mdlam", MDLAM(), "cross_entropy", "Wang, Yu, Chai, Zhao (2019; Neurocomputing 2022)", none),
-        Entry("dladmm", DLADMM(), "cross_entropy", "Wang, Yu, Chen, Zhao (KDD 2019)", none),
+        Entry("mdlam", MDLAM(), "cross_entropy", "Wang, Li, Zhao (Neurocomputing 2022)", none),
+        Entry("dladmm", DLADMM(), "cross_entropy", "Wang et al. (KDD 2019)", none),
         Entry("am-adam", OnlineAM(), "cross_entropy", online, within),
         Entry("am-sgd", OnlineAM(rule=SGD(1.0), out=SGD(0.1)), "cross_entropy", online, within),
         Entry("am-mem", OnlineAM(rule=Memory()), "cross_entropy", online, within),

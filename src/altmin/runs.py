@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import altmin
-from altmin.checkpoint import Description, replacing, save, write_json
+from altmin.checkpoint import Description, replacing, write_json
 from altmin.data import Dataset, Split
 from altmin.diagnostics import Score, score
 from altmin.errors import DivergenceError
@@ -66,7 +66,8 @@ class Setup:
         return self.epochs or EPOCHS.get(name, ONLINE_EPOCHS)
 
     def check(self, name: str, method: Method) -> None:
-        """Raise what `fit` would about a method that does not support this network, loss or regulariser."""
+        """Raise what `fit` would about a method that does not support this network, loss or batch size."""
+        check_batch_size(self.batch_size, method, len(self.dataset.train))
         method.check(Problem.from_module(self.network.build(), self.loss_of(name), self.regularizer))
 
 
@@ -204,8 +205,3 @@ def curve(run: Run) -> list[Record]:
         {"method": run.name, "elapsed_seconds": w, "elapsed_cpu_seconds": c} | flat(record)
         for w, c, record in zip(wall, cpu, run.history.records, strict=True)
     ]
-
-
-def save_model(run: Run, folder: Path) -> None:
-    """Write the kept weights and what rebuilds the network."""
-    save(run.network, run.model, folder)

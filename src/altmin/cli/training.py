@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 
-from altmin.checkpoint import Description
+from altmin.checkpoint import Description, save
 from altmin.cli.data import check_device, load_data
 from altmin.cli.options import configured
 from altmin.cli.screen import Interrupt, Screen, complain
 from altmin.methods import Backprop, Method
 from altmin.modules import make_loss, make_regularizer
 from altmin.registry import METHODS, entry
-from altmin.runs import Run, Setup, run, save_model, write_results
+from altmin.runs import Run, Setup, run, write_results
 
 INTERRUPTED = 130
 
@@ -31,7 +31,7 @@ def train(options: Namespace) -> int:
     out.mkdir(parents=True, exist_ok=True)
     with Interrupt() as interrupt, screen.progress:
         done = run(setup, name, method, (screen.training(name, setup.epochs_of(name)), interrupt))
-    save_model(done, out)
+    save(done.network, done.model, out)
     write_results([done], out)
     _report(done, screen)
     screen.say(f"wrote results.json, curves.csv, model.json and model.safetensors to {out}")
@@ -47,11 +47,13 @@ def compare(options: Namespace) -> int:
 
     screen, methods, out = Screen(options.quiet), _methods(options), Path(options.out)
     setup = _setup(options, screen)
-    for name, method in methods.items():
-        setup.check(name, method)
+    whole = replace(setup, batch_size=None)  # for methods that do not take batches
+    plan = {name: (setup if method.batched else whole, method) for name, method in methods.items()}
+    for name, (own, method) in plan.items():
+        own.check(name, method)
     out.mkdir(parents=True, exist_ok=True)
     with Interrupt() as interrupt, screen.progress:
-        runs = _run_all(setup, methods, out, screen, interrupt)
+        runs = _run_all(plan, out, screen, interrupt)
     plot(runs, out / "compare.png")
     _tabulate(runs, screen)
     written = "results.json, curves.csv, compare.png and each method's model.json and model.safetensors"
@@ -66,16 +68,15 @@ def _methods(options: Namespace) -> dict[str, Method]:
     return {known.name: configured(known.method, options[known.name.replace("-", "_")]) for known in entries}
 
 
-def _run_all(setup: Setup, methods: dict[str, Method], out: Path, screen: Screen, interrupt: Interrupt) -> list[Run]:
+def _run_all(plan: dict[str, tuple[Setup, Method]], out: Path, screen: Screen, interrupt: Interrupt) -> list[Run]:
     """Results are written after each run, so that they outlast whatever happens to the next."""
     runs: list[Run] = []
-    for name, method in methods.items():
+    for name, (setup, method) in plan.items():
         if interrupt.asked:
             break
         show = screen.training(name, setup.epochs_of(name))
-        own = setup if method.batched else replace(setup, batch_size=None)
-        runs.append(run(own, name, method, (show, interrupt)))
-        save_model(runs[-1], out / name)
+        runs.append(run(setup, name, method, (show, interrupt)))
+        save(runs[-1].network, runs[-1].model, out / name)
         write_results(runs, out)
         if runs[-1].error is not None:
             complain("warning", f"{name}: {runs[-1].error}")

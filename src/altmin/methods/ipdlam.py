@@ -1,6 +1,6 @@
 """iPDLAM and DLAM: alternating minimisation of the penalty objective, with inertia and a growing penalty.
 
-Qiao, Sun and Pan, "Inertial proximal deep learning alternating minimization for efficient neural network training"
+Qiao, Sun, Pan and Li, "Inertial proximal deep learning alternating minimization for efficient neural network training"
 (ICASSP 2021), Algorithm 1.
 """
 

@@ -1,7 +1,7 @@
 """mDLAM: multi-convex DLAM, plain and accelerated.
 
-Wang, Yu, Chai and Zhao, "Gradient-free neural network training by multi-convex alternating optimization" (under review,
-ICLR 2020), Algorithms 1 to 3; the accelerated version appeared in Neurocomputing (2022) as mDLAM.
+"Gradient-free neural network training by multi-convex alternating optimization" (under review at ICLR 2020), Algorithms 1
+to 3; accelerated and named mDLAM by Wang, Li and Zhao (Neurocomputing 2022).
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class MDLAM(Method):
         choices=("mean", "sum", "halving", "fixed"),
         paper="mean or sum: left open; the authors' code: halving",
     )
-    accelerated: bool = number(False, "extrapolate, and fall back where the objective rose")
+    accelerated: bool = number(
+        True, "extrapolate, and fall back where the objective rose", paper="off in 2019, on in 2022"
+    )
     per_sample: bool = number(True, "a step size for each sample, not one for all", paper="a parameter vector")
     start: float | None = number(None, "first trial of a step size; none: the exact quotient", above=0.0, optional=True, paper="1")
     factor: float = number(2.0, "growth of a step size that failed", above=1.0, paper="not given; the authors' code: 2")

@@ -1,0 +1,16 @@
+.PHONY: format check test docs
+
+format:
+	ruff format .
+	ruff check --fix .
+
+check:
+	ruff format --check .
+	ruff check .
+	pyright
+
+test:
+	pytest
+
+docs:
+	sphinx-build -W --keep-going -q -b html docs docs/_build/html
