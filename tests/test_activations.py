@@ -19,6 +19,7 @@ from altmin.activations import (
     Hardtanh,
     Identity,
     LeakyReLU,
+    Piece,
     PiecewiseLinear,
     ReLU,
     Sigmoid,
@@ -54,7 +55,16 @@ def jump(s: Activation, low: float) -> Case:
     return Case(s, lambda z: torch.where(z > 0, 1.0, low).to(z), (0.0, TINY), low, 1.0)
 
 
+def bent() -> Case:
+    """Three sloped pieces, none of the others' slopes, two of them off the origin."""
+    lines = [(0.5, -1.5), (2.0, 0.0), (0.25, 1.75)]
+    ends = (-math.inf, -1.0, 1.0, math.inf)
+    s = PiecewiseLinear(tuple(Piece(*end, *line) for *end, line in zip(ends, ends[1:], lines, strict=False)))
+    return Case(s, lambda z: 2 * z.clamp(-1, 1) + 0.5 * (z + 1).clamp_max(0) + 0.25 * (z - 1).clamp_min(0), (-1.0, 1.0))
+
+
 CASES = {
+    "bent": bent(),
     "identity": Case(Identity(), lambda z: z),
     "relu": Case(ReLU(), functional.relu, (0.0,), 0.0),
     **{f"leaky {t}": leaky(t) for t in (0.0, 0.01, 0.5, 0.99)},

@@ -160,7 +160,7 @@ def test_prox_is_firmly_nonexpansive(loss, pair, label, r):
     v = torch.tensor(pair, dtype=torch.float64).view(2, 3)
     z = loss.prox(v, loss.encode(torch.tensor([label, label]), 3, torch.float64), r)
     dz, dv = z[0] - z[1], v[0] - v[1]
-    assert (dz * dv).sum() >= dz.square().sum() - 1e-7 * (1 + dz.abs().sum())
+    assert (dz * dv).sum() >= dz.square().sum() - 1e-6 * (1 + dv.abs().sum())
 
 
 @over(OBJECTS)

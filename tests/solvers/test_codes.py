@@ -35,3 +35,15 @@ def test_the_start_is_left_alone_and_the_step_may_be_a_tensor():
     found = nesterov(start, lambda c: (c - target) @ H, 5, torch.tensor(0.05, dtype=torch.float64))
     torch.testing.assert_close(found, nesterov(start, lambda c: (c - target) @ H, 5, 0.05))
     assert torch.equal(start, before)
+
+
+def test_many_sparse_steps_minimise_the_l1_problem():
+    """At the minimiser the gradient is ``-sparsity sign(c)`` where a code is not zero, and no larger where it is."""
+    H, target, start = problem()
+    sparsity, lr = 2.0, 0.5 / torch.linalg.matrix_norm(H, 2).item()
+    c = nesterov(start, lambda c: (c - target) @ H, 5000, lr, sparsity)
+    g = (c - target) @ H
+    zero = c.abs() < 1e-9
+    assert 0 < zero.sum() < c.numel()
+    assert (g[zero].abs() <= sparsity + 1e-6).all()
+    torch.testing.assert_close(g[~zero], -sparsity * torch.sign(c[~zero]), rtol=1e-6, atol=1e-6)
