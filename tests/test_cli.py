@@ -98,7 +98,7 @@ def test_every_method_has_its_options_with_their_meaning(method, capsys):
     assert end.value.code == 0
     text = capsys.readouterr().out
     for name in asdict(METHODS[method].method):
-        option = {"out": "last"}.get(name, name).replace("_", "-")
+        option = name.replace("_", "-")
         assert name == "optimizer" or f"--{option}" in text
 
 

@@ -39,11 +39,11 @@ FULL = {
 }
 BATCHED = {
     "ipdlam-batches": IPDLAM(),
-    "am-adam": OnlineAM(rule=Adam(0.01), out=Adam(0.01)),
-    "am-sgd": OnlineAM(rule=SGD(0.1), out=SGD(0.1)),
-    "am-mem": OnlineAM(rule=Memory(), out=Adam(0.01)),
-    "am-mem-ridge": OnlineAM(rule=Memory(solver="ridge"), out=Adam(0.01)),
-    "am-mem-forget": OnlineAM(rule=Memory(forget=0.9), out=Adam(0.01)),
+    "am-adam": OnlineAM(rule=Adam(0.01), last=Adam(0.01)),
+    "am-sgd": OnlineAM(rule=SGD(0.1), last=SGD(0.1)),
+    "am-mem": OnlineAM(rule=Memory(), last=Adam(0.01)),
+    "am-mem-ridge": OnlineAM(rule=Memory(solver="ridge"), last=Adam(0.01)),
+    "am-mem-forget": OnlineAM(rule=Memory(forget=0.9), last=Adam(0.01)),
     "backprop-adam": Backprop("adam", lr=0.01),
     "backprop-sgd": Backprop("sgd", lr=0.2),
 }
@@ -394,7 +394,7 @@ def test_the_best_weights_of_real_training_have_the_accuracy_of_their_record(nam
 
 
 def test_refitting_the_last_layer_works_on_the_weights_that_are_kept():
-    method = OnlineAM(rule=SGD(0.1), out=SGD(1e-9), refit=True)
+    method = OnlineAM(rule=SGD(0.1), last=SGD(1e-9), refit=True)
     model = network()
     history = altmin.fit(model, method, samples(), epochs=2, batch_size=20)
     assert plain(model, "cross_entropy", *samples())[0] < 0.8 * history["train_loss"][-1]
@@ -487,7 +487,7 @@ def test_divergence_says_what_to_try_and_leaves_the_last_finite_weights(kind, th
 
 
 @pytest.mark.parametrize(
-    "method", [Backprop("sgd", lr=1e30), OnlineAM(rule=SGD(1e30), out=SGD(1e30))], ids=["backprop", "online"]
+    "method", [Backprop("sgd", lr=1e30), OnlineAM(rule=SGD(1e30), last=SGD(1e30))], ids=["backprop", "online"]
 )
 def test_a_learning_rate_far_too_large_diverges_and_leaves_finite_weights(method):
     model = network()

@@ -96,7 +96,9 @@ class PiecewiseLinear:
         ends = [self._ends(p, a - eps, a + eps) for p in self.pieces]
         low = torch.stack([e[0] for e in ends]).amin(0)
         high = torch.stack([e[1] for e in ends]).amax(0)
-        return low, high
+        first, last = self.pieces[0], self.pieces[-1]
+        empty = (a + eps < first.value(first.low)) | (a - eps > last.value(last.high))
+        return torch.where(empty, math.inf, low), torch.where(empty, -math.inf, high)
 
     @staticmethod
     def _ends(p: Piece, least: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
@@ -224,7 +226,9 @@ class Smooth:
 
     def interval(self, a: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         """The ends of ``{z : |s(z) - a| <= eps}``; ``low > high`` where the set is empty."""
-        return self.extended_inverse(a - eps), self.extended_inverse(a + eps)
+        low, high = self.extended_inverse(a - eps), self.extended_inverse(a + eps)
+        empty = (high == -math.inf) | (low == math.inf)
+        return torch.where(empty, math.inf, low), torch.where(empty, -math.inf, high)
 
     def extended_inverse(self, y: Tensor) -> Tensor:
         """``s^{-1}(y)``, ``-inf`` at and below ``inf s``, ``+inf`` at and above ``sup s``."""

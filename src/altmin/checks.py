@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import field, fields
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -30,7 +32,15 @@ def number(
         optional: It may be `None`.
         paper: The paper's value, where it differs from the default or deserves a word.
     """
-    metadata = dict(help=help, above=above, least=least, most=most, choices=choices, optional=optional, paper=paper)
+    metadata = {
+        "help": help,
+        "above": above,
+        "least": least,
+        "most": most,
+        "choices": choices,
+        "optional": optional,
+        "paper": paper,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -60,13 +70,17 @@ def check_number(
         if value not in choices:
             raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}, got {value!r}")
         return
-    if isinstance(default, bool) or (value is None and optional):
+    if value is None and optional:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise TypeError(f"`{name}` must be True or False, got {value!r}")
+        return
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"`{name}` must be a number, got {value!r}")
-    if isinstance(default, int) and not isinstance(value, int):
+    if isinstance(default, int) and not isinstance(value, Integral):
         raise TypeError(f"`{name}` must be an integer, got {value!r}")
-    bounds = [(above, ">", value.__gt__), (least, ">=", value.__ge__), (most, "<=", value.__le__)]
+    bounds = [(above, ">", operator.gt), (least, ">=", operator.ge), (most, "<=", operator.le)]
     wanted = " and ".join(f"{sign} {bound:g}" for bound, sign, _ in bounds if bound is not None)
-    if math.isnan(value) or any(bound is not None and not holds(bound) for bound, _, holds in bounds):
+    if math.isnan(value) or any(bound is not None and not holds(value, bound) for bound, _, holds in bounds):
         raise ValueError(f"`{name}` must be {wanted or 'a number'}, got {value}")

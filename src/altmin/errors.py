@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from altmin.history import History
+
 
 class DivergenceError(ArithmeticError):
     """Training met nan or inf, or a subproblem could not be solved any more.
@@ -11,7 +16,10 @@ class DivergenceError(ArithmeticError):
         value: What was seen there.
         cure: What to try.
         iteration: The iteration that failed, counted from 1; `None` until the training loop adds it.
+        history: What `fit` had recorded by then; `None` elsewhere.
     """
+
+    history: History | None = None
 
     def __init__(self, block: str, value: object, cure: str, iteration: int | None = None):
         self.block, self.value, self.cure, self.iteration = block, value, cure, iteration

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal
 
 import torch
@@ -46,7 +47,8 @@ def fit(
         model: `Linear`, activations, `Flatten`, `Identity`, `BatchNorm1d`; see `altmin.modules`.
         method: How it is trained, such as ``DLADMM(rho=1e-3)``.
         data: ``(x, y)`` as tensors or arrays, or a `Dataset` of such pairs. `x` is floating point, ``(N, n_0)`` or
-            flattened to it; `y` holds class indices ``(N,)``, or real targets ``(N,)`` or ``(N, n_L)`` with squared loss.
+            flattened to it; `y` holds class indices ``(N,)``, or, with squared loss, real targets ``(N,)`` or
+            ``(N, n_L)``.
         loss: ``"cross_entropy"``, ``"squared"``, ``"hinge"`` or an object.
         regularizer: ``"l1:WEIGHT"``, ``"l2:WEIGHT"`` or an object; it is added to the *sum* of the losses.
         epochs: Passes over the data; for full-batch methods iterations.
@@ -66,7 +68,7 @@ def fit(
         DivergenceError: nan or inf while training. The model has the last finite weights (the best ones with
             ``keep="best"``), and the error has the records in its attribute `history`.
     """
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+    if isinstance(epochs, bool) or not isinstance(epochs, Integral) or epochs < 1:
         raise ValueError(f"`epochs` must be a positive integer, got {epochs!r}")
     if keep not in ("last", "best"):
         raise ValueError(f"`keep` must be 'last' or 'best', got {keep!r}")
@@ -74,18 +76,15 @@ def fit(
         raise ValueError("`keep='best'` needs a `validation` set to be best on")
     if not isinstance(method, Method):
         raise TypeError(f"`method` must be a method such as altmin.DLADMM(), got {method!r}")
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(f"`generator` must be a torch.Generator or None, got {generator!r}")
+    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+        raise TypeError(f"`callbacks` must be a sequence of functions, got {callbacks!r}")
     problem = Problem.from_module(model, loss, regularizer)
+    task = prepare(model, problem, method, data, validation, batch_size, device)
     if device is not None:
         model.to(device)
-        data, validation = _move(data, device), _move(validation, device)
-    task = prepare(model, problem, method, data, validation, batch_size)
     return _Run(task, method, model, keep, generator or _fresh_generator()).train(epochs, callbacks)
-
-
-def _move(data: Any, device: str | torch.device) -> Any:
-    if isinstance(data, (tuple, list)) and len(data) == 2:
-        return tuple(torch.as_tensor(part).to(device) for part in data)
-    return data
 
 
 def _fresh_generator() -> torch.Generator:
@@ -112,12 +111,16 @@ class _Run:
                 state, record = self.iterate(state, iteration)
                 if history.add(record) or self.keep == "last":
                     kept = state.weights()
-                if any([callback(history, state) for callback in callbacks]):
+                stops = [callback(history, state) for callback in callbacks]
+                if any(stops):
                     history.status = "stopped"
                     break
             kept = self.method.finish(self.task.problem, kept, self.task.train)
         except DivergenceError as error:
             history.status, error.history = "diverged", history
+            raise
+        except KeyboardInterrupt:
+            history.status = "stopped"
             raise
         finally:
             write_back(kept, self.model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +16,8 @@ Record = dict[str, Any]
 class History:
     """One record for each iteration (a pass over the data).
 
-    A record holds ``iteration`` (from 1), ``seconds`` and ``cpu_seconds`` of that iteration's training (evaluation is not
-    counted), ``objective`` and its ``parts`` by name, ``residuals`` by name, ``gap`` (the relative distance of the
+    A record holds ``iteration`` (from 1), ``seconds`` and ``cpu_seconds`` of that iteration's training (evaluation is
+    not counted), ``objective`` and its ``parts`` by name, ``residuals`` by name, ``gap`` (the relative distance of the
     auxiliary variables from the forward pass), ``train_loss``, ``train_accuracy``, ``validation_loss``,
     ``validation_accuracy`` (losses are means over samples; accuracies `None` for regression, validation figures `None`
     without a validation set) and the method's own changing numbers, such as ``rho``.
@@ -59,7 +60,7 @@ class History:
 
     def to_json(self, path: str | Path) -> None:
         """Write everything as one JSON object; nan and inf become null."""
-        whole = dict(status=self.status, keep=self.keep, best=self.best, records=self.records)
+        whole = {"status": self.status, "keep": self.keep, "best": self.best, "records": self.records}
         Path(path).write_text(json.dumps(finite(whole), indent=1) + "\n")
 
     def to_csv(self, path: str | Path) -> None:
@@ -73,8 +74,10 @@ class History:
 
 
 def _merit(record: Record) -> float:
-    accuracy = record["validation_accuracy"]
-    return -record["validation_loss"] if accuracy is None else accuracy
+    accuracy, loss = record["validation_accuracy"], record["validation_loss"]
+    if accuracy is not None:
+        return accuracy
+    return float("-inf") if math.isnan(loss) else -loss
 
 
 def flat(record: Record) -> Record:

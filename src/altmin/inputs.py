@@ -36,7 +36,13 @@ class Prepared:
 
 
 def prepare(
-    model: nn.Sequential, problem: Problem, method: Method, data: Any, validation: Any, batch_size: int | None
+    model: nn.Sequential,
+    problem: Problem,
+    method: Method,
+    data: Any,
+    validation: Any,
+    batch_size: int | None,
+    device: str | torch.device | None = None,
 ) -> Prepared:
     """Check the data against the model, the loss and the method.
 
@@ -46,21 +52,39 @@ def prepare(
             does not fit.
     """
     method.check(problem)
-    like = next(model.parameters())
-    if any(not p.requires_grad for p in model.parameters()):
-        raise ValueError("`model` has frozen parameters (requires_grad=False); altmin trains all layers")
-    train, classes = batch_of("data", data, problem, like)
+    like = check_model(model)
+    move = device is not None
+    if move:
+        like = like.new_empty(0, device=torch.device(device))
+    train, classes = batch_of("data", data, problem, like, move)
     if classes and len(torch.unique(train.y, dim=0)) < 2:
         raise ValueError("`data` holds one class only; a classifier needs two or more")
     held = None
     if validation is not None:
-        held, held_classes = batch_of("validation", validation, problem, like)
+        held, held_classes = batch_of("validation", validation, problem, like, move)
         if held_classes != classes:
             raise TypeError("`validation` and `data` must both have class labels or both real-valued targets")
     return Prepared(problem, train, held, classes, check_batch_size(batch_size, method, len(train.x)))
 
 
-def batch_of(name: str, data: Any, problem: Problem, like: Tensor) -> tuple[Batch, bool]:
+def check_model(model: nn.Sequential) -> Tensor:
+    """The first parameter, once all are trainable, finite, and of one dtype and device."""
+    params = list(model.parameters())
+    if any(not p.requires_grad for p in params):
+        raise ValueError("`model` has frozen parameters (requires_grad=False); altmin trains all layers")
+    for what in ("dtype", "device"):
+        kinds = list(dict.fromkeys(str(getattr(p, what)) for p in params))
+        if len(kinds) > 1:
+            raise TypeError(f"`model` has parameters of more than one {what}: {', '.join(kinds)}; make them one")
+    if params[0].dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"`model` must be float32 or float64, got {params[0].dtype}")
+    for name, p in model.named_parameters():
+        if not p.is_meta and not bool(torch.isfinite(p).all()):
+            raise ValueError(f"`model`: parameter {name} holds nan or inf")
+    return params[0]
+
+
+def batch_of(name: str, data: Any, problem: Problem, like: Tensor, move: bool = False) -> tuple[Batch, bool]:
     """A batch of all samples of `data`, and whether its targets are classes.
 
     Args:
@@ -68,12 +92,18 @@ def batch_of(name: str, data: Any, problem: Problem, like: Tensor) -> tuple[Batc
         data: A pair ``(x, y)`` of tensors or arrays, or a `Dataset` of such pairs.
         problem: Gives the widths and the encoding of the targets.
         like: A parameter of the model: its dtype and device are expected.
+        move: Move tensors to that device too; arrays and samples of a `Dataset` always are.
     """
-    x, y = (_tensor(part) for part in pair_of(name, data))
+    x, y = pair_of(name, data)
+    x, y = (_tensor(name, "x", x), _tensor(name, "y", y))
+    x = x.to(like.device) if move or _is_array(data, 0) else x
+    y = y.to(like.device) if move or _is_array(data, 1) else y
     x = check_inputs(name, x, problem, like)
+    if y.ndim == 0:
+        raise ValueError(f"`{name}`: y must have shape (N,) or (N, n_L), got a single number")
     if len(y) != len(x):
         raise ValueError(f"`{name}`: {len(x)} inputs but {len(y)} targets")
-    y, classes = encode(name, y.to(like.device) if _is_array(data, 1) else y, problem, like)
+    y, classes = encode(name, y, problem, like)
     return Batch(x, y), classes
 
 
@@ -86,8 +116,10 @@ def pair_of(name: str, data: Any) -> Pair:
     if isinstance(data, Dataset) and hasattr(data, "__len__"):
         samples = [data[i] for i in range(len(data))]  # type: ignore[arg-type]
         if samples and all(isinstance(s, (tuple, list)) and len(s) == 2 for s in samples):
-            return torch.stack([torch.as_tensor(s[0]) for s in samples]), torch.as_tensor(np.array([s[1] for s in samples]))
-    raise TypeError(f"`{name}` must be a pair (x, y) of tensors or arrays, or a non-empty Dataset of pairs; got {_kind(data)}")
+            return tuple(_stack(name, part, [s[i] for s in samples]) for i, part in enumerate("xy"))
+    raise TypeError(
+        f"`{name}` must be a pair (x, y) of tensors or arrays, or a non-empty Dataset of pairs; got {_kind(data)}"
+    )
 
 
 def _kind(data: Any) -> str:
@@ -98,8 +130,24 @@ def _is_array(data: Any, i: int) -> bool:
     return not (isinstance(data, (tuple, list)) and isinstance(data[i], Tensor))
 
 
-def _tensor(values: Any) -> Tensor:
-    return values.detach() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
+def _stack(name: str, part: str, values: list) -> Tensor:
+    try:
+        return torch.stack([torch.as_tensor(v) for v in values])
+    except RuntimeError as error:
+        raise ValueError(f"`{name}`: the samples' {part} cannot be stacked: {error}") from error
+
+
+def _tensor(name: str, part: str, values: Any) -> Tensor:
+    if isinstance(values, Tensor):
+        return values.detach()
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"`{name}`: {part} is no array: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"`{name}`: {part} must hold numbers, got an array of dtype {array.dtype}")
+    array = np.require(array, array.dtype.newbyteorder("="), ["C", "W"])
+    return torch.as_tensor(array)
 
 
 def check_inputs(name: str, x: Tensor, problem: Problem, like: Tensor) -> Tensor:
@@ -124,7 +172,9 @@ def check_finite(name: str, part: str, t: Tensor) -> None:
     bad = ~torch.isfinite(t)
     if bad.any():
         place = tuple(bad.nonzero()[0].tolist())
-        raise ValueError(f"`{name}`: {part} holds {float(t[place])} at {place} ({int(bad.sum())} such values); remove them")
+        raise ValueError(
+            f"`{name}`: {part} holds {float(t[place])} at {place} ({int(bad.sum())} such values); remove them"
+        )
 
 
 def encode(name: str, y: Tensor, problem: Problem, like: Tensor) -> tuple[Tensor, bool]:
@@ -133,6 +183,9 @@ def encode(name: str, y: Tensor, problem: Problem, like: Tensor) -> tuple[Tensor
         raise TypeError(f"`{name}`: y is on {y.device}, the model on {like.device}; move one of them")
     if y.is_floating_point():
         return _real(name, y, problem, like), False
+    if y.is_complex():
+        raise TypeError(f"`{name}`: y must be real, got {y.dtype}")
+    y = y.long()
     if y.ndim != 1:
         raise ValueError(f"`{name}`: class labels must have shape (N,), got {tuple(y.shape)}")
     most = max(problem.outputs, 2) - 1

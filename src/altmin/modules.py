@@ -36,6 +36,8 @@ class Step(nn.Module):
 def _softplus(m: nn.Softplus) -> Activation:
     if m.beta != 1:
         raise ValueError(f"Softplus(beta={m.beta}) is not supported: only beta=1")
+    if m.threshold < 20:  # beyond it PyTorch's is linear
+        raise ValueError(f"Softplus(threshold={m.threshold}) is not supported: only 20 and more")
     return activations.Softplus()
 
 
@@ -50,9 +52,8 @@ ACTIVATIONS: dict[type[nn.Module], Callable[..., Activation]] = {
     Sign: lambda m: activations.Sign(),
     Step: lambda m: activations.Step(),
 }
-SUPPORTED = (
-    "Linear, BatchNorm1d after a Linear, Flatten, Identity, and the activations "
-    + ", ".join(kind.__name__ for kind in ACTIVATIONS)
+SUPPORTED = "Linear, BatchNorm1d after a Linear, Flatten, Identity, and the activations " + ", ".join(
+    kind.__name__ for kind in ACTIVATIONS
 )
 
 
@@ -65,8 +66,13 @@ def layers_of(model: nn.Sequential) -> tuple[Layer, ...]:
     if not isinstance(model, nn.Sequential):
         raise TypeError(f"`model` must be an nn.Sequential of {SUPPORTED}; got {type(model).__name__}")
     found: list[list] = []
+    seen: set[int] = set()
     for place, module in enumerate(model):
         _add(found, place, module)
+        own = {id(p) for p in module.parameters()}
+        if own & seen:
+            raise TypeError(f"module {place} ({type(module).__name__}) shares its weights with a module before it")
+        seen |= own
     if not found:
         raise TypeError("`model` has no Linear layer: there is nothing to train")
     if not isinstance(found[-1][1] or Identity(), Identity):
@@ -77,24 +83,34 @@ def layers_of(model: nn.Sequential) -> tuple[Layer, ...]:
 def _add(found: list[list], place: int, module: nn.Module) -> None:
     """Append one module to the layers found so far, each ``[map, activation or None, norm or None]``."""
     name = f"module {place} ({type(module).__name__})"
+    width = found[-1][0].outputs if found else None
     if type(module) is nn.Linear:
+        if width not in (None, module.in_features):
+            raise TypeError(f"{name} takes {module.in_features} features, the Linear before it gives {width}")
         found.append([Linear(module.in_features, module.out_features, module.bias is not None), None, None])
-    elif type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1) and not found:
-        pass
-    elif type(module) is nn.Identity:
+    elif type(module) is nn.Identity or (type(module) is nn.Flatten and _leads(module, found)):
         pass
     elif type(module) is nn.BatchNorm1d:
         if not found or found[-1][1] is not None or found[-1][2] is not None:
             raise TypeError(f"{name} must stand right after a Linear")
         if not module.affine or not module.track_running_stats or module.momentum is None:
             raise TypeError(f"{name} must be affine and track running statistics with a fixed momentum")
+        if module.num_features != width:
+            raise TypeError(f"{name} takes {module.num_features} features, the Linear before it gives {width}")
         found[-1][2] = BatchNorm(module.eps, module.momentum)
     elif type(module) in ACTIVATIONS:
         if not found or found[-1][1] is not None:
             raise TypeError(f"{name} must stand after a Linear, one activation for each")
-        found[-1][1] = ACTIVATIONS[type(module)](module)
+        try:
+            found[-1][1] = ACTIVATIONS[type(module)](module)
+        except ValueError as error:
+            raise TypeError(f"{name}: {error}") from error
     else:
         raise TypeError(f"{name} is not supported here; supported are {SUPPORTED} (Flatten at the front)")
+
+
+def _leads(module: nn.Flatten, found: list[list]) -> bool:
+    return not found and (module.start_dim, module.end_dim) == (1, -1)
 
 
 def weights_of(model: nn.Sequential) -> State:
@@ -111,7 +127,8 @@ def weights_of(model: nn.Sequential) -> State:
 
 
 def _norm_tensors(module: nn.BatchNorm1d) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    assert module.running_mean is not None and module.running_var is not None
+    assert module.running_mean is not None
+    assert module.running_var is not None
     return module.weight, module.bias, module.running_mean, module.running_var
 
 
@@ -136,9 +153,13 @@ def make_loss(loss: str | Loss) -> Loss:
     """A loss from its name; an object is passed through.
 
     Raises:
+        TypeError: Neither a name nor a loss.
         ValueError: An unknown name.
     """
     if not isinstance(loss, str):
+        needs = ("name", "lipschitz", "regression", "grad", "prox", "encode")
+        if isinstance(loss, type) or not all(hasattr(loss, need) for need in needs):
+            raise TypeError(f"`loss` must be a name or an object such as altmin.CrossEntropy(), got {loss!r}")
         return loss
     if loss not in losses.LOSSES:
         raise ValueError(f"unknown `loss` {loss!r}; {nearest(loss, list(losses.LOSSES))}")
@@ -149,4 +170,8 @@ def make_regularizer(regularizer: str | Regularizer | None) -> Regularizer:
     """A regulariser from its text (`altmin.regularizers.make`); an object is passed through."""
     if regularizer is None or isinstance(regularizer, str):
         return regularizers.make(regularizer)
+    if isinstance(regularizer, type) or not hasattr(regularizer, "prox"):
+        raise TypeError(
+            f"`regularizer` must be text such as 'l1:1e-4' or an object such as altmin.L1(1e-4), got {regularizer!r}"
+        )
     return regularizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from altmin.errors import nearest
-from altmin.methods import DLADMM, DLAM, IPDLAM, MDLAM, SGD, Adam, Backprop, Memory, Method, OnlineAM
+from altmin.methods import DLADMM, DLAM, IPDLAM, MDLAM, SGD, Backprop, Memory, Method, OnlineAM
 from altmin.methods.backprop import OPTIMIZERS
 
 
@@ -38,9 +38,12 @@ def _entries() -> list[Entry]:
         Entry("mdlam", MDLAM(), "cross_entropy", "Wang, Li, Zhao (Neurocomputing 2022)", none),
         Entry("dladmm", DLADMM(), "cross_entropy", "Wang et al. (KDD 2019)", none),
         Entry("am-adam", OnlineAM(), "cross_entropy", online, within),
-        Entry("am-sgd", OnlineAM(rule=SGD(1.0), out=SGD(0.1)), "cross_entropy", online, within),
+        Entry("am-sgd", OnlineAM(rule=SGD(1.0), last=SGD(0.1)), "cross_entropy", online, within),
         Entry("am-mem", OnlineAM(rule=Memory()), "cross_entropy", online, within),
-        *(Entry(name, Backprop(name), "cross_entropy", "torch.optim", full) for name in OPTIMIZERS),
+        *(
+            Entry(name, Backprop(name, lr), "cross_entropy", "torch.optim", full)
+            for name, (_, lr) in OPTIMIZERS.items()
+        ),
     ]
 
 

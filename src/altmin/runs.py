@@ -6,7 +6,7 @@ import csv
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ from altmin.state import State
 EPOCHS = {"ipdlam": 50, "dlam": 50, "mdlam": 200, "dladmm": 200}
 """Iterations by default; a pass of an online method makes many steps, one of the others a single step."""
 ONLINE_EPOCHS = 60
+SMALL = 2**25  # multiplications in a product of matrices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class Setup:
         keep: As in `altmin.fit`.
         seed: Of the network's start and of the batches.
         device: Where to train.
+        threads: Of the CPU; `None` is one for products so small that threads only wait for each other, else as it is.
     """
 
     dataset: Dataset
@@ -56,6 +58,7 @@ class Setup:
     keep: Literal["last", "best"] = "best"
     seed: int = 0
     device: str = "cpu"
+    threads: int | None = None
 
     def loss_of(self, name: str) -> str:
         """The loss that the method `name` is trained with."""
@@ -64,6 +67,13 @@ class Setup:
     def epochs_of(self, name: str) -> int:
         """The epochs that the method `name` is trained for."""
         return self.epochs or EPOCHS.get(name, ONLINE_EPOCHS)
+
+    def threads_of(self, method: Method) -> int:
+        """The CPU threads that the method is trained with."""
+        widths = self.network.widths
+        largest = max(p * q for p, q in pairwise(widths))
+        small = largest * check_batch_size(self.batch_size, method, len(self.dataset.train)) < SMALL
+        return self.threads or (1 if small else torch.get_num_threads())
 
     def check(self, name: str, method: Method) -> None:
         """Raise what `fit` would about a method that does not support this network, loss or batch size."""
@@ -98,6 +108,7 @@ def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] =
     model = network.build(setup.seed)
     last = _Last()
     error, data = None, setup.dataset
+    torch.set_num_threads(setup.threads_of(method))
     try:
         history = fit(
             model,
@@ -114,7 +125,7 @@ def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] =
             device=setup.device,
         )
     except DivergenceError as diverged:
-        history, error = diverged.history, diverged  # type: ignore[attr-defined]
+        history, error = diverged.history or History(), diverged
     measures = _measures(setup, network, model, history, last.state)
     return Run(name, network, model, history, _entry(setup, name, method, history) | measures, error)
 

@@ -57,15 +57,22 @@ ROWS = {
     "dlam-nested": Row(DLAM(order="nested", delta=1.0), descends=0),
     "mdlam": Row(MDLAM()),
     "mdlam-band": Row(MDLAM(rho=0.3, eps=0.3, eps_rule="fixed", accelerated=False), descends=0, learns=False),
-    "mdlam-one-step": Row(MDLAM(rho=0.3, eps=0.3, eps_rule="fixed", accelerated=False, per_sample=False, start=1e-3), descends=0, learns=False),
+    "mdlam-one-step": Row(
+        MDLAM(rho=0.3, eps=0.3, eps_rule="fixed", accelerated=False, per_sample=False, start=1e-3),
+        descends=0,
+        learns=False,
+    ),
     "mdlam-accelerated": Row(MDLAM(rho=0.3, eps=0.3, eps_rule="fixed", accelerated=True), descends=0, learns=False),
     "dladmm": Row(DLADMM(rho=3.0, nu=1.0, schedule="constant"), descends=1),
     "dladmm-one-step": Row(DLADMM(rho=3.0, nu=1.0, schedule="constant", per_sample=False, start=1.0), descends=1),
-    "am-adam": Row(OnlineAM(rule=Adam(0.01), out=Adam(0.01)), adds=False),
-    "am-sgd": Row(OnlineAM(rule=SGD(1.0), out=SGD(0.3)), adds=False),
-    "am-mem": Row(OnlineAM(rule=Memory(), out=Adam(0.01)), adds=False, units_alike=False),
-    "am-mem-forgetting": Row(OnlineAM(rule=Memory(forget=0.9, solver="ridge"), out=SGD(0.1)), adds=False),
-    "am-entries": Row(OnlineAM(rule=Adam(0.01), out=Adam(0.01), codes=Codes(lr=0.3, scaling="entries"), mu=Mu(start=0.003)), adds=False),
+    "am-adam": Row(OnlineAM(rule=Adam(0.01), last=Adam(0.01)), adds=False),
+    "am-sgd": Row(OnlineAM(rule=SGD(1.0), last=SGD(0.3)), adds=False),
+    "am-mem": Row(OnlineAM(rule=Memory(), last=Adam(0.01)), adds=False, units_alike=False),
+    "am-mem-forgetting": Row(OnlineAM(rule=Memory(forget=0.9, solver="ridge"), last=SGD(0.1)), adds=False),
+    "am-entries": Row(
+        OnlineAM(rule=Adam(0.01), last=Adam(0.01), codes=Codes(lr=0.3, scaling="entries"), mu=Mu(start=0.003)),
+        adds=False,
+    ),
     "backprop": Row(Backprop("sgd", lr=0.1), adds=False),
 }
 
@@ -76,7 +83,9 @@ def digits(n: int = 300, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Te
     return torch.as_tensor(x[:n] / 16).to(dtype), torch.as_tensor(y[:n]).long()
 
 
-def network(*hidden: int, seed: int = 0, dtype: torch.dtype = torch.float64, s: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+def network(
+    *hidden: int, seed: int = 0, dtype: torch.dtype = torch.float64, s: type[nn.Module] = nn.ReLU
+) -> nn.Sequential:
     """A fully connected network 64-...-10 with PyTorch's start from a seed."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -96,7 +105,12 @@ class Loop:
 
     @classmethod
     def on_digits(
-        cls, method: Method, loss: str = "cross_entropy", hidden: tuple[int, ...] = (20, 15), n: int = 300, **options: object
+        cls,
+        method: Method,
+        loss: str = "cross_entropy",
+        hidden: tuple[int, ...] = (20, 15),
+        n: int = 300,
+        **options: object,
     ) -> Loop:
         """The method's start on digits."""
         model = network(*hidden)

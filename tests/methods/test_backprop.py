@@ -6,13 +6,13 @@ from functools import partial
 
 import pytest
 import torch
-from methods.table import digits, network
 from torch import nn
 from torch.nn import functional as F
 
 import altmin
 from altmin import Backprop
 from altmin.methods.backprop import OPTIMIZERS
+from methods.table import digits, network
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from methods.table import Loop, digits, network
 
 import altmin
 from altmin import DLADMM, PenaltyWarning
+from methods.table import Loop, digits, network
+import itertools
 
 CONVERGING = DLADMM(rho=2.5, nu=1.0, schedule="constant")  # softmax cross-entropy: 2H = 1; squared: 2H = 2
 quiet = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
@@ -25,7 +26,7 @@ def test_converges_for_rho_above_two_h(loss: str):
         loop.step()
         values.append(loop.objective())
         residual.append(loop.residuals()["E_3"])
-    assert all(after <= before * (1 + 1e-10) for before, after in zip(values, values[1:], strict=False))
+    assert all(after <= before * (1 + 1e-10) for before, after in itertools.pairwise(values))
     assert residual[-1] < 1e-2 * max(residual)
 
 
@@ -88,7 +89,7 @@ def paper_run(rho: float, start: float | None, iterations: int) -> tuple[list[fl
 
 def rises(values: list[float]) -> float:
     """The share of iterations in which `values` rose."""
-    return sum(after > before for before, after in zip(values, values[1:], strict=False)) / (len(values) - 1)
+    return sum(after > before for before, after in itertools.pairwise(values)) / (len(values) - 1)
 
 
 def test_tiny_rho_diverges_with_the_authors_step_sizes():

@@ -9,10 +9,11 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from methods.table import ROWS, Loop, Row, network
 
 from altmin import Batch, Problem, State
 from altmin.state import forward
+from methods.table import ROWS, Loop, Row, network
+import itertools
 
 pytestmark = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
 
@@ -28,7 +29,7 @@ def accuracy(loop: Loop) -> float:
 
 
 def largest_rise(values: list[float]) -> float:
-    return max(after - before for before, after in zip(values, values[1:], strict=False))
+    return max(after - before for before, after in itertools.pairwise(values))
 
 
 @pytest.mark.parametrize("name", learning)
@@ -109,7 +110,9 @@ def _share(rank: int, name: str, store: str, out: str) -> None:
     loop = Loop.on_digits(ROWS[name].method)
     half = slice(0, 130) if rank == 0 else slice(130, 300)
     batch = Batch(loop.batch.x[half], loop.batch.y[half], group=dist.group.WORLD)
-    loop = Loop(loop.method, loop.problem, batch, loop.method.init(loop.problem, State.from_module(network(20, 15)), batch))
+    loop = Loop(
+        loop.method, loop.problem, batch, loop.method.init(loop.problem, State.from_module(network(20, 15)), batch)
+    )
     for _ in range(5):
         loop.step()
     objective = loop.objective()

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from methods.table import Loop, digits, network
 from torch import nn
 
 import altmin
 from altmin import DLAM, IPDLAM, Batch, DivergenceError, Problem, State
+from methods.table import Loop, digits, network
 
 
 def pair(one: IPDLAM, two: IPDLAM, steps: int = 4) -> tuple[State, State]:
@@ -22,7 +22,10 @@ def pair(one: IPDLAM, two: IPDLAM, steps: int = 4) -> tuple[State, State]:
 
 
 def same(one: State, two: State) -> bool:
-    return all(torch.allclose(a, b, rtol=1e-9, atol=1e-11) for a, b in zip(one.W + one.z + one.a, two.W + two.z + two.a, strict=True))
+    return all(
+        torch.allclose(a, b, rtol=1e-9, atol=1e-11)
+        for a, b in zip(one.W + one.z + one.a, two.W + two.z + two.a, strict=True)
+    )
 
 
 def test_increase_and_reverse_give_identical_iterates():

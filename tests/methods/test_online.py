@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from methods.table import Loop, digits, network
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,6 +13,7 @@ import altmin
 from altmin import SGD, Adam, Codes, Memory, Mu, OnlineAM, Problem, State
 from altmin.solvers.blocks import blocks
 from altmin.state import forward
+from methods.table import Loop, digits, network
 
 SCALINGS = ["samples", "entries"]
 
@@ -33,7 +33,9 @@ def on(model: nn.Sequential, method: OnlineAM, n: int = 120, loss: str = "cross_
     return Loop(method, problem, batch, method.init(problem, State.from_module(model), batch))
 
 
-def code_objective(c: Tensor, c0: Tensor, above: nn.Module, y: Tensor | None, target: Tensor | None, scaling: str, mu: float):
+def code_objective(
+    c: Tensor, c0: Tensor, above: nn.Module, y: Tensor | None, target: Tensor | None, scaling: str, mu: float
+):
     """Section 4, step 2, by autograd: what the codes of one layer descend on."""
     up = above(c)
     if scaling == "samples":
@@ -71,7 +73,7 @@ def test_codes_equal_torchs_sgd_on_the_papers_objective(scaling: str, norm: bool
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared", "hinge"])
 def test_code_steps_descend_on_the_penalty_objective(loss: str):
-    """``R + mu ||C - C^0||^2`` over the last hidden codes falls, for the relative step of 1, whatever the weights' size."""
+    """``R + mu ||C - C^0||^2`` over the last codes falls, for the relative step of 1, whatever the weights' size."""
     for scale in (0.1, 1.0, 30.0):
         model = network(20, 15)
         with torch.no_grad():
@@ -131,7 +133,7 @@ def test_a_hidden_layer_sees_its_own_codes_and_input_only():
 
 
 def test_the_last_layer_descends_on_the_loss_of_its_codes():
-    model, method = network(20, 15), OnlineAM(out=SGD(0.5), codes=Codes(steps=3))
+    model, method = network(20, 15), OnlineAM(last=SGD(0.5), codes=Codes(steps=3))
     loop = on(model, method)
     codes = method.find_codes(loop.problem, loop.state, loop.batch, method.encode(loop.problem, loop.state, loop.batch))
     W = loop.state.W[2].clone().requires_grad_()
@@ -159,7 +161,7 @@ def test_no_autograd_graph_is_made(rule: Adam | SGD | Memory, monkeypatch: pytes
 
 def test_weight_steps_are_counted():
     """Three steps a batch equal three gradient steps on the same codes."""
-    method = OnlineAM(rule=SGD(0.1), out=SGD(0.1), codes=Codes(steps=2), weight_steps=3)
+    method = OnlineAM(rule=SGD(0.1), last=SGD(0.1), codes=Codes(steps=2), weight_steps=3)
     loop = on(network(20, 15), method)
     codes = method.find_codes(loop.problem, loop.state, loop.batch, method.encode(loop.problem, loop.state, loop.batch))
     a, W, b = loop.batch.x, loop.state.W[0].clone(), loop.state.b[0].clone()
@@ -181,11 +183,11 @@ def test_mu_grows_by_batch_and_by_epoch_to_its_limit():
 
 
 def test_learning_rates_halve_every_so_many_epochs():
-    loop = on(network(8), OnlineAM(rule=SGD(0.4), out=Adam(0.2), halve_every=2))
+    loop = on(network(8), OnlineAM(rule=SGD(0.4), last=Adam(0.2), halve_every=2))
     seen = []
     for _ in range(5):
         extra = loop.step().extra
-        seen += [extra.hidden.param_groups[0]["lr"], extra.out.param_groups[0]["lr"]]
+        seen += [extra.hidden.param_groups[0]["lr"], extra.last.param_groups[0]["lr"]]
     assert seen == pytest.approx([0.4, 0.2, 0.4, 0.2, 0.2, 0.1, 0.2, 0.1, 0.1, 0.05])
 
 
@@ -222,7 +224,7 @@ def test_batch_norm_trains_as_modules_do_and_is_written_back():
     torch.testing.assert_close(model[1].running_mean, twin[1].running_mean)
     torch.testing.assert_close(model[1].running_var, twin[1].running_var)
     assert not torch.equal(model[1].weight, twin[1].weight)
-    history = altmin.fit(model, OnlineAM(rule=Adam(0.01), out=Adam(0.01)), (x, y), epochs=30, batch_size=60)
+    history = altmin.fit(model, OnlineAM(rule=Adam(0.01), last=Adam(0.01)), (x, y), epochs=30, batch_size=60)
     model.eval()
     assert (model(x).argmax(1) == y).double().mean() == pytest.approx(history["train_accuracy"][-1])
     assert history["train_accuracy"][-1] > 0.9
@@ -248,7 +250,7 @@ def test_objective_is_the_networks_loss():
 def test_offline_version_takes_all_samples_as_one_batch(rule: Adam | SGD | Memory):
     x, y = digits(300)
     steps = []
-    method = OnlineAM(rule=rule, out=Adam(0.02))
+    method = OnlineAM(rule=rule, last=Adam(0.02))
     history = altmin.fit(
         network(20, 15), method, (x, y), epochs=60, batch_size=300, callbacks=[lambda h, s: steps.append(s.k)]
     )

@@ -18,7 +18,6 @@ from altmin.losses import LOSSES
 from altmin.registry import METHODS, entry
 from altmin.runs import EPOCHS, ONLINE_EPOCHS
 
-SPELLED = {"out": "last"}
 """Fields whose option has another name: ``--out`` is the folder of the results."""
 COMMANDS = {
     "train": "train a network by one method",
@@ -140,7 +139,7 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
 def _add_training(parser: ArgumentParser, out: str) -> None:
     _add_data(parser, "digits, or csv with --csv.train", seed=0)
     group = parser.add_argument_group("network")
-    group.add_argument("--hidden", type=Count, nargs="*", default=[64, 64], help="widths of hidden layers")
+    group.add_argument("--hidden", type=Count, nargs="*", default=[128, 128], help="widths of hidden layers")
     group.add_argument("--activation", type=str, default="relu", help=", ".join(ACTIVATION_NAMES))
     group.add_argument("--batch-norm", action="store_true", help="hidden layers: no intercept, BatchNorm1d instead")
     group.add_argument("--dtype", type=Literal["float32", "float64"], default="float32", help="of weights and data")
@@ -153,7 +152,12 @@ def _add_training(parser: ArgumentParser, out: str) -> None:
         "--keep", type=Literal["best", "last"], default="best", help="weights best on validation, or last"
     )
     group.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
-    group.add_argument("--threads", type=Count | None, default=None, help="of the CPU; null: PyTorch's choice")
+    group.add_argument(
+        "--threads",
+        type=Count | None,
+        default=None,
+        help="of the CPU; null: one for small products, else PyTorch's choice",
+    )
     group = parser.add_argument_group("output")
     group.add_argument("--out", type=str, default=out, help="folder for the results")
     group.add_argument("--quiet", action="store_true", help="print the final result only")
@@ -174,7 +178,7 @@ def _numbers(method: Any) -> Iterator[tuple[str, Any, Any, str]]:
     """The dotted name, type, value and meaning of each number."""
     kinds = get_type_hints(type(method))
     for f in fields(method):
-        name, value = SPELLED.get(f.name, f.name), getattr(method, f.name)
+        name, value = f.name, getattr(method, f.name)
         if is_dataclass(value):
             yield from ((f"{name}.{inner}", *rest) for inner, *rest in _numbers(value))  # type: ignore[misc]
         elif "help" in f.metadata:
@@ -196,7 +200,7 @@ def configured(method: T, options: Namespace) -> T:
     """
     changes = {}
     for f in fields(method):  # type: ignore[arg-type]
-        value, given = getattr(method, f.name), options.get(SPELLED.get(f.name, f.name))
+        value, given = getattr(method, f.name), options.get(f.name)
         if is_dataclass(value):
             changes[f.name] = configured(value, given)
         elif "help" in f.metadata:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import Namespace
 
 from altmin.checkpoint import Description, save
@@ -85,9 +84,9 @@ def _run_all(plan: dict[str, tuple[Setup, Method]], out: Path, screen: Screen, i
 
 def _setup(options: Namespace, screen: Screen) -> Setup:
     """What the options say about data, network and training; cheap checks come before the data are read."""
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    shared = {name: options[name] for name in ("loss", "regularizer", "epochs", "batch_size", "keep", "seed")}
+    shared = {
+        name: options[name] for name in ("loss", "regularizer", "epochs", "batch_size", "keep", "seed", "threads")
+    }
     make_loss(options.loss or "squared")
     make_regularizer(options.regularizer)
     device = check_device(options.device)

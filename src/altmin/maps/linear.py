@@ -18,7 +18,7 @@ class LinearMap(Protocol):
         ...
 
     def adjoint(self, W: Tensor, r: Tensor) -> Tensor:
-        """The transpose in `a`: ``<map(W, 0, a), r> = <a, adjoint(W, r)>``."""
+        """The transpose of the map in `a`, so that ``<a W^T, r> = <a, adjoint(W, r)>``."""
         ...
 
     def rows(self, a: Tensor) -> Tensor:

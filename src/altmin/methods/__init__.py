@@ -8,4 +8,17 @@ from altmin.methods.mdlam import MDLAM
 from altmin.methods.online import Codes, Mu, OnlineAM
 from altmin.solvers.rules import SGD, Adam, Memory
 
-__all__ = ["DLADMM", "DLAM", "IPDLAM", "MDLAM", "SGD", "Adam", "Backprop", "Codes", "Memory", "Method", "Mu", "OnlineAM"]
+__all__ = [
+    "DLADMM",
+    "DLAM",
+    "IPDLAM",
+    "MDLAM",
+    "SGD",
+    "Adam",
+    "Backprop",
+    "Codes",
+    "Memory",
+    "Method",
+    "Mu",
+    "OnlineAM",
+]

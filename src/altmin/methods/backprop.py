@@ -55,6 +55,8 @@ class Backprop(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.optimizer, str) and not callable(self.optimizer):
+            raise TypeError(f"`optimizer` must be a name, a class or a function, got {self.optimizer!r}")
         if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
             raise ValueError(f"unknown `optimizer` {self.optimizer!r}; {nearest(self.optimizer, list(OPTIMIZERS))}")
 
@@ -91,6 +93,7 @@ class Backprop(Method):
         trainer.optimizer.step()
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch)
 
+    @torch.no_grad()
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass and the regulariser; there are no constraints."""
         loss = batch.sum(problem.loss(forward(problem, state, batch.x)[0][-1], batch.y))

@@ -5,14 +5,15 @@ Wang, Yu, Chen and Zhao, "ADMM for efficient deep learning with global convergen
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from altmin.errors import PenaltyWarning
 from altmin.checks import number
+from altmin.errors import PenaltyWarning
 from altmin.methods.base import Method
 from altmin.objective import layer_input, linear_residual, measure
 from altmin.problem import Batch, Problem
@@ -46,8 +47,8 @@ class Memory:
 class DLADMM(Method):
     """Minimise ``R + sum Omega + nu/2 sum_{l<L} (||E_l||^2 + ||D_l||^2)`` subject to ``E_L = 0``.
 
-    Each iteration minimises the augmented Lagrangian, ``+ <U, E_L> + rho/2 ||E_L||^2``, over the blocks of the layers from
-    last to first and from first to last, and then moves the dual variable, ``U += rho E_L``. Proved to converge for
+    Each iteration minimises the augmented Lagrangian, ``+ <U, E_L> + rho/2 ||E_L||^2``, over the blocks of the layers
+    from last to first and from first to last, and then moves the dual variable, ``U += rho E_L``. Proved to converge for
     ``rho > 2H``, `H` the Lipschitz constant of the loss's gradient; a `PenaltyWarning` says where that does not hold.
 
     Deviations: the dual step has ``Z_L``, where the paper prints ``a_L``. The first trial of a weight step includes the
@@ -57,7 +58,9 @@ class DLADMM(Method):
     cure = "a larger `rho` (the proof needs rho > 2H)"
 
     rho: float = number(1e-6, "penalty of the last layer at the start", above=0.0, paper="1e-6")
-    nu: float | None = number(1e-6, "penalty of the hidden layers; none: follow rho", above=0.0, optional=True, paper="1e-6")
+    nu: float | None = number(
+        1e-6, "penalty of the hidden layers; none: follow rho", above=0.0, optional=True, paper="1e-6"
+    )
     schedule: str = number(
         "steps",
         "how rho grows: not, tenfold every 100 iterations, or tenfold where the loss rose three times in a row",
@@ -66,7 +69,9 @@ class DLADMM(Method):
     )
     rho_max: float = number(0.1, "largest rho", above=0.0, paper="0.1 in the authors' code")
     per_sample: bool = number(True, "a step size of A for each sample, not one for all", paper="a parameter vector")
-    start: float | None = number(None, "first trial of a step size; none: the exact quotient", above=0.0, optional=True, paper="1")
+    start: float | None = number(
+        None, "first trial of a step size; none: the exact quotient", above=0.0, optional=True, paper="1"
+    )
     factor: float = number(2.0, "growth of a step size that failed", above=1.0, paper="not given; the authors' code: 2")
 
     def __post_init__(self) -> None:
@@ -78,8 +83,9 @@ class DLADMM(Method):
         """``Z``, ``A`` by a forward pass, ``U = 0``."""
         H = problem.loss.lipschitz
         if self.rho <= 2 * H:
-            text = f"`rho` = {self.rho:g} is not above 2H = {2 * H:g}, where dlADMM is proved to converge"
-            warnings.warn(text, PenaltyWarning, stacklevel=3)
+            bound = f"not above 2H = {2 * H:g}" if math.isfinite(H) else "of no avail: the loss is not smooth"
+            text = f"`rho` = {self.rho:g} is {bound}; dlADMM is proved to converge for rho > 2H"
+            warnings.warn(text, PenaltyWarning, stacklevel=2)
         state = with_forward(problem, start, batch.x)
         memory = Memory(gram(problem.layers[0].map.rows(batch.x), batch), self.rho)
         return replace(state, u=torch.zeros_like(state.z[-1]), extra=memory)
@@ -136,7 +142,7 @@ class DLADMM(Method):
         return put(state, b=(i, intercept(batch.sum(residual), batch.count)))
 
     def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
-        """``W_l`` by P4; in the last layer ``rho (Z_L - b_L)^T A + U^T A`` keeps the digits that ``U/rho`` would lose."""
+        """``W_l`` by P4; for the last layer ``rho (Z_L - b_L)^T A + U^T A`` keeps digits that ``U/rho`` would lose."""
         c, a = self.penalty(state, problem, i), problem.layers[i].map.rows(layer_input(state, batch, i))
         stats = statistics(a, state.z[i], batch, state.extra.gram if i == 0 else None)
         pull = c * stats.targets(state.b[i])

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from altmin.errors import InertiaWarning
 from altmin.checks import number
+from altmin.errors import InertiaWarning
 from altmin.methods.base import Method
 from altmin.objective import measure
 from altmin.problem import Batch, Problem
@@ -38,7 +38,7 @@ class Previous(NamedTuple):
 class IPDLAM(Method):
     """Minimise ``R + sum Omega + rho/2 (sum_l ||E_l||^2 + sum_{l<L} ||D_l||^2)`` block by block, with inertia.
 
-    Every block is minimised exactly, with ``delta rho/2 ||v - v^||^2`` added, ``v^ = v_k + m (v_k - v_{k-1})`` and ``m``
+    Every block is minimised exactly, with ``delta rho/2 ||v - v^||^2`` added, ``v^ = v_k + m (v_k - v_{k-1})``, ``m``
     one of `alpha` (Z), `beta` (W, b), `gamma` (A). The penalty grows by `theta` once an epoch, up to `rho_max`.
 
     Deviations: with an l1 or l2 regulariser the weights take one step of P4 in place of the exact minimiser. The
@@ -62,10 +62,12 @@ class IPDLAM(Method):
         super().__post_init__()
         if self.rho_max < self.rho:
             raise ValueError(f"`rho_max` must be >= `rho` ({self.rho:g}), got {self.rho_max:g}")
-        for name in ("alpha", "beta", "gamma"):
-            if getattr(self, name) >= 1:
-                text = f"`{name}` is {getattr(self, name)}: inertial factors of 1 or more diverge (iPDLAM, Table 1)"
-                warnings.warn(text, InertiaWarning, stacklevel=3)
+        large = [
+            f"`{name}` = {getattr(self, name):g}" for name in ("alpha", "beta", "gamma") if getattr(self, name) >= 1
+        ]
+        if large:
+            text = f"{', '.join(large)}: inertial factors of 1 or more diverge (iPDLAM, Table 1)"
+            warnings.warn(text, InertiaWarning, stacklevel=3)
 
     def penalty(self, state: State) -> float:
         """``rho`` in the present epoch."""

@@ -1,7 +1,7 @@
 """mDLAM: multi-convex DLAM, plain and accelerated.
 
-"Gradient-free neural network training by multi-convex alternating optimization" (under review at ICLR 2020), Algorithms 1
-to 3; accelerated and named mDLAM by Wang, Li and Zhao (Neurocomputing 2022).
+"Gradient-free neural network training by multi-convex alternating optimization" (under review at ICLR 2020), Algorithms
+1 to 3; accelerated and named mDLAM by Wang, Li and Zhao (Neurocomputing 2022).
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ class MDLAM(Method):
         True, "extrapolate, and fall back where the objective rose", paper="off in 2019, on in 2022"
     )
     per_sample: bool = number(True, "a step size for each sample, not one for all", paper="a parameter vector")
-    start: float | None = number(None, "first trial of a step size; none: the exact quotient", above=0.0, optional=True, paper="1")
+    start: float | None = number(
+        None, "first trial of a step size; none: the exact quotient", above=0.0, optional=True, paper="1"
+    )
     factor: float = number(2.0, "growth of a step size that failed", above=1.0, paper="not given; the authors' code: 2")
 
     def check(self, problem: Problem) -> None:
@@ -111,7 +113,9 @@ class MDLAM(Method):
         eps = self.next_eps(state.extra.eps, lambda: float(batch.sum(problem.loss(state.z[-1], batch.y))), batch)
         if eps == state.extra.eps:
             return state
-        a = tuple(_clip(a, layer.activation(z), eps) for layer, z, a in zip(problem.layers, state.z, state.a, strict=False))
+        a = tuple(
+            _clip(a, layer.activation(z), eps) for layer, z, a in zip(problem.layers, state.z, state.a, strict=False)
+        )
         return replace(state, a=a, extra=replace(state.extra, eps=eps))
 
     def next_eps(self, eps: float, loss, batch: Batch) -> float:
@@ -121,7 +125,7 @@ class MDLAM(Method):
         if self.eps_rule == "halving":
             return max(eps / 2, 0.001)
         R = loss() / (batch.count if self.eps_rule == "mean" else 1)
-        if R > 10 * eps:
+        if 10 * eps < R:
             return max(2 * eps, 1.0)
         return min(eps / 2, 0.01) if eps > 10 * R else eps
 
@@ -151,18 +155,17 @@ class MDLAM(Method):
         v = layer.map(state.W[i], state.b[i], layer_input(state, batch, i))
         if i + 1 == len(problem.layers):
             return problem.loss.prox(v, batch.y, self.rho, state.z[i])
-        return torch.clamp(v, *layer.activation.interval(state.a[i], state.extra.eps))
+        low, high = layer.activation.interval(state.a[i], state.extra.eps)
+        return torch.clamp(v, torch.minimum(low, state.z[i]), torch.maximum(high, state.z[i]))
 
     def update_a(self, problem: Problem, state: State, batch: Batch, i: int, momentum: float) -> Tensor:
-        """``A_l`` by P6 within the band (equation 6), from the point ahead for samples whose objective does not rise."""
+        """``A_l`` by P6 within the band (equation 6); samples whose objective rose ahead take the plain step."""
         s, eps = problem.layers[i].activation(state.z[i]), state.extra.eps
         low, high = s - eps, s + eps
 
         def step(point: Tensor, E: Tensor) -> Tensor:
             grad = -self.rho * problem.layers[i + 1].map.adjoint(state.W[i + 1], E)
-            return clipped_step(
-                point, grad, state.W[i + 1], self.rho, low, high, self.search, self.per_sample, batch
-            )
+            return clipped_step(point, grad, state.W[i + 1], self.rho, low, high, self.search, self.per_sample, batch)
 
         def residual(a: Tensor) -> Tensor:
             return linear_residual(problem, put(state, a=(i, a)), batch, i + 1)
@@ -188,4 +191,3 @@ class MDLAM(Method):
 
 def _clip(a: Tensor, s: Tensor, eps: float) -> Tensor:
     return torch.clamp(a, s - eps, s + eps)
-

@@ -1,7 +1,7 @@
 """Online alternating minimisation: AM-Adam, AM-SGD and AM-mem.
 
-Choromanska et al., "Beyond backprop: online alternating minimization with auxiliary variables" (ICML 2019), Algorithms 1
-to 3.
+Choromanska et al., "Beyond backprop: online alternating minimization with auxiliary variables" (ICML 2019), Algorithms
+1 to 3.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from altmin.checks import Checked, number
 from altmin.methods.base import Method
 from altmin.problem import Batch, Problem
-from altmin.regularizers import NoRegularizer
+from altmin.regularizers import L1, L2, NoRegularizer
 from altmin.solvers.blocks import Block, Forward, blocks
 from altmin.solvers.codes import nesterov
 from altmin.solvers.rules import SGD, Adam, Memory
@@ -29,8 +29,8 @@ class Codes(Checked):
 
     Attributes:
         scaling: ``"samples"``: losses and squares are sums over a sample's entries and `lr` is relative to the inverse
-            curvature, so that `lr` and `mu` do not depend on batch, width or the size of the weights; ``"entries"``: means
-            over batch and entries and an absolute `lr`, as in the authors' code.
+            curvature, so that `lr` and `mu` do not depend on batch, width or the size of the weights; ``"entries"``:
+            means over batch and entries and an absolute `lr`, as in the authors' code.
     """
 
     steps: int = number(5, "code steps a batch", least=0, paper="5")
@@ -63,14 +63,14 @@ class Progress:
         count: Samples in all, which the regulariser is spread over.
         mu: The present penalty.
         hidden: The hidden layers' optimiser, or each layer's ``(M, B)``.
-        out: The last layer's optimiser.
+        last: The last layer's optimiser.
         moved: ``||C - C^0|| / ||C^0||`` of each hidden layer in the last batch.
     """
 
     count: int
     mu: float
     hidden: Any
-    out: torch.optim.Optimizer
+    last: torch.optim.Optimizer
     moved: tuple[Tensor, ...] = ()
 
 
@@ -78,19 +78,19 @@ class Progress:
 class OnlineAM(Method):
     """Minimise ``R(W_L s(C_{L-1}); Y) + mu sum_{l<L} ||C_l - W_l s(C_{l-1})||^2`` batch by batch.
 
-    A step finds codes by a few gradient steps from the forward pass, last layer to first, then moves the last layer on the
-    loss and each hidden layer, on its own, towards its codes. No gradient passes through more than one layer.
+    A step finds codes by a few gradient steps from the forward pass, last layer to first, then moves the last layer on
+    the loss and each hidden layer, on its own, towards its codes. No gradient passes through more than one layer.
 
     Attributes:
         rule: How hidden weights move: `Adam` (AM-Adam), `SGD` (AM-SGD) or `Memory` (AM-mem).
-        out: How the last layer moves on the loss.
+        last: How the last layer moves on the loss.
         codes: How codes are found.
         mu: The penalty and its schedule.
 
     Deviations: losses are means over the batch here, sums elsewhere. The centre of the codes' proximity term is the
-    forward value, which the authors' code forgets to hold fixed. Weights are regularised by the problem's regulariser (l1
-    is the paper's weight sparsity), by its prox behind each step, and codes likewise. By default squares are sums over a sample's entries
-    (`Codes.scaling`).
+    forward value, which the authors' code forgets to hold fixed. Weights are regularised by the problem's regulariser
+    (l1 is the paper's weight sparsity), by its prox behind each step, and codes likewise. By default squares are sums
+    over a sample's entries (`Codes.scaling`).
     """
 
     online = True
@@ -99,18 +99,34 @@ class OnlineAM(Method):
     cure = "a smaller learning rate or a larger `mu.start`"
 
     rule: Adam | SGD | Memory = field(default_factory=Adam)
-    out: Adam | SGD = field(default_factory=Adam)
+    last: Adam | SGD = field(default_factory=Adam)
     codes: Codes = field(default_factory=Codes)
     mu: Mu = field(default_factory=Mu)
     weight_steps: int = number(1, "weight steps a batch", least=1, paper="1; LeNet-5 1, RNN 5")
     halve_every: int = number(0, "epochs after which learning rates are halved; 0: never", least=0, paper="8")
     refit: bool = number(False, "fit the last layer to the whole data at the end")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        kinds = {"rule": (Adam, SGD, Memory), "last": (Adam, SGD), "codes": (Codes,), "mu": (Mu,)}
+        for name, allowed in kinds.items():
+            if not isinstance(getattr(self, name), allowed):
+                wanted = " or ".join(f"{kind.__name__}(...)" for kind in allowed)
+                raise TypeError(f"`{name}` must be {wanted}, got {getattr(self, name)!r}")
+
     def check(self, problem: Problem) -> None:
-        """Refuse activations without a derivative, and batch normalisation with the memory rule."""
+        """Refuse activations without a derivative, and what the memory rule cannot solve."""
+        if isinstance(self.rule, Memory):
+            allowed = (NoRegularizer, L2) if self.rule.solver == "ridge" else (NoRegularizer, L1, L2)
+            if not isinstance(problem.regularizer, allowed):
+                known = "none and l2" if self.rule.solver == "ridge" else "none, l1 and l2"
+                got = problem.regularizer
+                raise TypeError(f"the {self.rule.solver} memory supports the regularisers {known}, got {got!r}")
         for i, layer in enumerate(problem.layers):
             if not layer.activation.differentiable:
-                raise TypeError(f"OnlineAM needs a derivative of the activation of layer {i + 1}, got {layer.activation!r}")
+                raise TypeError(
+                    f"OnlineAM needs a derivative of the activation of layer {i + 1}, got {layer.activation!r}"
+                )
             if layer.norm is not None and isinstance(self.rule, Memory):
                 raise TypeError(f"the memory rule does not support BatchNorm1d (layer {i + 1}); the gradient rules do")
 
@@ -123,7 +139,7 @@ class OnlineAM(Method):
         else:
             params = [p for h in hidden for p in h.params()]
             kept = self.rule.make(params) if params else None
-        return replace(state, extra=Progress(batch.count, self.mu.start, kept, self.out.make(last.params())))
+        return replace(state, extra=Progress(batch.count, self.mu.start, kept, self.last.make(last.params())))
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One mini-batch of Algorithm 1. Weights, running statistics and memories are written in place."""
@@ -132,7 +148,7 @@ class OnlineAM(Method):
         self.set_lr(state)
         self.step_last(problem, state, batch, codes)
         state = self.step_hidden(problem, state, batch, codes)
-        moved = tuple((c - f.z).norm() / f.z.norm() for c, f in zip(codes, codes0, strict=True))
+        moved = tuple((c - f.z).norm() / f.z.norm().clamp_min(1e-30) for c, f in zip(codes, codes0, strict=True))
         mu = self.mu.after(state.extra.mu, batch.ends_epoch)
         progress = replace(state.extra, mu=mu, moved=moved)
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch, extra=progress)
@@ -185,16 +201,18 @@ class OnlineAM(Method):
         for _ in range(self.weight_steps):
             out = last(a)
             grads = out.to_params(problem.loss.grad(out.z, batch.y) / len(a))
-            _descend(state.extra.out, grads)
-            self.regularize(problem, state.W[-1:], state.extra, state.extra.out, 1.0)
+            _descend(state.extra.last, grads)
+            self.regularize(problem, state.W[-1:], state.extra, state.extra.last, 1.0)
         last(a).track()
 
     def step_hidden(self, problem: Problem, state: State, batch: Batch, codes: list[Tensor]) -> State:
         """Step 3, hidden layers: each on ``||C_l - W_l s(C_{l-1})||^2`` alone."""
+        if not codes:
+            return state
         inputs = [batch.x, *(layer.activation(c) for layer, c in zip(problem.layers, codes[:-1], strict=False))]
         if isinstance(self.rule, Memory):
             return self.solve_memories(problem, state, inputs, codes)
-        for _ in range(self.weight_steps if codes else 0):
+        for _ in range(self.weight_steps):
             grads = []
             for block, a, c in zip(blocks(problem, state), inputs, codes, strict=False):
                 out = block(a)
@@ -212,7 +230,7 @@ class OnlineAM(Method):
             design = torch.cat([a, a.new_ones(len(a), 1)], 1) if bias else a
             W = torch.cat([state.W[i], state.b[i][:, None]], 1) if bias else state.W[i]
             self.rule.remember(memory, design, c)
-            W = self.rule.solve(W, memory, problem.regularizer, share, f"W_{i + 1}")
+            W = self.rule.solve(W, memory, problem.regularizer, share, f"W_{i + 1}", int(bias))
             state = put(state, W=(i, W[:, : a.shape[1]].contiguous()))
             if bias:
                 state = put(state, b=(i, W[:, -1].contiguous()))
@@ -229,12 +247,12 @@ class OnlineAM(Method):
     def set_lr(self, state: State) -> None:
         """Halve the learning rates every `halve_every` epochs."""
         factor = 0.5 ** (state.epoch // self.halve_every) if self.halve_every else 1.0
-        for rule, optimizer in ((self.rule, state.extra.hidden), (self.out, state.extra.out)):
+        for rule, optimizer in ((self.rule, state.extra.hidden), (self.last, state.extra.last)):
             if isinstance(optimizer, torch.optim.Optimizer) and not isinstance(rule, Memory):
                 optimizer.param_groups[0]["lr"] = factor * rule.lr
 
     def finish(self, problem: Problem, state: State, batch: Batch) -> State:
-        """Refit the last layer to all samples, where asked (Carreira-Perpinan and Wang 2014)."""
+        """Where asked, refit the last layer to all samples, unregularised (Carreira-Perpinan and Wang 2014)."""
         if not self.refit:
             return state
         a = batch.x if len(problem.layers) == 1 else forward(problem, state, batch.x)[1][-1]

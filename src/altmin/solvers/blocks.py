@@ -40,11 +40,11 @@ class Block:
         return out if self.norm is None else [*out, self.norm.scale, self.norm.shift]
 
     def gain(self) -> Tensor:
-        """An estimate of ``||dz/da||_2^2`` by power iteration, batch normalisation by its running variance; a scalar."""
+        """An estimate of ``||dz/da||_2^2`` by power iteration, normalised by the running variance; a scalar."""
         W = self.W
         if self.norm is not None and self.layer.norm is not None:
             W = (self.norm.scale * torch.rsqrt(self.norm.var + self.layer.norm.eps))[:, None] * W
-        v = W.abs().sum(0)
+        v = W[W.square().sum(1).argmax()]
         for _ in range(POWER_STEPS):
             v = W.T @ (W @ (v / v.norm().clamp_min(TINY)))
         return v.norm()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from altmin.regularizers import L1
@@ -25,12 +24,14 @@ def nesterov(
         steps: How many.
         lr: Step size.
         sparsity: Weight of the l1 norm.
+
+    Returns:
+        The last iterate: without sparsity the point ahead, as PyTorch's, with it the sparse point behind.
     """
-    velocity = torch.zeros_like(c)
+    behind = c
     for _ in range(steps):
-        g = gradient(c)
-        velocity.mul_(MOMENTUM).add_(g)
-        c = c - lr * g.add_(velocity, alpha=MOMENTUM)
+        new = c - lr * gradient(c)
         if sparsity:
-            c = L1(sparsity).prox(c, lr)
-    return c
+            new = L1(sparsity).prox(new, lr)
+        c, behind = new + MOMENTUM * (new - behind), new
+    return behind if sparsity else c

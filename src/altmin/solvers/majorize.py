@@ -1,8 +1,8 @@
 """Quadratic approximation with the step size that backtracking would end at (P4, P6), without trial passes.
 
-The papers minimise a quadratic ``phi`` by steps ``x+ = prox(x - grad/alpha)``, where ``alpha`` is multiplied by a factor
-from its start until ``phi(x+) <= phi(x) + <grad, x+ - x> + alpha/2 ||x+ - x||^2``. Since ``phi`` is quadratic, the test is
-``<D, H D> <= alpha ||D||^2`` for the movement ``D`` and the Hessian ``H``: it needs no value of ``phi``, and for a
+The papers minimise a quadratic ``phi`` by steps ``x+ = prox(x - grad/alpha)``, where ``alpha`` is multiplied by a
+factor from its start until ``phi(x+) <= phi(x) + <grad, x+ - x> + alpha/2 ||x+ - x||^2``. Since ``phi`` is quadratic,
+the test is ``<D, H D> <= alpha ||D||^2`` for the movement ``D`` and the Hessian ``H``: it needs no value of ``phi``, and for a
 plain gradient step the ``alpha`` that passes is known at once.
 """
 
@@ -18,7 +18,7 @@ from altmin.errors import DivergenceError
 from altmin.problem import Batch
 from altmin.regularizers import Regularizer, is_none
 
-TRIALS = 100
+TRIALS = 1000
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ def weights_step(
     quotient = torch.where(size > 0, curvature / size, size)
     alpha = search.first(quotient)
     if is_none(regularizer):
-        return torch.where(alpha > 0, W - grad / alpha, W)
+        return torch.where(alpha == 0, W, W - grad / alpha)
+    if search.start is not None:
+        alpha = search.first(torch.zeros_like(quotient))
     alpha = torch.where(alpha > 0, alpha, torch.ones_like(alpha))
     for _ in range(TRIALS):
         new = regularizer.prox(W - grad / alpha, 1.0 / alpha)
@@ -105,7 +107,9 @@ def weights_step(
         if c * (move @ gram).mul_(move).sum() + d * size <= alpha * size * (1 + 8 * torch.finfo(W.dtype).eps):
             return new
         alpha = alpha * search.factor
-    raise DivergenceError(block, f"no sufficient decrease after {TRIALS} trials (alpha={float(alpha):.1e})", "a smaller weight")
+    raise DivergenceError(
+        block, f"no sufficient decrease after {TRIALS} trials (alpha={float(alpha):.1e})", "a smaller weight"
+    )
 
 
 def activations_step(
@@ -162,6 +166,8 @@ def clipped_step(
         DivergenceError: No trial passed.
     """
     tau = _tau(grad, grad @ W.T, c, 0.0, search, per_sample, batch)
+    if search.start is not None:
+        tau = search.first(torch.zeros_like(tau))
     tau = torch.where(tau > 0, tau, torch.ones_like(tau))
     slack = 1 + 16 * torch.finfo(a.dtype).eps
     for _ in range(TRIALS):
@@ -172,7 +178,9 @@ def clipped_step(
         if not batch.any(fails):
             return new
         tau = torch.where(fails, search.factor * tau, tau)
-    raise DivergenceError("A", f"no sufficient decrease after {TRIALS} trials (tau={float(tau.max()):.1e})", "smaller rho")
+    raise DivergenceError(
+        "A", f"no sufficient decrease after {TRIALS} trials (tau={float(tau.max()):.1e})", "smaller rho"
+    )
 
 
 def _tau(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,8 +10,6 @@ from torch import Tensor
 
 from altmin.errors import DivergenceError
 from altmin.problem import Batch
-
-JITTERS = 12
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,12 @@ def cholesky(matrix: Tensor, block: str) -> Tensor:
     Raises:
         DivergenceError: The matrix holds nan or inf, or is not positive semidefinite.
     """
+    if not torch.isfinite(matrix).all():
+        raise DivergenceError(block, "nan or inf in the normal matrix", "smaller steps or a larger penalty")
     factor, failed = torch.linalg.cholesky_ex(matrix)
-    jitter = torch.finfo(matrix.dtype).eps * matrix.diagonal().mean()
-    for _ in range(JITTERS):
+    eps = torch.finfo(matrix.dtype).eps
+    jitter = eps * matrix.diagonal().mean()
+    for _ in range(2 - round(0.5 * math.log10(eps))):  # up to about the root of the machine precision
         if not failed:
             return factor
         factor, failed = torch.linalg.cholesky_ex(matrix + jitter * torch.eye(len(matrix)).to(matrix))
@@ -87,8 +89,8 @@ def cholesky(matrix: Tensor, block: str) -> Tensor:
 def ridge_weights(s: Statistics, b: Tensor, W0: Tensor, c: float, d: float, block: str = "W") -> Tensor:
     """``argmin_W c ||Z - b - A W^T||^2 + d ||W - W0||^2`` (P3), ``(q, p)``.
 
-    It is ``W0 + (c V^T A - c W0 G)(c G + d I)^{-1}``, ``V = Z - b``. For ``d = 0``, where `G` may be singular, `d` is the
-    square root of the machine precision times the mean diagonal entry: rounding then moves the directions that the
+    It is ``W0 + (c V^T A - c W0 G)(c G + d I)^{-1}``, ``V = Z - b``. For ``d = 0``, where `G` may be singular, `d` is
+    the square root of the machine precision times the mean diagonal entry: rounding then moves the directions that the
     samples leave open by no more than that, and since the ridge is centred at `W0`, repeated updates lose nothing.
 
     Args:
@@ -105,7 +107,7 @@ def ridge_weights(s: Statistics, b: Tensor, W0: Tensor, c: float, d: float, bloc
     rhs = c * (s.targets(b) - W0 @ s.gram)
     normal = c * s.gram
     floor = torch.finfo(W0.dtype).eps ** 0.5 * normal.diagonal().mean() if d == 0 else d
-    normal.diagonal().add_(floor)
+    normal.diagonal().add_(floor).clamp_min_(torch.finfo(W0.dtype).tiny)  # where all activations are zero
     return W0 + torch.cholesky_solve(rhs.T, cholesky(normal, block)).T
 
 

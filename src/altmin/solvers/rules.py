@@ -63,7 +63,7 @@ class Memory(Checked):
         ridge: Weight of the ridge, relative to the mean diagonal entry of ``M``.
     """
 
-    forget: float = number(1.0, "what the memory is multiplied by before each batch", above=0.0, most=1.0, paper="1")
+    forget: float = number(0.95, "what the memory is multiplied by before each batch", above=0.0, most=1.0, paper="1")
     solver: str = number("bcd", "how the memory is solved", choices=("bcd", "ridge"), paper="bcd")
     sweeps: int = number(5, "most sweeps of coordinate descent a batch", least=1)
     tol: float = number(1e-3, "change at which the sweeps stop", above=0.0, paper="1e-3")
@@ -81,7 +81,13 @@ class Memory(Checked):
         return batch * (1 - self.forget ** (steps + 1)) / (1 - self.forget)
 
     def solve(
-        self, W: Tensor, memory: tuple[Tensor, Tensor], regularizer: Regularizer, share: float, block: str
+        self,
+        W: Tensor,
+        memory: tuple[Tensor, Tensor],
+        regularizer: Regularizer,
+        share: float,
+        block: str,
+        free: int = 0,
     ) -> Tensor:
         """Towards ``argmin_W 1/2 <W M, W> - <B, W> + share Omega(W)``, from `W`.
 
@@ -91,15 +97,17 @@ class Memory(Checked):
             regularizer: ``Omega``: none, l1 or l2; the ridge solver takes none or l2.
             share: Its factor.
             block: Whose update this is, for errors.
+            free: How many of the last columns the regulariser leaves alone (the intercept).
         """
         M, B = memory
         if isinstance(regularizer, L2):
-            M = M + share * regularizer.weight * torch.eye(len(M)).to(M)
+            M = M.clone()
+            M.diagonal()[: len(M) - free].add_(share * regularizer.weight)
         if self.solver == "ridge":
             return _ridge(W, M, B, self.ridge, block)
         for _ in range(self.sweeps):
             l1 = isinstance(regularizer, L1) and regularizer.weight > 0
-            new = soft_sweep(W, M, B, share * regularizer.weight) if l1 else sweep(W, M, B)
+            new = soft_sweep(W, M, B, share * regularizer.weight, free) if l1 else sweep(W, M, B)
             change, W = (new - W).abs().amax(), new
             if change <= self.tol:
                 break
@@ -109,8 +117,8 @@ class Memory(Checked):
 def sweep(W: Tensor, M: Tensor, B: Tensor) -> Tensor:
     """One sweep of ``w_j += (B_j - W M_j)/(M_jj + 1e-10)`` over the columns, as one triangular solve.
 
-    Column by column this is Gauss and Seidel's iteration: with ``T`` the upper triangle of ``M`` and ``S`` the rest, the
-    new weights solve ``W+ T = B - W S``.
+    Column by column this is Gauss and Seidel's iteration: with ``T`` the upper triangle of ``M`` and ``S`` the rest,
+    the new weights solve ``W+ T = B - W S``.
     """
     upper = torch.triu(M)
     upper.diagonal().add_(GUARD)
@@ -118,13 +126,13 @@ def sweep(W: Tensor, M: Tensor, B: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(upper, B - W @ lower, upper=True, left=False)
 
 
-def soft_sweep(W: Tensor, M: Tensor, B: Tensor, sparsity: float) -> Tensor:
-    """One sweep with the soft threshold ``sparsity/(M_jj + 1e-10)`` on each column: columns in turn."""
+def soft_sweep(W: Tensor, M: Tensor, B: Tensor, sparsity: float, free: int = 0) -> Tensor:
+    """One sweep with the soft threshold ``sparsity/(M_jj + 1e-10)`` on each column but the last `free`: in turn."""
     W = W.clone()
     diagonal = M.diagonal() + GUARD
     for j in range(len(M)):
         w = W[:, j] + (B[:, j] - W @ M[:, j]) / diagonal[j]
-        W[:, j] = torch.nn.functional.softshrink(w, float(sparsity / diagonal[j]))
+        W[:, j] = w if j >= len(M) - free else torch.nn.functional.softshrink(w, float(sparsity / diagonal[j]))
     return W
 
 

@@ -19,11 +19,17 @@ class Curve(Protocol):
     curvature: float
     active: float
 
-    def __call__(self, z: Tensor) -> Tensor: ...
+    def __call__(self, z: Tensor) -> Tensor:
+        """``s(z)``."""
+        ...
 
-    def derivatives(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]: ...
+    def derivatives(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``s, s', s''`` at `z`."""
+        ...
 
-    def extended_inverse(self, y: Tensor) -> Tensor: ...
+    def extended_inverse(self, y: Tensor) -> Tensor:
+        """``s^{-1}(y)``, infinite outside the range."""
+        ...
 
 
 def smooth_prox(s: Curve, a: Tensor, v: Tensor, r: float) -> Tensor:
@@ -43,7 +49,7 @@ def smooth_prox(s: Curve, a: Tensor, v: Tensor, r: float) -> Tensor:
     reach = v - gap / math.sqrt(r)
     crossing = s.extended_inverse(a)
     down = gap > 0
-    end = torch.where(down, torch.maximum(reach, crossing), torch.minimum(reach, crossing))
+    end = torch.where(down, torch.maximum(reach, crossing).minimum(v), torch.minimum(reach, crossing).maximum(v))
     low, high = torch.where(down, end, v), torch.where(down, v, end)
     z = v.clone()
     convex = s.curvature * gap.abs() < r
@@ -70,7 +76,7 @@ def _by_grid(s: Curve, a: Tensor, v: Tensor, r: float, low: Tensor, high: Tensor
     left = points.gather(0, (deepest - 1).clamp_min(0))
     right = points.gather(0, (deepest + 1).clamp_max(GRID - 1))
     found = _newton(s, a.expand(2, -1), v.expand(2, -1), r, left, right)
-    candidates = torch.cat([found, v[None]])
+    candidates = torch.cat([found, v[None], ((a + r * v) / (1 + r))[None]])
     best = _objective(s, a, v, r, candidates).argmin(0, keepdim=True)
     return candidates.gather(0, best)[0]
 
@@ -88,8 +94,8 @@ def _newton(s: Curve, a: Tensor, v: Tensor, r: float, low: Tensor, high: Tensor)
         low, high = torch.where(g < 0, z, low), torch.where(g > 0, z, high)
         step = z - g / h
         new = torch.where((h > 0) & (step >= low) & (step <= high), step, 0.5 * (low + high))
-        moved = (new - z).abs().amax()
+        settled = (new - z).abs() <= tolerance * (1 + new.abs())
         z = new
-        if moved <= tolerance * (1 + z.abs().amax()):
+        if settled.all():
             break
     return z

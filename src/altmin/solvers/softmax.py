@@ -19,7 +19,9 @@ FISTA_STEPS = 500
 CERTAIN = 1e-12  # below this decrement Newton converges, and the decrease is lost in the objective's rounding
 
 
-def softmax_prox_newton(v: Tensor, y: Tensor, r: float, start: Tensor | None = None, tol: float | None = None) -> Tensor:
+def softmax_prox_newton(
+    v: Tensor, y: Tensor, r: float, start: Tensor | None = None, tol: float | None = None
+) -> Tensor:
     """``argmin_z log sum exp z - <y, z> + r/2 ||z - v||^2`` by damped Newton, a row at a time (P2).
 
     The Hessian ``diag(p) - p p^T + r I`` is inverted by Sherman-Morrison; its denominator is formed as
@@ -62,7 +64,7 @@ Rows = Callable[[Tensor, Tensor, Tensor, float, float], Tensor]
 
 
 def _by_rows(solve: Rows, v: Tensor, y: Tensor, r: float, start: Tensor | None, tol: float | None) -> Tensor:
-    if not torch.isfinite(v).all():
+    if not (torch.isfinite(v).all() and (start is None or torch.isfinite(start).all())):
         raise DivergenceError("Z_L", "nan or inf in the last layer's input", "smaller steps or a larger penalty")
     tol = tol or (1e-9 if v.dtype == torch.float64 else 1e-6)
     z = solve((v if start is None else start).double(), v.double(), y.double(), r, tol)
