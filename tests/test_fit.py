@@ -49,7 +49,7 @@ BATCHED = {
 }
 METHODS = FULL | BATCHED
 LOSSES = ("cross_entropy", "squared", "hinge")
-no_bound_for_hinge = pytest.mark.filterwarnings("ignore:.*2H = inf:altmin.PenaltyWarning")
+no_bound_for_hinge = pytest.mark.filterwarnings("ignore:.*the loss is not smooth:altmin.PenaltyWarning")
 
 
 def samples(n=N, seed=1):

@@ -358,7 +358,7 @@ def test_numbers_out_of_range_are_refused_when_the_object_is_made(kind, options,
 
 @pytest.mark.parametrize(
     "options",
-    [{"rule": "adam"}, {"rule": altmin.Adam}, {"out": Memory()}, {"codes": 5}, {"mu": 0.1}, {"refit": "no"}],
+    [{"rule": "adam"}, {"rule": altmin.Adam}, {"last": Memory()}, {"codes": 5}, {"mu": 0.1}, {"refit": "no"}],
     ids=lambda options: next(iter(options)),
 )
 def test_parts_of_online_am_of_another_kind_are_a_type_error_when_it_is_made(options):
@@ -373,7 +373,7 @@ def test_an_optimiser_that_is_neither_a_name_nor_a_function_is_a_type_error():
 
 @pytest.mark.parametrize("name", ["alpha", "beta", "gamma"])
 def test_an_inertial_factor_of_one_is_warned_of_in_the_users_line(name):
-    with pytest.warns(InertiaWarning, match=f"`{name}` is 1.0") as caught:
+    with pytest.warns(InertiaWarning, match=f"`{name}` = 1: inertial factors") as caught:
         IPDLAM(**{name: 1.0})
     assert caught[0].filename == __file__
 

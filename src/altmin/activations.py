@@ -22,7 +22,10 @@ from altmin.solvers.scalar import smooth_prox
 class Activation(Protocol):
     """What every activation function offers; see the module's text."""
 
-    differentiable: bool
+    @property
+    def differentiable(self) -> bool:
+        """Whether the slope says something of the function."""
+        ...
 
     def __call__(self, z: Tensor) -> Tensor:
         """``s(z)``, elementwise."""

@@ -116,7 +116,7 @@ def pair_of(name: str, data: Any) -> Pair:
     if isinstance(data, Dataset) and hasattr(data, "__len__"):
         samples = [data[i] for i in range(len(data))]  # type: ignore[arg-type]
         if samples and all(isinstance(s, (tuple, list)) and len(s) == 2 for s in samples):
-            return tuple(_stack(name, part, [s[i] for s in samples]) for i, part in enumerate("xy"))
+            return _stack(name, "x", [s[0] for s in samples]), _stack(name, "y", [s[1] for s in samples])
     raise TypeError(
         f"`{name}` must be a pair (x, y) of tensors or arrays, or a non-empty Dataset of pairs; got {_kind(data)}"
     )

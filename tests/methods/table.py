@@ -37,6 +37,8 @@ class Row:
         learns: It fits the training set from PyTorch's start. For a fixed, coarse band mDLAM solves a relaxation.
         units_alike: A step treats hidden units alike, so that permuting them permutes the weights.
         adds: A step needs nothing of the samples but sums, so that processes can share them.
+        rounding: How closely two processes equal one. Without a proximal term, the directions that the samples leave
+            open are held by a ridge at rounding level, which lets rounding through.
     """
 
     method: Method
@@ -44,6 +46,7 @@ class Row:
     learns: bool = True
     units_alike: bool = True
     adds: bool = True
+    rounding: float = 1e-10
 
     def __repr__(self) -> str:
         return repr(self.method)
@@ -52,7 +55,7 @@ class Row:
 ROWS = {
     "ipdlam": Row(IPDLAM()),
     "ipdlam-nested": Row(IPDLAM(order="nested")),
-    "dlam": Row(DLAM(), descends=0),
+    "dlam": Row(DLAM(), descends=0, rounding=1e-7),
     "dlam-reverse": Row(DLAM(order="reverse", delta=1.0), descends=0),
     "dlam-nested": Row(DLAM(order="nested", delta=1.0), descends=0),
     "mdlam": Row(MDLAM()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from dataclasses import replace
 
@@ -11,7 +12,6 @@ import torch
 import altmin
 from altmin import DLADMM, PenaltyWarning
 from methods.table import Loop, digits, network
-import itertools
 
 CONVERGING = DLADMM(rho=2.5, nu=1.0, schedule="constant")  # softmax cross-entropy: 2H = 1; squared: 2H = 2
 quiet = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -11,7 +12,6 @@ from torch import Tensor, nn
 
 from altmin import MDLAM, Batch, Problem, State
 from methods.table import Loop, digits, network
-import itertools
 
 BAND = MDLAM(rho=0.01, eps=0.05, eps_rule="fixed", accelerated=False)
 

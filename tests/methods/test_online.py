@@ -193,7 +193,7 @@ def test_learning_rates_halve_every_so_many_epochs():
 
 def test_memory_holds_the_sums_and_solves_them():
     """After two batches ``M`` and ``B`` are the sums over both, with a column of ones for the intercept."""
-    method = OnlineAM(rule=Memory(solver="ridge", ridge=1e-9), codes=Codes(steps=2))
+    method = OnlineAM(rule=Memory(forget=1.0, solver="ridge", ridge=1e-9), codes=Codes(steps=2))
     loop, M, B = on(network(8), method), 0, 0
     for rows in (slice(0, 50), slice(50, 120)):
         batch = loop.batch.select(rows, ends_epoch=False)

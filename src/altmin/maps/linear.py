@@ -18,7 +18,7 @@ class LinearMap(Protocol):
         ...
 
     def adjoint(self, W: Tensor, r: Tensor) -> Tensor:
-        """The transpose of the map in `a`, so that ``<a W^T, r> = <a, adjoint(W, r)>``."""
+        """What the transpose in `a` makes of `r`: ``<a W^T, r>`` is the inner product of `a` and this."""
         ...
 
     def rows(self, a: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,7 +51,7 @@ class Backprop(Method):
     default_batch = 200
     cure = "a smaller `lr`"
 
-    optimizer: str | Callable[[Iterable[Tensor]], torch.optim.Optimizer] = "adam"
+    optimizer: str | Callable[..., torch.optim.Optimizer] = "adam"
     lr: float | None = number(None, "learning rate; none: the optimiser's preset", above=0.0, optional=True)
 
     def __post_init__(self) -> None:
@@ -62,10 +63,12 @@ class Backprop(Method):
 
     def make(self, params: list[Tensor]) -> torch.optim.Optimizer:
         """The optimiser of `params`."""
-        if not isinstance(self.optimizer, str):
-            return self.optimizer(params) if self.lr is None else self.optimizer(params, lr=self.lr)  # type: ignore[call-arg]
-        kind, preset = OPTIMIZERS[self.optimizer]
-        return kind(params, lr=preset if self.lr is None else self.lr)
+        make: Any = self.optimizer
+        lr = self.lr
+        if isinstance(self.optimizer, str):
+            make, preset = OPTIMIZERS[self.optimizer]
+            lr = preset if lr is None else lr
+        return make(params) if lr is None else make(params, lr=lr)
 
     def check(self, problem: Problem) -> None:
         """Everything is supported; activations without a derivative pass a zero gradient."""

@@ -48,8 +48,9 @@ class DLADMM(Method):
     """Minimise ``R + sum Omega + nu/2 sum_{l<L} (||E_l||^2 + ||D_l||^2)`` subject to ``E_L = 0``.
 
     Each iteration minimises the augmented Lagrangian, ``+ <U, E_L> + rho/2 ||E_L||^2``, over the blocks of the layers
-    from last to first and from first to last, and then moves the dual variable, ``U += rho E_L``. Proved to converge for
-    ``rho > 2H``, `H` the Lipschitz constant of the loss's gradient; a `PenaltyWarning` says where that does not hold.
+    from last to first and from first to last, and then moves the dual variable, ``U += rho E_L``. Proved to converge
+    for ``rho > 2H``, `H` the Lipschitz constant of the loss's gradient; where that does not hold, a `PenaltyWarning`
+    says so.
 
     Deviations: the dual step has ``Z_L``, where the paper prints ``a_L``. The first trial of a weight step includes the
     regulariser's prox. Step sizes are found without trial steps and start from the exact quotient, not from 1.
@@ -106,7 +107,7 @@ class DLADMM(Method):
             if i < last:
                 state = self.update_a(problem, state, batch, i)
         E = linear_residual(problem, state, batch, last)
-        state = replace(state, u=torch.add(state.u, E, alpha=state.extra.rho))
+        state = replace(state, u=torch.add(dual(state), E, alpha=state.extra.rho))
         memory = self.update_rho(problem, state, batch)
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch, extra=memory)
 
@@ -116,7 +117,7 @@ class DLADMM(Method):
         c, nu = self.penalty(state, problem, i + 1), self.hidden_penalty(state)
         force = c * linear_residual(problem, state, batch, i + 1)
         if i + 2 == len(problem.layers):
-            force += state.u
+            force += dual(state)
         grad = (state.a[i] - problem.layers[i].activation(state.z[i])).mul_(nu).sub_(above.adjoint(W, force))
         image = above(W, torch.zeros_like(state.b[i + 1]), grad)
         search = self.search(state)
@@ -130,7 +131,7 @@ class DLADMM(Method):
         if i + 1 < len(problem.layers):
             return put(state, z=(i, layer.activation.solve_z(state.a[i], v, 1.0)))
         rho = state.extra.rho
-        return put(state, z=(i, problem.loss.prox(v.sub_(state.u, alpha=1 / rho), batch.y, rho, state.z[i])))
+        return put(state, z=(i, problem.loss.prox(v.sub_(dual(state), alpha=1 / rho), batch.y, rho, state.z[i])))
 
     def update_b(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``b_l`` by P7; the dual variable joins in the last layer."""
@@ -138,7 +139,7 @@ class DLADMM(Method):
             return state
         residual = state.z[i].sum(0) - state.W[i] @ layer_input(state, batch, i).sum(0)
         if i + 1 == len(problem.layers):
-            residual += state.u.sum(0) / state.extra.rho
+            residual += dual(state).sum(0) / state.extra.rho
         return put(state, b=(i, intercept(batch.sum(residual), batch.count)))
 
     def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
@@ -147,7 +148,7 @@ class DLADMM(Method):
         stats = statistics(a, state.z[i], batch, state.extra.gram if i == 0 else None)
         pull = c * stats.targets(state.b[i])
         if i + 1 == len(problem.layers):
-            pull += batch.sum(state.u.T @ a)
+            pull += batch.sum(dual(state).T @ a)
         name, omega = f"W_{i + 1}", problem.regularizer
         W = weights_step(state.W[i], stats.gram, pull, c, omega, self.search(state), block=name)
         return put(state, W=(i, W))
@@ -182,9 +183,15 @@ class DLADMM(Method):
         """The augmented Lagrangian by terms, and ``||E_l||``, ``||D_l||``."""
         terms, layers = measure(problem, state, batch), range(len(problem.layers))
         parts = terms.penalty([self.penalty(state, problem, i) for i in layers], self.hidden_penalty(state))
-        dual = batch.sum((state.u * linear_residual(problem, state, batch, layers[-1])).sum())
-        return parts | {"dual": dual}, terms.residuals()
+        product = batch.sum((dual(state) * linear_residual(problem, state, batch, layers[-1])).sum())
+        return parts | {"dual": product}, terms.residuals()
 
     def scalars(self, state: State) -> dict[str, float]:
         """The present ``rho``."""
         return {"rho": state.extra.rho}
+
+
+def dual(state: State) -> Tensor:
+    """``U``, which `DLADMM.init` has made."""
+    assert state.u is not None
+    return state.u

@@ -76,8 +76,10 @@ class IPDLAM(Method):
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """``Z``, ``A`` by a forward pass, and a previous iterate equal to the first."""
         state = with_forward(problem, start, batch.x)
-        full = state if self.delta else State((), ())
-        return replace(state, extra=Previous(*(tuple(t.clone() for t in g) for g in (full.W, full.b, full.z, full.a))))
+        if self.delta == 0:
+            return replace(state, extra=Previous((), (), (), ()))
+        W, b, z, a = (tuple(t.clone() for t in group) for group in (state.W, state.b, state.z, state.a))
+        return replace(state, extra=Previous(W, b, z, a))
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One iteration of Algorithm 1 on the rows of `batch`, whose ``Z`` and ``A`` are written in place."""

@@ -2,8 +2,8 @@
 
 The papers minimise a quadratic ``phi`` by steps ``x+ = prox(x - grad/alpha)``, where ``alpha`` is multiplied by a
 factor from its start until ``phi(x+) <= phi(x) + <grad, x+ - x> + alpha/2 ||x+ - x||^2``. Since ``phi`` is quadratic,
-the test is ``<D, H D> <= alpha ||D||^2`` for the movement ``D`` and the Hessian ``H``: it needs no value of ``phi``, and for a
-plain gradient step the ``alpha`` that passes is known at once.
+the test is ``<D, H D> <= alpha ||D||^2`` for the movement ``D`` and the Hessian ``H``: it needs no value of ``phi``,
+and for a plain gradient step the ``alpha`` that passes is known at once.
 """
 
 from __future__ import annotations

@@ -105,9 +105,9 @@ class Memory(Checked):
             M.diagonal()[: len(M) - free].add_(share * regularizer.weight)
         if self.solver == "ridge":
             return _ridge(W, M, B, self.ridge, block)
+        sparsity = share * regularizer.weight if isinstance(regularizer, L1) else 0.0
         for _ in range(self.sweeps):
-            l1 = isinstance(regularizer, L1) and regularizer.weight > 0
-            new = soft_sweep(W, M, B, share * regularizer.weight, free) if l1 else sweep(W, M, B)
+            new = soft_sweep(W, M, B, sparsity, free) if sparsity else sweep(W, M, B)
             change, W = (new - W).abs().amax(), new
             if change <= self.tol:
                 break

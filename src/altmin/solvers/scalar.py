@@ -16,8 +16,15 @@ NEWTON_STEPS = 100
 class Curve(Protocol):
     """A smooth increasing function with bounded curvature."""
 
-    curvature: float
-    active: float
+    @property
+    def curvature(self) -> float:
+        """A bound on ``|s''|``."""
+        ...
+
+    @property
+    def active(self) -> float:
+        """``s`` is constant or linear to rounding beyond ``|z| = active``."""
+        ...
 
     def __call__(self, z: Tensor) -> Tensor:
         """``s(z)``."""

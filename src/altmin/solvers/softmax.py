@@ -106,7 +106,7 @@ def _backtrack(
 ) -> tuple[Tensor, Tensor]:
     """Halve the step until Armijo's condition holds, a row at a time; rows without descent stay and say so."""
     before = _value(z, v, y, r)
-    t = torch.ones_like(before)
+    t, new, enough = torch.ones_like(before), z, before < before
     for _ in range(HALVINGS):
         new = z + t[:, None] * direction
         enough = (_value(new, v, y, r) <= before - 1e-4 * t * decrement) | (decrement <= CERTAIN)
