@@ -16,10 +16,10 @@ class DivergenceError(ArithmeticError):
         value: What was seen there.
         cure: What to try.
         iteration: The iteration that failed, counted from 1; `None` until the training loop adds it.
-        history: What `fit` had recorded by then; `None` elsewhere.
+        history: What `fit` had recorded by then; only `fit` sets it.
     """
 
-    history: History | None = None
+    history: History
 
     def __init__(self, block: str, value: object, cure: str, iteration: int | None = None):
         self.block, self.value, self.cure, self.iteration = block, value, cure, iteration

@@ -125,7 +125,7 @@ def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] =
             device=setup.device,
         )
     except DivergenceError as diverged:
-        history, error = diverged.history or History(), diverged
+        history, error = diverged.history, diverged
     measures = _measures(setup, network, model, history, last.state)
     return Run(name, network, model, history, _entry(setup, name, method, history) | measures, error)
 

@@ -269,7 +269,7 @@ class OnlineAM(Method):
         return {"mu": state.extra.mu}
 
 
-def refit_last(problem: Problem, state: State, a: Tensor, batch: Batch, steps: int = 100) -> State:
+def refit_last(problem: Problem, state: State, a: Tensor, batch: Batch, steps: int = 500) -> State:
     """``argmin R(a W_L^T + b_L; Y)`` over the last layer alone, a convex problem, by L-BFGS from its present value."""
     last = blocks(problem, state)[-1]
     params = last.params()
