@@ -50,7 +50,8 @@ class MDLAM(Method):
 
     Deviations: ``A_l`` is clipped to its band inside the backtracking, which solves the paper's equation (6); its
     Algorithm 3 prints the loop without the clip. Where ``eps`` changes, ``A_l`` is first clipped to the new band. The
-    step sizes are found without trial steps and, by default, start from the exact quotient and not from 1.
+    step sizes are found without trial steps and, by default, start from the exact quotient and not from 1; that of W
+    a tenth above it (`damping`), since momentum overshoots with the exact line search: this halves the iterations.
     """
 
     cure = "a smaller `rho`, or `eps_rule='fixed'`"
@@ -71,6 +72,9 @@ class MDLAM(Method):
         None, "first trial of a step size; none: the exact quotient", above=0.0, optional=True, paper="1"
     )
     factor: float = number(2.0, "growth of a step size that failed", above=1.0, paper="not given; the authors' code: 2")
+    damping: float = number(
+        1.1, "what the first trial of a step size of W is multiplied by", least=1.0, paper="not given"
+    )
 
     def check(self, problem: Problem) -> None:
         """Refuse activations that are not monotone: their band has no interval."""
@@ -79,10 +83,9 @@ class MDLAM(Method):
             if not hasattr(layer.activation, "interval"):
                 raise TypeError(f"MDLAM needs monotone activations, got {layer.activation!r} in layer {i + 1}")
 
-    @property
-    def search(self) -> Backtracking:
+    def search(self, damping: float = 1.0) -> Backtracking:
         """Where the search for step sizes starts."""
-        return Backtracking(self.start, self.factor)
+        return Backtracking(self.start, self.factor, damping)
 
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """``Z``, ``A`` by a forward pass."""
@@ -139,7 +142,7 @@ class MDLAM(Method):
         W, omega, pull = state.W[i], problem.regularizer, self.rho * stats.targets(state.b[i])
 
         def step(point: Tensor) -> Tensor:
-            return weights_step(point, stats.gram, pull, self.rho, omega, self.search, block=f"W_{i + 1}")
+            return weights_step(point, stats.gram, pull, self.rho, omega, self.search(self.damping), block=f"W_{i + 1}")
 
         if momentum == 0:
             return step(W)
@@ -165,7 +168,7 @@ class MDLAM(Method):
 
         def step(point: Tensor, E: Tensor) -> Tensor:
             grad = -self.rho * problem.layers[i + 1].map.adjoint(state.W[i + 1], E)
-            return clipped_step(point, grad, state.W[i + 1], self.rho, low, high, self.search, self.per_sample, batch)
+            return clipped_step(point, grad, state.W[i + 1], self.rho, low, high, self.search(), self.per_sample, batch)
 
         def residual(a: Tensor) -> Tensor:
             return linear_residual(problem, put(state, a=(i, a)), batch, i + 1)
