@@ -159,3 +159,20 @@ def test_each_step_starts_where_it_is_told():
         before = loop.step().a[-1].clone()
         moved[start] = float((loop.step().a[-1] - before).norm())
     assert moved[1.0] < 0.1 * moved[None]
+
+
+def test_from_a_forward_start_only_the_last_weights_move():
+    """Z_l may always stay at its linear prediction, which is feasible: hidden weights then have nothing to fit.
+
+    A fact about the method as published, and the reason why its accuracy is that of random features; where Z_1 starts
+    off its prediction, the hidden weights do move.
+    """
+    loop = Loop.on_digits(MDLAM())
+    start = loop.state
+    for _ in range(20):
+        state = loop.step()
+    for i in (0, 1):
+        torch.testing.assert_close(state.W[i], start.W[i], rtol=0, atol=1e-12)
+    assert not torch.allclose(state.W[2], start.W[2])
+    loop.state = replace(start, z=(start.z[0] + 0.3, *start.z[1:]))
+    assert not torch.allclose(loop.step().W[0], start.W[0])
