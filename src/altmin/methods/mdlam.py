@@ -56,7 +56,7 @@ class MDLAM(Method):
 
     cure = "a smaller `rho`, or `eps_rule='fixed'`"
 
-    rho: float = number(1e-4, "penalty", above=0.0, paper="1e-4")
+    rho: float = number(1e-6, "penalty", above=0.0, paper="1e-4")
     eps: float = number(10.0, "half-width of the band at the start", above=0.0, paper="10; the authors' code: 100")
     eps_rule: str = number(
         "mean",
