@@ -62,7 +62,9 @@ def test_train_writes_everything(out, capsys):
     assert float(rows[-1]["elapsed_cpu_seconds"]) == pytest.approx(run["cpu_seconds"])
     assert load_file(out / "model.safetensors").keys() == {"0.weight", "0.bias", "2.weight", "2.bias"}
     text = capsys.readouterr().out
-    assert [line.split(":")[0] for line in text.splitlines()[:5]] == [f"adam {i}/12" for i in (1, 2, 5, 10, 12)]
+    first = ["digits", *(f"adam {i}/12" for i in (1, 2, 5, 10, 12))]
+    assert [line.split(":")[0] for line in text.splitlines()[:6]] == first
+    assert "digits: 1,079 training, 359 validation, 359 test samples, 64 features, 10 classes" in text
     assert f"{100 * run['test_accuracy']:.2f}" in text
     assert f"{100 * run['last_test_accuracy']:.2f}" in text
     assert str(out) in text
@@ -291,7 +293,7 @@ WRONG = {
     "train adam --hidden 4 0": "PositiveInt",
     "train adam --epochs 1.5": "`epochs`",
     "train adam --seed -1": "`seed`",
-    "train adam --device tpu": "--device must be cpu, cuda or cuda:N",
+    "train adam --device tpu": "`device` must be such as cpu, cuda or cuda:1",
     "train adam --device cuda:99": "CUDA device(s)",
     "train adam --train-samples 5000": "1,079 available",
     "train adam --data csv": "--csv.train and --csv.target",
@@ -369,6 +371,7 @@ def test_process(out):
 def test_ctrl_c_keeps_what_was_trained(out, command):
     process = start(command, "am-sgd", *SMALL, "--epochs", "1000000", "--out", str(out))
     assert process.stdout is not None
+    assert process.stdout.readline().startswith("digits: ")
     assert process.stdout.readline().startswith("am-sgd 1/")
     process.send_signal(signal.SIGINT)
     text, errors = process.communicate(timeout=60)
@@ -381,3 +384,33 @@ def test_ctrl_c_keeps_what_was_trained(out, command):
     folder = out if command == "train" else out / "am-sgd"
     assert load_file(folder / "model.safetensors")
     assert str(out) in text
+
+
+@pytest.mark.parametrize("command", ["train adam", "compare adam"])
+def test_a_folder_that_cannot_be_written_to_is_refused_before_training(command, capsys, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    assert main([*command.split(), "--epochs", "1", "--out", str(tmp_path / "file")]) == 2
+    text = capsys.readouterr()
+    assert "cannot write there" in text.err
+    assert text.out == ""
+
+
+def test_threads_do_not_depend_on_the_order_of_methods(out):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        size = ["--hidden", "300", "300", "--epochs", "1", "--out", str(out), "--quiet"]
+        used = {}
+        for names in (["adam", "dladmm"], ["dladmm", "adam"]):
+            assert main(["compare", *names, *size]) == 0
+            used[names[0]] = {run["method"]: run["threads"] for run in results(out)}
+        assert used["adam"] == used["dladmm"]
+        assert used["adam"] == {"adam": 1, "dladmm": 2}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_abbreviated_options_are_unknown(out, capsys):
+    assert main(["train", "adam", "--epoch", "2", "--out", str(out)]) == 2
+    assert "--epoch" in capsys.readouterr().err

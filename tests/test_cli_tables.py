@@ -54,7 +54,7 @@ def test_classification(tables, tmp_path, capsys):
 
 
 def test_regression(tables, tmp_path, capsys):
-    task = options(tables, "height", "--csv.task", "regression")
+    task = options(tables, "height", "--task", "regression")
     assert main(["compare", "dladmm", "adam", *task, *SMALL, "--epochs", "10", "--out", str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert text.startswith("csv, 6-8-1; loss")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def prepare(
     like = check_model(model)
     move = device is not None
     if move:
-        like = like.new_empty(0, device=torch.device(device))
+        like = like.new_empty(0, device=check_device(device))
     train, classes = batch_of("data", data, problem, like, move)
     if classes and len(torch.unique(train.y, dim=0)) < 2:
         raise ValueError("`data` holds one class only; a classifier needs two or more")
@@ -65,6 +66,21 @@ def prepare(
         if held_classes != classes:
             raise TypeError("`validation` and `data` must both have class labels or both real-valued targets")
     return Prepared(problem, train, held, classes, check_batch_size(batch_size, method, len(train.x)))
+
+
+def check_device(name: str | torch.device) -> str:
+    """`name`, if there is such a device.
+
+    Raises:
+        ValueError: No device of PyTorch's, or a CUDA device that is not there.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"`device` must be such as cpu, cuda or cuda:1, got {name!r}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"`device` {name}: PyTorch finds {torch.cuda.device_count()} CUDA device(s) here")
+    return str(name)
 
 
 def check_model(model: nn.Sequential) -> Tensor:
@@ -198,7 +214,8 @@ def encode(name: str, y: Tensor, problem: Problem, like: Tensor) -> tuple[Tensor
 
 def _real(name: str, y: Tensor, problem: Problem, like: Tensor) -> Tensor:
     if not problem.loss.regression:
-        raise TypeError(f"`{name}`: {problem.loss.name} wants integer class labels, got {y.dtype}; use loss='squared'")
+        advice = "use y.argmax(1) for one-hot rows, or loss='squared'"
+        raise TypeError(f"`{name}`: {problem.loss.name} wants integer class labels, got {y.dtype}; {advice}")
     y = y[:, None] if y.ndim == 1 else y
     if y.ndim != 2 or y.shape[1] != problem.outputs:
         raise ValueError(f"`{name}`: the model has {problem.outputs} output(s), y has shape {tuple(y.shape)}")
@@ -212,10 +229,10 @@ def check_batch_size(batch_size: int | None, method: Method, n: int) -> int:
     """The samples a step, where `None` stands for the method's default."""
     if batch_size is None:
         return min(method.default_batch or n, n)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
         raise ValueError(f"`batch_size` must be a positive integer or None, got {batch_size!r}")
     if batch_size > n:
         raise ValueError(f"`batch_size` is {batch_size}, but there are {n} samples")
     if batch_size < n and not method.batched:
         raise ValueError(f"{type(method).__name__} works on the full batch; leave `batch_size` out (got {batch_size})")
-    return batch_size
+    return int(batch_size)

@@ -78,7 +78,10 @@ class Setup:
     def check(self, name: str, method: Method) -> None:
         """Raise what `fit` would about a method that does not support this network, loss or batch size."""
         check_batch_size(self.batch_size, method, len(self.dataset.train))
-        method.check(Problem.from_module(self.network.build(), self.loss_of(name), self.regularizer))
+        problem = Problem.from_module(self.network.build(), self.loss_of(name), self.regularizer)
+        if self.dataset.classes is None and not problem.loss.regression:
+            raise ValueError(f"--loss {problem.loss.name} does not fit a target of numbers; use squared")
+        method.check(problem)
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] =
     model = network.build(setup.seed)
     last = _Last()
     error, data = None, setup.dataset
+    threads = torch.get_num_threads()
     torch.set_num_threads(setup.threads_of(method))
     try:
         history = fit(
@@ -126,6 +130,8 @@ def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] =
         )
     except DivergenceError as diverged:
         history, error = diverged.history, diverged
+    finally:
+        torch.set_num_threads(threads)
     measures = _measures(setup, network, model, history, last.state)
     return Run(name, network, model, history, _entry(setup, name, method, history) | measures, error)
 
@@ -157,7 +163,7 @@ def _entry(setup: Setup, name: str, method: Method, history: History) -> dict[st
         "train_samples": len(setup.dataset.train),
         "seed": setup.seed,
         "device": setup.device,
-        "threads": torch.get_num_threads(),
+        "threads": setup.threads_of(method),
         "versions": {
             "altmin": altmin.__version__,
             "torch": torch.__version__,

@@ -191,7 +191,7 @@ def test_a_class_too_small_to_stratify_is_named(write):
 
 def test_a_quantity_taken_for_a_class_gets_a_hint(write):
     path = write("x,label", *[f"{i},{i * 1.1}" for i in range(30)])
-    with pytest.raises(DataError, match="set task to regression"):
+    with pytest.raises(DataError, match="--task regression"):
         load_csv(path)
 
 

@@ -174,3 +174,10 @@ def test_problem_without_bias_keeps_the_intercept_at_zero():
     state = method.step(problem, method.init(problem, State.from_module(model), batch), batch)
     assert torch.equal(state.b[0], torch.zeros(8).double())
     assert not torch.equal(state.b[1], State.from_module(model).b[1])
+
+
+def test_penalty_of_a_long_run_stays_finite():
+    state = State((), (), epoch=100_000)
+    assert IPDLAM().penalty(state) == 1.0
+    assert IPDLAM(rho=0.01, rho_max=7.0).penalty(state) == 7.0
+    assert IPDLAM(rho=2.0).penalty(state) == 2.0

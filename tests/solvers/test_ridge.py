@@ -122,15 +122,11 @@ def test_statistics_add_over_chunks():
 
 def test_statistics_by_their_definitions():
     a, z, b, W = problem(20, 5)
-    u = randn(20, 3, seed=9)
     s = statistics(a, z, batch(a, z))
     torch.testing.assert_close(s.gram, sum(torch.outer(row, row) for row in a))
     torch.testing.assert_close(gram(a, batch(a, z)), s.gram)
     torch.testing.assert_close(s.targets(b), sum(torch.outer(zi - b, ai) for zi, ai in zip(z, a, strict=True)))
     torch.testing.assert_close(s.mean_residual(W), sum(zi - W @ ai for zi, ai in zip(z, a, strict=True)))
-    moved, direct = s.shifted(u.sum(0), u.T @ a), statistics(a, z + u, batch(a, z))
-    for name, value in vars(direct).items():
-        torch.testing.assert_close(getattr(moved, name), value)
 
 
 @pytest.mark.parametrize("with_known", [True, False])

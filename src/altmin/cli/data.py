@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
-import torch
 from jsonargparse import Namespace
 
 from altmin.checkpoint import DTYPES, Description, Origin
@@ -36,10 +36,16 @@ def load_data(options: Namespace, dtype: str, screen: Screen, trained: Origin | 
 
 def _origin(options: Namespace, trained: Origin) -> Origin:
     table = {name: _text(value) for name, value in vars(options.csv).items() if value is not None}
-    name = options.data or ("csv" if table else trained.name)
+    name = options.data if options.data is not None else ("csv" if table else trained.name)
     if table and name != "csv":
         raise ValueError(f"--csv.{min(table)} goes with --data csv, not with --data {name}")
-    table = {**(trained.table or {}), **table} if name == "csv" else None
+    if options.task is not None and name != "csv":
+        raise ValueError(f"--task goes with a table (--csv.train), not with --data {name}")
+    table = (
+        {**(trained.table or {}), **table, **({"task": options.task} if options.task else {})}
+        if name == "csv"
+        else None
+    )
     missing = [] if table is None else [f"--csv.{key}" for key in ("train", "target") if key not in table]
     if missing:
         raise ValueError(f"--data csv needs {' and '.join(missing)}")
@@ -52,18 +58,14 @@ def _text(value: object) -> str:
     return str(value.resolve()) if isinstance(value, Path) else str(value)
 
 
-def check_device(name: str) -> str:
-    """`name`, if there is such a device.
-
-    Raises:
-        ValueError: Another device than cpu or cuda, or one that is not there.
-    """
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
-        raise ValueError(f"--device must be cpu, cuda or cuda:N, got {name!r}")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"--device {name}: PyTorch finds {torch.cuda.device_count()} CUDA device(s) here")
-    return name
+def require_writable(out: Path) -> None:
+    """A `ValueError` where nothing can be written into the folder `out`, which is made if need be."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ValueError(f"--out {out}: cannot write there ({error.strerror}); name another folder") from error
 
 
 def require_fit(folder: Path, network: Description, dataset: Dataset) -> None:

@@ -18,7 +18,6 @@ from altmin.losses import LOSSES
 from altmin.registry import METHODS, entry
 from altmin.runs import EPOCHS, ONLINE_EPOCHS
 
-"""Fields whose option has another name: ``--out`` is the folder of the results."""
 COMMANDS = {
     "train": "train a network by one method",
     "compare": "train the same network by several methods",
@@ -55,7 +54,9 @@ def _unexplained(argv: Sequence[str]) -> set[str]:
 
 
 def _parser(method: str | None, unexplained: set[str]) -> ArgumentParser:
-    parser = ArgumentParser(prog="altmin", description=altmin.__doc__, version=altmin.__version__, exit_on_error=False)
+    parser = ArgumentParser(
+        prog="altmin", description=altmin.__doc__, version=altmin.__version__, exit_on_error=False, allow_abbrev=False
+    )
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
     made = {"train": _train(method), "compare": _compare(unexplained), "predict": _predict()}
     for name, help in COMMANDS.items():
@@ -128,7 +129,7 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
     group.add_argument("--csv.test", type=Path | None, default=None, help="table to test on; null: a part of the other")
     group.add_argument("--csv.target", type=str | None, default=None, help="column to predict")
     task = Literal["classification", "regression"]
-    group.add_argument("--csv.task", type=task | None, default=None, help="null: classification")
+    group.add_argument("--task", type=task | None, default=None, help="of a table; null: classification")
     group.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")
     group.add_argument("--train-samples", type=Count | None, default=None, help="use only so many; null: all")
     about = "of splits, initial weights and batches" if seed is not None else "of splits; null: as in training"
@@ -147,7 +148,12 @@ def _add_training(parser: ArgumentParser, out: str) -> None:
     group.add_argument("--loss", type=str | None, default=None, help=f"{', '.join(LOSSES)}; null: as in the paper")
     group.add_argument("--regularizer", type=str, default="none", help="none, l1:WEIGHT or l2:WEIGHT")
     group.add_argument("--epochs", type=Count | None, default=None, help=f"iterations; null: {_epochs()}")
-    group.add_argument("--batch-size", type=Count | None, default=None, help="null: the method's")
+    group.add_argument(
+        "--batch-size",
+        type=Count | None,
+        default=None,
+        help="null: the method's; in compare full-batch methods take all samples",
+    )
     group.add_argument(
         "--keep", type=Literal["best", "last"], default="best", help="weights best on validation, or last"
     )

@@ -11,11 +11,12 @@ from jsonargparse import Namespace
 from torch import Tensor
 
 from altmin.checkpoint import load, replacing
-from altmin.cli.data import check_device, load_data, require_fit
+from altmin.cli.data import load_data, require_fit, require_writable
 from altmin.cli.screen import Screen
 from altmin.data import Dataset
 from altmin.diagnostics import outputs
 from altmin.diagnostics import predict as decide
+from altmin.inputs import check_device
 from altmin.problem import Problem
 from altmin.runs import scored
 from altmin.state import State
@@ -25,6 +26,10 @@ def predict(options: Namespace) -> int:
     """Apply a trained network to a test set; the exit code."""
     screen, device = Screen(options.quiet), check_device(options.device)
     folder = Path(options.dir)
+    if options.out is not None:
+        if Path(options.out).is_dir():
+            raise ValueError(f"--out {options.out}: this is a folder; name a file for the predictions")
+        require_writable(Path(options.out).parent)
     model, network = load(folder)
     dataset, _ = load_data(options, network.dtype, screen, network.data)
     require_fit(folder, network, dataset)
@@ -41,7 +46,6 @@ def predict(options: Namespace) -> int:
 
 def write_predictions(z: Tensor, dataset: Dataset, path: Path) -> None:
     """Write a row for each test sample: its number from 0, what the network says, and the label."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, part.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["index", "predicted", "label"])

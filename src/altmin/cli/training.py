@@ -10,9 +10,11 @@ from typing import Any
 from jsonargparse import Namespace
 
 from altmin.checkpoint import Description, save
-from altmin.cli.data import check_device, load_data
+from altmin.cli.data import load_data, require_writable
 from altmin.cli.options import configured
 from altmin.cli.screen import Interrupt, Screen, complain
+from altmin.data import Dataset
+from altmin.inputs import check_device
 from altmin.methods import Backprop, Method
 from altmin.modules import make_loss, make_regularizer
 from altmin.registry import METHODS, entry
@@ -27,7 +29,8 @@ def train(options: Namespace) -> int:
     method = configured(METHODS[name].method, options)
     setup = _setup(options, screen)
     setup.check(name, method)
-    out.mkdir(parents=True, exist_ok=True)
+    require_writable(out)
+    screen.say(_about(setup.dataset))
     with Interrupt() as interrupt, screen.progress:
         done = run(setup, name, method, (screen.training(name, setup.epochs_of(name)), interrupt))
     save(done.network, done.model, out)
@@ -50,7 +53,8 @@ def compare(options: Namespace) -> int:
     plan = {name: (setup if method.batched else whole, method) for name, method in methods.items()}
     for name, (own, method) in plan.items():
         own.check(name, method)
-    out.mkdir(parents=True, exist_ok=True)
+    require_writable(out)
+    screen.say(_about(setup.dataset))
     with Interrupt() as interrupt, screen.progress:
         runs = _run_all(plan, out, screen, interrupt)
     plot(runs, out / "compare.png")
@@ -98,9 +102,19 @@ def _setup(options: Namespace, screen: Screen) -> Setup:
     return Setup(dataset=dataset, network=network, device=device, **shared)
 
 
+def _about(dataset: Dataset) -> str:
+    """What is trained, validated and tested on."""
+    parts = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    counts = ", ".join(f"{len(split):,} {name}" for name, split in parts.items())
+    kind = f"{dataset.outputs} numbers to predict" if dataset.classes is None else f"{len(dataset.classes)} classes"
+    note = f" ({dataset.note})" if dataset.note else ""
+    return f"{dataset.name}: {counts} samples, {dataset.features} features, {kind}{note}"
+
+
 def _tabulate(runs: Sequence[Run], screen: Screen) -> None:
     """Print a comparison: a row for each run."""
-    screen.result(f"{_task(runs[0])}; {_unit(runs[0])}, 'last' on test by the last iteration's weights")
+    screen.result(f"{_task(runs[0])}; {_unit(runs[0])}, 'kept' is the iteration whose weights were")
+    screen.say("kept, 'last' the test figure of the last one's; seconds are of training, without evaluation")
     columns = ["method", "loss", "kept", "train", "valid.", "test", "last", "s", "CPU s", "status"]
     screen.table(columns, [_row(run.result) for run in runs], left=2)
 

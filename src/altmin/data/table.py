@@ -182,7 +182,7 @@ def split_rows(tables: list[Table], targets: list[np.ndarray], classes: tuple[st
         require_members(labels, classes or (), least=2)
         train, validation = hold_out(np.arange(count), count // 5, seed, labels)
     except DataError as error:
-        hint = ". For a target that is a quantity, set task to regression" if classes else ""
+        hint = ". For a target that is a quantity, set the task to regression (--task regression)" if classes else ""
         raise DataError(f"{tables[0].path}: {error}{hint}") from error
     return Parts(train, validation, np.arange(count, count + len(targets[1])))
 

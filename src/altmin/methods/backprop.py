@@ -26,6 +26,10 @@ OPTIMIZERS: dict[str, tuple[type[torch.optim.Optimizer], float]] = {
     "adamw": (torch.optim.AdamW, 1e-3),
     "adamax": (torch.optim.Adamax, 2e-3),
     "nadam": (torch.optim.NAdam, 2e-3),
+    "radam": (torch.optim.RAdam, 1e-3),
+    "asgd": (torch.optim.ASGD, 0.01),
+    "rprop": (torch.optim.Rprop, 0.01),
+    "adafactor": (torch.optim.Adafactor, 0.01),
 }
 
 
@@ -58,6 +62,9 @@ class Backprop(Method):
         super().__post_init__()
         if not isinstance(self.optimizer, str) and not callable(self.optimizer):
             raise TypeError(f"`optimizer` must be a name, a class or a function, got {self.optimizer!r}")
+        if self.optimizer in (torch.optim.LBFGS, torch.optim.SparseAdam):
+            need = "a closure" if self.optimizer is torch.optim.LBFGS else "sparse gradients"
+            raise TypeError(f"`optimizer`: {self.optimizer.__name__} needs {need}, which Backprop does not give")
         if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
             raise ValueError(f"unknown `optimizer` {self.optimizer!r}; {nearest(self.optimizer, list(OPTIMIZERS))}")
 

@@ -68,7 +68,9 @@ class DLADMM(Method):
         choices=("constant", "steps", "adaptive"),
         paper="steps; the authors' code: adaptive",
     )
-    rho_max: float = number(0.1, "largest rho", above=0.0, paper="0.1 in the authors' code")
+    rho_max: float | None = number(
+        None, "largest rho; none: 0.1, or rho itself", above=0.0, optional=True, paper="0.1 in the authors' code"
+    )
     per_sample: bool = number(True, "a step size of A for each sample, not one for all", paper="a parameter vector")
     start: float | None = number(
         None, "first trial of a step size; none: the exact quotient", above=0.0, optional=True, paper="1"
@@ -77,7 +79,7 @@ class DLADMM(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.schedule != "constant" and self.rho_max < self.rho:
+        if self.rho_max is not None and self.rho_max < self.rho:
             raise ValueError(f"`rho_max` must be >= `rho` ({self.rho:g}), got {self.rho_max:g}")
 
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
@@ -157,7 +159,7 @@ class DLADMM(Method):
         """The schedule of ``rho`` after an iteration."""
         memory: Memory = state.extra
         if self.schedule == "steps" and (state.k + 1) % 100 == 0:
-            return replace(memory, rho=min(10 * memory.rho, self.rho_max))
+            return replace(memory, rho=self.raised(memory.rho))
         if self.schedule != "adaptive":
             return memory
         loss = float(batch.sum(problem.loss(forward(problem, state, batch.x)[0][-1], batch.y)))
@@ -165,7 +167,11 @@ class DLADMM(Method):
         memory = replace(memory, loss=loss, rises=rises % RISES)
         if rises < RISES:
             return memory
-        return replace(memory, rho=min(10 * memory.rho, self.rho_max), scale=10 * memory.scale)
+        return replace(memory, rho=self.raised(memory.rho), scale=10 * memory.scale)
+
+    def raised(self, rho: float) -> float:
+        """Ten times `rho`, within its limit."""
+        return min(10 * rho, max(0.1, self.rho) if self.rho_max is None else self.rho_max)
 
     def search(self, state: State) -> Backtracking:
         """Where the search for step sizes starts."""

@@ -6,6 +6,7 @@ Qiao, Sun, Pan and Li, "Inertial proximal deep learning alternating minimization
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -41,8 +42,10 @@ class IPDLAM(Method):
     Every block is minimised exactly, with ``delta rho/2 ||v - v^||^2`` added, ``v^ = v_k + m (v_k - v_{k-1})``, ``m``
     one of `alpha` (Z), `beta` (W, b), `gamma` (A). The penalty grows by `theta` once an epoch, up to `rho_max`.
 
-    Deviations: with an l1 or l2 regulariser the weights take one step of P4 in place of the exact minimiser. The
-    paper's intercept is that of one sample; here it is the minimiser over the batch (P7).
+    Deviations: with an l1 regulariser the weights take one step of P4 in place of the exact minimiser. The paper's
+    intercept is that of one sample; here it is the minimiser over the batch (P7). Without a proximal term
+    (``delta = 0``) the weights' ridge is the square root of the machine precision, relative, and centred at the present
+    weights.
     """
 
     batched = True
@@ -55,12 +58,14 @@ class IPDLAM(Method):
     delta: float = number(1.0, "weight of the proximal terms", least=0.0, paper="1")
     rho: float = number(1.0, "penalty at the start", above=0.0, paper="not given")
     theta: float = number(1.1, "growth of the penalty once an epoch", least=1.0, paper="1.1")
-    rho_max: float = number(1.0, "largest penalty", above=0.0, paper="not given")
+    rho_max: float | None = number(
+        None, "largest penalty; none: rho, which then stays", above=0.0, optional=True, paper="not given"
+    )
     order: str = number("increase", "order of the updates", choices=("increase", "reverse", "nested"), paper="increase")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rho_max < self.rho:
+        if self.limit < self.rho:
             raise ValueError(f"`rho_max` must be >= `rho` ({self.rho:g}), got {self.rho_max:g}")
         large = [
             f"`{name}` = {getattr(self, name):g}" for name in ("alpha", "beta", "gamma") if getattr(self, name) >= 1
@@ -69,9 +74,15 @@ class IPDLAM(Method):
             text = f"{', '.join(large)}: inertial factors of 1 or more diverge (iPDLAM, Table 1)"
             warnings.warn(text, InertiaWarning, stacklevel=3)
 
+    @property
+    def limit(self) -> float:
+        """The largest penalty."""
+        return self.rho if self.rho_max is None else self.rho_max
+
     def penalty(self, state: State) -> float:
         """``rho`` in the present epoch."""
-        return min(self.rho * self.theta**state.epoch, self.rho_max)
+        growth = state.epoch * math.log(self.theta)
+        return self.limit if growth >= math.log(self.limit / self.rho) else self.rho * math.exp(growth)
 
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """``Z``, ``A`` by a forward pass, and a previous iterate equal to the first."""

@@ -73,7 +73,7 @@ class MDLAM(Method):
     )
     factor: float = number(2.0, "growth of a step size that failed", above=1.0, paper="not given; the authors' code: 2")
     damping: float = number(
-        1.1, "what the first trial of a step size of W is multiplied by", least=1.0, paper="not given"
+        1.1, "what the exact quotient of W is multiplied by under momentum", least=1.0, paper="not given"
     )
 
     def check(self, problem: Problem) -> None:
@@ -81,7 +81,9 @@ class MDLAM(Method):
         super().check(problem)
         for i, layer in enumerate(problem.layers):
             if not hasattr(layer.activation, "interval"):
-                raise TypeError(f"MDLAM needs monotone activations, got {layer.activation!r} in layer {i + 1}")
+                raise TypeError(
+                    f"MDLAM needs monotone activations, got {type(layer.activation).__name__} in layer {i + 1}"
+                )
 
     def search(self, damping: float = 1.0) -> Backtracking:
         """Where the search for step sizes starts."""
@@ -141,8 +143,10 @@ class MDLAM(Method):
         """``W_l`` by P4 (Algorithm 2), from the point ahead where that does not raise the objective."""
         W, omega, pull = state.W[i], problem.regularizer, self.rho * stats.targets(state.b[i])
 
+        search = self.search(self.damping if momentum and self.start is None else 1.0)
+
         def step(point: Tensor) -> Tensor:
-            return weights_step(point, stats.gram, pull, self.rho, omega, self.search(self.damping), block=f"W_{i + 1}")
+            return weights_step(point, stats.gram, pull, self.rho, omega, search, block=f"W_{i + 1}")
 
         if momentum == 0:
             return step(W)

@@ -34,7 +34,12 @@ class Codes(Checked):
     """
 
     steps: int = number(5, "code steps a batch", least=0, paper="5")
-    lr: float = number(1.0, "step size of the codes", above=0.0, paper="0.3 with scaling entries")
+    lr: float = number(
+        1.0,
+        "step size of the codes, relative to the inverse curvature with scaling samples",
+        above=0.0,
+        paper="0.3 with scaling entries",
+    )
     sparsity: float = number(0.0, "weight of the codes' l1 norm", least=0.0, paper="0")
     scaling: str = number(
         "samples", "what losses and squares are averaged over", choices=("samples", "entries"), paper="entries"
@@ -90,7 +95,9 @@ class OnlineAM(Method):
     Deviations: losses are means over the batch here, sums elsewhere. The centre of the codes' proximity term is the
     forward value, which the authors' code forgets to hold fixed. Weights are regularised by the problem's regulariser
     (l1 is the paper's weight sparsity), by its prox behind each step, and codes likewise. By default squares are sums
-    over a sample's entries (`Codes.scaling`).
+    over a sample's entries and code steps relative to the inverse curvature (`Codes.scaling`). The memory forgets
+    (the paper's accumulates) and holds the intercept as a column. Learning rates stay as they are, and there is batch
+    normalisation only where the model has it.
     """
 
     online = True
@@ -104,7 +111,7 @@ class OnlineAM(Method):
     mu: Mu = field(default_factory=Mu)
     weight_steps: int = number(1, "weight steps a batch", least=1, paper="1; LeNet-5 1, RNN 5")
     halve_every: int = number(0, "epochs after which learning rates are halved; 0: never", least=0, paper="8")
-    refit: bool = number(False, "fit the last layer to the whole data at the end")
+    refit: bool = number(False, "fit the last layer to the whole data at the end; the records do not show it")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -124,9 +131,8 @@ class OnlineAM(Method):
                 raise TypeError(f"the {self.rule.solver} memory supports the regularisers {known}, got {got!r}")
         for i, layer in enumerate(problem.layers):
             if not layer.activation.differentiable:
-                raise TypeError(
-                    f"OnlineAM needs a derivative of the activation of layer {i + 1}, got {layer.activation!r}"
-                )
+                kind = type(layer.activation).__name__
+                raise TypeError(f"OnlineAM needs a derivative of the activation of layer {i + 1}, got {kind}")
             if layer.norm is not None and isinstance(self.rule, Memory):
                 raise TypeError(f"the memory rule does not support BatchNorm1d (layer {i + 1}); the gradient rules do")
 

@@ -171,12 +171,12 @@ def clipped_step(
     tau = torch.where(tau > 0, tau, torch.ones_like(tau))
     slack = 1 + 16 * torch.finfo(a.dtype).eps
     for _ in range(TRIALS):
-        new = torch.clamp(torch.addcdiv(a, grad, tau, value=-1.0), low, high)
-        move = new - a
+        # The movement itself, not a difference of two sums: tiny steps keep their digits.
+        move = torch.clamp(-grad / tau, low - a, high - a)
         rise = _total((move @ W.T).square().sum(1, keepdim=True), per_sample, batch)
         fails = c * rise > slack * tau * _total(move.square().sum(1, keepdim=True), per_sample, batch)
         if not batch.any(fails):
-            return new
+            return torch.clamp(a + move, low, high)
         tau = torch.where(fails, search.factor * tau, tau)
     raise DivergenceError(
         "A", f"no sufficient decrease after {TRIALS} trials (tau={float(tau.max()):.1e})", "smaller rho"

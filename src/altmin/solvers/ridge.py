@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -37,10 +37,6 @@ class Statistics:
     def mean_residual(self, W: Tensor) -> Tensor:
         """``sum_i (Z_i - W A_i)``, ``(q,)``: what the intercept has to explain."""
         return self.z_sum - W @ self.a_sum
-
-    def shifted(self, u: Tensor, u_cross: Tensor) -> Statistics:
-        """The statistics for targets ``Z + U``, given ``sum_i U_i`` and ``U^T A``."""
-        return replace(self, cross=self.cross + u_cross, z_sum=self.z_sum + u)
 
 
 def gram(a: Tensor, batch: Batch) -> Tensor:
