@@ -414,3 +414,13 @@ def test_threads_do_not_depend_on_the_order_of_methods(out):
 def test_abbreviated_options_are_unknown(out, capsys):
     assert main(["train", "adam", "--epoch", "2", "--out", str(out)]) == 2
     assert "--epoch" in capsys.readouterr().err
+
+
+def test_numbers_of_a_method_that_is_not_compared_are_refused(out, capsys):
+    assert main(["compare", "adam", "--dladmm.rho", "0.5", "--epochs", "1", "--out", str(out)]) == 2
+    assert "dladmm is not compared" in capsys.readouterr().err
+
+
+def test_predict_asks_for_its_folder(capsys):
+    assert main(["predict"]) == 2
+    assert "DIR, the folder that train wrote" in capsys.readouterr().err

@@ -53,6 +53,7 @@ UNION = re.compile(r"Does not validate against any.*?Subtypes: \[(.*?)\].*Given 
 
 def readable(text: str) -> str:
     """A parser's error on one line, without the names of Python's types."""
+    text = text.replace("are required: predict.dir", "are required: DIR, the folder that train wrote")
     text = UNION.sub(r"Expected \1. Got value: ", text)
     text = re.sub(r"a <class '(?:\w+\.)*(\w+)'>|<class '(?:\w+\.)*(\w+)'>", r"\1\2", text)
     return re.sub(r'Parser key "(\S+)"', r"`\1`", text.replace(", NoneType", " or null").replace("a typing.", ""))

@@ -68,6 +68,11 @@ def _methods(options: Namespace) -> dict[str, Method]:
     """The methods by name, with their numbers."""
     default = [name for name, known in METHODS.items() if not isinstance(known.method, Backprop)] + ["adam"]
     entries = [entry(name) for name in options.methods or default]
+    for name, known in METHODS.items():
+        if known not in entries and configured(known.method, options[name.replace("-", "_")]) != known.method:
+            raise ValueError(
+                f"a number of {name} is given, but {name} is not compared: add it, or leave --{name}.* out"
+            )
     return {known.name: configured(known.method, options[known.name.replace("-", "_")]) for known in entries}
 
 

@@ -99,4 +99,6 @@ def unpack(path: Path) -> tuple[bytes, bool]:
 
 def damaged(path: Path, reason: str) -> DataError:
     """The error about a file whose bytes are not what they should be."""
-    return DataError(f"{path}: {reason}. Delete the file to download it again, or replace it by a whole copy")
+    return DataError(
+        f"{path}: {reason}. Replace it by a whole copy, or delete it: data sets with a public home are downloaded again"
+    )
