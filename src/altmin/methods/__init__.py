@@ -5,7 +5,8 @@ from altmin.methods.base import Method
 from altmin.methods.dladmm import DLADMM
 from altmin.methods.ipdlam import DLAM, IPDLAM
 from altmin.methods.mdlam import MDLAM
-from altmin.methods.online import Codes, Mu, OnlineAM
+from altmin.methods.online import OnlineAM
+from altmin.solvers.codes import Codes, Mu
 from altmin.solvers.rules import SGD, Adam, Memory
 
 __all__ = [

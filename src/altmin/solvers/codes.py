@@ -1,14 +1,53 @@
-"""Codes of online alternating minimisation: a few Nesterov steps from the forward value, a layer at a time."""
+"""Codes of online alternating minimisation: their numbers, and the Nesterov steps that find them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import Tensor
 
+from altmin.checks import Checked, number
 from altmin.regularizers import L1
 
 MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class Codes(Checked):
+    """How codes are found: `steps` of gradient descent with Nesterov momentum 0.9 from the forward value.
+
+    Attributes:
+        scaling: ``"samples"``: losses and squares are sums over a sample's entries and `lr` is relative to the inverse
+            curvature, so that `lr` and `mu` do not depend on batch, width or the size of the weights; ``"entries"``:
+            means over batch and entries and an absolute `lr`, as in the authors' code.
+    """
+
+    steps: int = number(5, "code steps a batch", least=0, paper="5")
+    lr: float = number(
+        1.0,
+        "step size of the codes, relative to the inverse curvature with scaling samples",
+        above=0.0,
+        paper="0.3 with scaling entries",
+    )
+    sparsity: float = number(0.0, "weight of the codes' l1 norm", least=0.0, paper="0")
+    scaling: str = number(
+        "samples", "what losses and squares are averaged over", choices=("samples", "entries"), paper="entries"
+    )
+
+
+@dataclass(frozen=True)
+class Mu(Checked):
+    """The penalty `mu`: ``add`` after each batch, times ``factor`` after each epoch, at most ``most``."""
+
+    start: float = number(1.0, "mu at the start", above=0.0, paper="0.003 with scaling entries")
+    add: float = number(0.0, "added to mu after each batch", least=0.0, paper="0")
+    factor: float = number(1.0, "what mu is multiplied by after each epoch", least=1.0, paper="1")
+    most: float = number(1.5, "largest mu", above=0.0, paper="0.03; 1.5 for LeNet-5")
+
+    def after(self, mu: float, ends_epoch: bool) -> float:
+        """`mu` after a batch."""
+        return min((mu + self.add) * (self.factor if ends_epoch else 1.0), max(self.most, self.start))
 
 
 def nesterov(

@@ -1,0 +1,28 @@
+"""Activation functions: value, slope, activation prox (P1) and constraint interval.
+
+Every class answers the same questions about an elementwise function ``s``:
+
+- ``s(z)`` and ``s.slope(z)``, its derivative (a one-sided one at kinks);
+- ``s.solve_z(a, v, r)``, the *global* minimiser of ``(s(z) - a)^2 + r (z - v)^2``;
+- ``s.interval(a, eps)``, the ends of ``{z : |s(z) - a| <= eps}`` for monotone ``s``.
+"""
+
+from altmin.activations.base import Activation
+from altmin.activations.piecewise import Hardtanh, Identity, LeakyReLU, Piece, PiecewiseLinear, ReLU, Sign, Step
+from altmin.activations.smooth import Sigmoid, Smooth, Softplus, Tanh
+
+__all__ = [
+    "Activation",
+    "Hardtanh",
+    "Identity",
+    "LeakyReLU",
+    "Piece",
+    "PiecewiseLinear",
+    "ReLU",
+    "Sigmoid",
+    "Sign",
+    "Smooth",
+    "Softplus",
+    "Step",
+    "Tanh",
+]

@@ -1,0 +1,32 @@
+"""What every activation function offers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Activation(Protocol):
+    """What every activation function offers; see the module's text."""
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether the slope says something of the function."""
+        ...
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """``s(z)``, elementwise."""
+        ...
+
+    def slope(self, z: Tensor) -> Tensor:
+        """``s'(z)``, elementwise."""
+        ...
+
+    def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
+        """``argmin_z (s(z) - a)^2 + r (z - v)^2``, elementwise, with ``r > 0`` (P1)."""
+        ...
+
+    def interval(self, a: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        """``inf {z : s(z) >= a - eps}`` and ``sup {z : s(z) <= a + eps}``."""
+        ...
