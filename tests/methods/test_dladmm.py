@@ -11,6 +11,7 @@ import torch
 
 import altmin
 from altmin import DLADMM, PenaltyWarning
+from altmin.objective import linear_residual
 from methods.table import Loop, digits, network
 
 CONVERGING = DLADMM(rho=2.5, nu=1.0, schedule="constant")  # softmax cross-entropy: 2H = 1; squared: 2H = 2
@@ -168,3 +169,13 @@ def test_tiny_rho_in_float32_follows_float64():
         history = altmin.fit(model, DLADMM(schedule="constant"), (x.to(dtype), y), epochs=30)
         accuracy[dtype] = history["train_accuracy"][-1]
     assert abs(accuracy[torch.float32] - accuracy[torch.float64]) < 0.02
+
+
+@quiet
+def test_last_intercept_is_stationary_with_the_dual_variable():
+    """``sum_i (U_i + rho E_i) = 0`` after the update of ``b_L``, for a dual variable that matters."""
+    loop = Loop.on_digits(DLADMM(rho=0.05, nu=0.3, schedule="constant"))
+    state = replace(loop.step(), u=torch.linspace(-1, 2, 3000, dtype=torch.float64).reshape(300, 10))
+    state = loop.method.update_b(loop.problem, state, loop.batch, 2)  # type: ignore[attr-defined]
+    E = linear_residual(loop.problem, state, loop.batch, 2)
+    torch.testing.assert_close(state.u.sum(0), -0.05 * E.sum(0), rtol=0, atol=1e-8)

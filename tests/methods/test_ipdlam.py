@@ -181,3 +181,10 @@ def test_penalty_of_a_long_run_stays_finite():
     assert IPDLAM().penalty(state) == 1.0
     assert IPDLAM(rho=0.01, rho_max=7.0).penalty(state) == 7.0
     assert IPDLAM(rho=2.0).penalty(state) == 2.0
+
+
+def test_first_outputs_are_the_loss_prox_at_the_forward_pass():
+    """Step 5 from a forward pass: ``argmin 1/2 ||z - y||^2 + rho (1 + delta)/2 ||z - z_0||^2``."""
+    loop = Loop.on_digits(IPDLAM(rho=0.3, delta=0.5), "squared")
+    z, y = loop.state.z[2], loop.batch.y
+    torch.testing.assert_close(loop.step().z[2], (y + 0.45 * z) / 1.45)

@@ -176,3 +176,24 @@ def test_from_a_forward_start_only_the_last_weights_move():
     assert not torch.allclose(state.W[2], start.W[2])
     loop.state = replace(start, z=(start.z[0] + 0.3, *start.z[1:]))
     assert not torch.allclose(loop.step().W[0], start.W[0])
+
+
+def test_accelerated_activations_step_from_the_point_ahead():
+    """Without a band in reach, ``A+ = A^ - g/tau`` at ``A^ = A + m (A - A_prev)``, but for samples that rose."""
+    loop = Loop.on_digits(replace(BAND, eps=1e3, accelerated=True))
+    for _ in range(3):
+        state = loop.step()
+    m, rho, W, (a, before) = 0.6, loop.method.rho, state.W[2], (state.a[1], state.extra.a[1])  # type: ignore[attr-defined]
+
+    def residual(point: Tensor) -> Tensor:
+        return state.z[2] - state.b[2] - point @ W.T
+
+    ahead = a + m * (a - before)
+    g = -rho * residual(ahead) @ W
+    tau = rho * (g @ W.T).square().sum(1, keepdim=True) / g.square().sum(1, keepdim=True)
+    expected = ahead - g / tau
+    accepted = residual(expected).square().sum(1) <= residual(a).square().sum(1)
+    found = loop.method.update_a(loop.problem, state, loop.batch, 1, m)  # type: ignore[attr-defined]
+    assert accepted.double().mean() > 0.5
+    torch.testing.assert_close(found[accepted], expected[accepted])
+    assert not torch.allclose(ahead, a)
