@@ -57,7 +57,7 @@ def test_regression(tables, tmp_path, capsys):
     task = options(tables, "height", "--task", "regression")
     assert main(["compare", "dladmm", "adam", *task, *SMALL, "--epochs", "10", "--out", str(tmp_path)]) == 0
     text = capsys.readouterr().out
-    assert text.startswith("csv, 6-8-1; loss")
+    assert text.startswith("csv, 6-8-1, loss;")
     for run in results(tmp_path):
         assert (run["loss"], run["test_accuracy"]) == ("squared", None)
         assert f"{run['test_loss']:.4g}" in text

@@ -118,8 +118,8 @@ def _about(dataset: Dataset) -> str:
 
 def _tabulate(runs: Sequence[Run], screen: Screen) -> None:
     """Print a comparison: a row for each run."""
-    screen.result(f"{_task(runs[0])}; {_unit(runs[0])}, 'kept' is the iteration whose weights were")
-    screen.say("kept, 'last' the test figure of the last one's; seconds are of training, without evaluation")
+    screen.result(f"{_task(runs[0])}, {_unit(runs[0])}; kept: the iteration whose weights were kept, of all;")
+    screen.result("last: on test, by the last iteration's weights; s: of training, evaluation not counted")
     columns = ["method", "loss", "kept", "train", "valid.", "test", "last", "s", "CPU s", "status"]
     screen.table(columns, [_row(run.result) for run in runs], left=2)
 
