@@ -66,6 +66,9 @@ ROWS = {
         learns=False,
     ),
     "mdlam-accelerated": Row(MDLAM(rho=0.3, eps=0.3, eps_rule="fixed", accelerated=True), descends=0, learns=False),
+    "mdlam-accelerated-one-step": Row(
+        MDLAM(rho=0.3, eps=0.3, eps_rule="fixed", per_sample=False), descends=0, learns=False
+    ),
     "dladmm": Row(DLADMM(rho=3.0, nu=1.0, schedule="constant"), descends=1),
     "dladmm-one-step": Row(DLADMM(rho=3.0, nu=1.0, schedule="constant", per_sample=False, start=1.0), descends=1),
     "am-adam": Row(OnlineAM(rule=Adam(0.01), last=Adam(0.01)), adds=False),

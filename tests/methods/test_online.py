@@ -256,3 +256,14 @@ def test_offline_version_takes_all_samples_as_one_batch(rule: Adam | SGD | Memor
     )
     assert steps[-1] == 60
     assert history["train_accuracy"][-1] > 0.8
+
+
+def test_batch_norm_of_the_last_layer_follows_the_forward_pass_not_the_step():
+    model = nn.Sequential(nn.Linear(64, 10, bias=False), nn.BatchNorm1d(10)).double()
+    twin = nn.Sequential(nn.Linear(64, 10, bias=False), nn.BatchNorm1d(10)).double()
+    twin.load_state_dict(model.state_dict())
+    x, y = digits(120)
+    twin(x)
+    altmin.fit(model, OnlineAM(last=SGD(5.0)), (x, y), epochs=1, batch_size=120)
+    torch.testing.assert_close(model[1].running_mean, twin[1].running_mean)
+    torch.testing.assert_close(model[1].running_var, twin[1].running_var)

@@ -146,11 +146,12 @@ class DLADMM(Method):
 
     def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``W_l`` by P4; for the last layer ``rho (Z_L - b_L)^T A + U^T A`` keeps digits that ``U/rho`` would lose."""
-        c, a = self.penalty(state, problem, i), problem.layers[i].map.rows(layer_input(state, batch, i))
-        stats = statistics(a, state.z[i], batch, state.extra.gram if i == 0 else None)
+        c, layer = self.penalty(state, problem, i), problem.layers[i].map
+        a, z = layer.rows(layer_input(state, batch, i)), layer.targets(state.z[i])
+        stats = statistics(a, z, batch, state.extra.gram if i == 0 else None)
         pull = c * stats.targets(state.b[i])
         if i + 1 == len(problem.layers):
-            pull += batch.sum(dual(state).T @ a)
+            pull += batch.sum(layer.targets(dual(state)).T @ a)
         name, omega = f"W_{i + 1}", problem.regularizer
         W = weights_step(state.W[i], stats.gram, pull, c, omega, self.search(state), block=name)
         return put(state, W=(i, W))

@@ -40,7 +40,8 @@ class IPDLAM(Method):
     """Minimise ``R + sum Omega + rho/2 (sum_l ||E_l||^2 + sum_{l<L} ||D_l||^2)`` block by block, with inertia.
 
     Every block is minimised exactly, with ``delta rho/2 ||v - v^||^2`` added, ``v^ = v_k + m (v_k - v_{k-1})``, ``m``
-    one of `alpha` (Z), `beta` (W, b), `gamma` (A). The penalty grows by `theta` once an epoch, up to `rho_max`.
+    one of `alpha` (Z), `beta` (W, b), `gamma` (A). Where `rho_max` is given,
+    the penalty grows towards it by `theta` once an epoch.
 
     Deviations: with an l1 regulariser the weights take one step of P4 in place of the exact minimiser. The paper's
     intercept is that of one sample; here it is the minimiser over the batch (P7). Without a proximal term
@@ -57,7 +58,7 @@ class IPDLAM(Method):
     gamma: float = number(0.7, "inertia of A", least=0.0, paper="equal to alpha")
     delta: float = number(1.0, "weight of the proximal terms", least=0.0, paper="1")
     rho: float = number(1.0, "penalty at the start", above=0.0, paper="not given")
-    theta: float = number(1.1, "growth of the penalty once an epoch", least=1.0, paper="1.1")
+    theta: float = number(1.1, "growth of the penalty once an epoch, where rho_max is given", least=1.0, paper="1.1")
     rho_max: float | None = number(
         None, "largest penalty; none: rho, which then stays", above=0.0, optional=True, paper="not given"
     )

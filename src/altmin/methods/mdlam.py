@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -102,7 +103,8 @@ class MDLAM(Method):
         momentum, t = self.momentum(memory.t)
         for i, layer in enumerate(problem.layers):
             known = memory.gram if i == 0 else None
-            stats = statistics(layer.map.rows(layer_input(state, batch, i)), state.z[i], batch, known)
+            a, z = layer.map.rows(layer_input(state, batch, i)), layer.map.targets(state.z[i])
+            stats = statistics(a, z, batch, known)
             state = put(state, W=(i, self.update_W(problem, state, stats, i, momentum)))
             if layer.map.bias:
                 state = put(state, b=(i, intercept(stats.mean_residual(state.W[i]), stats.count)))
@@ -118,12 +120,11 @@ class MDLAM(Method):
         eps = self.next_eps(state.extra.eps, lambda: float(batch.sum(problem.loss(state.z[-1], batch.y))), batch)
         if eps == state.extra.eps:
             return state
-        a = tuple(
-            _clip(a, layer.activation(z), eps) for layer, z, a in zip(problem.layers, state.z, state.a, strict=False)
-        )
+        s = [layer.activation(z) for layer, z in zip(problem.layers[:-1], state.z, strict=False)]
+        a = tuple(torch.clamp(a, mid - eps, mid + eps) for a, mid in zip(state.a, s, strict=True))
         return replace(state, a=a, extra=replace(state.extra, eps=eps))
 
-    def next_eps(self, eps: float, loss, batch: Batch) -> float:
+    def next_eps(self, eps: float, loss: Callable[[], float], batch: Batch) -> float:
         """``eps`` of the next sweep from the loss at ``Z_L`` (section 4.1 as printed, or the authors' code)."""
         if self.eps_rule == "fixed":
             return eps
@@ -170,7 +171,7 @@ class MDLAM(Method):
         s, eps = problem.layers[i].activation(state.z[i]), state.extra.eps
         low, high = s - eps, s + eps
 
-        def step(point: Tensor, E: Tensor) -> Tensor:
+        def step(point: Tensor, E: Tensor, low: Tensor, high: Tensor) -> Tensor:
             grad = -self.rho * problem.layers[i + 1].map.adjoint(state.W[i + 1], E)
             return clipped_step(point, grad, state.W[i + 1], self.rho, low, high, self.search(), self.per_sample, batch)
 
@@ -179,11 +180,11 @@ class MDLAM(Method):
 
         E = residual(state.a[i])
         if momentum == 0:
-            return step(state.a[i], E)
+            return step(state.a[i], E, low, high)
         ahead = torch.lerp(state.extra.a[i], state.a[i], 1 + momentum)
-        new = step(ahead, residual(ahead))
+        new = step(ahead, residual(ahead), low, high)
         rose = residual(new).square().sum(1) > E.square().sum(1)
-        new[rose] = step(state.a[i], E)[rose]
+        new[rose] = step(state.a[i][rose], E[rose], low[rose], high[rose])
         return new
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -194,7 +195,3 @@ class MDLAM(Method):
     def scalars(self, state: State) -> dict[str, float]:
         """The present ``eps``."""
         return {"eps": state.extra.eps}
-
-
-def _clip(a: Tensor, s: Tensor, eps: float) -> Tensor:
-    return torch.clamp(a, s - eps, s + eps)

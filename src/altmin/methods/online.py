@@ -169,10 +169,10 @@ class OnlineAM(Method):
         last = blocks(problem, state)[-1]
         for _ in range(self.weight_steps):
             out = last(a)
+            out.track()
             grads = out.to_params(problem.loss.grad(out.z, batch.y) / len(a))
             _descend(state.extra.last, grads)
             self.regularize(problem, state.W[-1:], state.extra, state.extra.last, 1.0)
-        last(a).track()
 
     def step_hidden(self, problem: Problem, state: State, batch: Batch, codes: list[Tensor]) -> State:
         """Step 3, hidden layers: each on ``||C_l - W_l s(C_{l-1})||^2`` alone."""
@@ -225,7 +225,7 @@ class OnlineAM(Method):
         if not self.refit:
             return state
         a = batch.x if len(problem.layers) == 1 else forward(problem, state, batch.x)[1][-1]
-        return refit_last(problem, state, a, batch)
+        return refit_last(problem, state, a, batch.y)
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass, where the penalty is zero, and how far the last batch's codes moved from it."""
@@ -238,7 +238,7 @@ class OnlineAM(Method):
         return {"mu": state.extra.mu}
 
 
-def refit_last(problem: Problem, state: State, a: Tensor, batch: Batch, steps: int = 500) -> State:
+def refit_last(problem: Problem, state: State, a: Tensor, y: Tensor, steps: int = 500) -> State:
     """``argmin R(a W_L^T + b_L; Y)`` over the last layer alone, a convex problem, by L-BFGS from its present value."""
     last = blocks(problem, state)[-1]
     params = last.params()
@@ -246,9 +246,9 @@ def refit_last(problem: Problem, state: State, a: Tensor, batch: Batch, steps: i
 
     def closure() -> float:
         out = last(a)
-        for p, g in zip(params, out.to_params(problem.loss.grad(out.z, batch.y) / len(a)), strict=True):
+        for p, g in zip(params, out.to_params(problem.loss.grad(out.z, y) / len(a)), strict=True):
             p.grad = g
-        return float(problem.loss(out.z, batch.y)) / len(a)
+        return float(problem.loss(out.z, y)) / len(a)
 
     optimizer.step(closure)
     return state

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,16 +14,6 @@ from altmin.regularizers import L1, L2, Regularizer
 from altmin.solvers.ridge import cholesky
 
 GUARD = 1e-10  # added to a diagonal entry that a dead unit leaves at zero
-
-
-class GradientRule(Protocol):
-    """A rule that turns gradients into steps."""
-
-    lr: float
-
-    def make(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
-        """The optimiser of these tensors, which it writes in place."""
-        ...
 
 
 @dataclass(frozen=True)
