@@ -12,15 +12,15 @@ import altmin
 ROOT = Path(altmin.__file__).parent
 # From the bottom up; a module imports only from its own group or from groups below it.
 GROUPS = [
-    ["errors", "checks"],
+    ["errors", "checks", "audit"],
     ["maps", "regularizers", "solvers.scalar", "solvers.softmax"],
     ["activations", "losses"],
     ["problem"],
     ["state"],
     ["objective", "solvers"],
     ["methods"],
-    ["diagnostics", "modules", "history", "inputs", "registry", "fit"],
-    ["data", "checkpoint", "runs", "plots"],
+    ["diagnostics", "modules", "reading", "history", "inputs", "registry", "fit", "streams"],
+    ["data", "networks", "checkpoint", "runs", "plots"],
     ["cli", "__main__"],
 ]
 RANK = {name: rank for rank, group in enumerate(GROUPS) for name in group}

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import matplotlib.image
 import pytest
@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 import altmin
+from altmin.audit import Gradients
 from altmin.cli import main
 from altmin.registry import METHODS
-from altmin.runs import EPOCHS
+from altmin.runs import EPOCHS, Setup
 
 SMALL = ["--hidden", "8", "--threads", "1"]
 
@@ -194,20 +195,65 @@ def test_compare_starts_every_method_at_the_same_weights(out):
 
 def test_compare_without_arguments_takes_the_alternating_methods_and_adam(out):
     assert main(["compare", *SMALL, "--epochs", "1", "--quiet", "--out", str(out)]) == 0
-    assert [run["method"] for run in results(out)] == [
-        "ipdlam",
-        "dlam",
-        "mdlam",
-        "dladmm",
-        "am-adam",
-        "am-sgd",
-        "am-mem",
-        "adam",
-    ]
+    local = (Gradients.NONE, Gradients.LAYER)
+    supported = [name for name, known in METHODS.items() if known.method.gradients in local and takes_relu(known)]
+    assert [run["method"] for run in results(out)] == [*supported, "adam"]
+    assert {"ipdlam", "dladmm", "am-mem"} <= set(supported)
 
 
-def test_epochs_by_default():
+def takes_relu(known):
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2))
+    try:
+        known.method.check(altmin.Problem.from_module(model, known.loss))
+    except TypeError:
+        return False
+    return True
+
+
+def test_compare_without_arguments_leaves_out_what_does_not_support_the_network(out, capsys):
+    options = ["--model", "elman", "--step-width", "16", "--hidden", "3", "--epochs", "1", "--out", str(out)]
+    assert main(["compare", *options]) == 0
+    compared = [run["method"] for run in results(out)]
+    assert "am-adam" in compared
+    assert "dladmm" not in compared
+    assert "dladmm is left out: DLADMM does not support Elman" in capsys.readouterr().out
+    assert main(["compare", "dladmm", "am-adam", *options]) == 2
+    assert "DLADMM does not support Elman" in capsys.readouterr().err
+
+
+def test_epochs_by_default(capsys):
     assert EPOCHS.keys() <= METHODS.keys()
+    setup = Setup(dataset=None, network=None)  # type: ignore[arg-type]
+    assert [setup.epochs_of(name) for name in ("ipdlam", "dladmm", "adam")] == [50, 200, 60]
+    assert replace(setup, epochs=3).epochs_of("ipdlam") == 3
+    with pytest.raises(SystemExit):
+        main(["train", "adam", "--help"])
+    assert "null: 60, full-batch methods 200, ipdlam 50, dlam 50" in " ".join(capsys.readouterr().out.split())
+
+
+def test_audit_reaches_fit(out):
+    assert train(out, "am-adam", "--epochs", "1", "--audit", "--quiet") == 0
+    assert results(out)[0]["audit"] is True
+
+
+@pytest.mark.parametrize("options", ["train adam", "compare dladmm adam", "compare dladmm sgd"])
+def test_audit_refuses_backpropagation_before_training(options, out, capsys):
+    assert main([*options.split(), *SMALL, "--audit", "--out", str(out)]) == 2
+    assert_one_line(capsys, f"--audit refuses {options.split()[-1]}, whose label is 'full backpropagation'")
+    assert not out.exists()
+
+
+def test_audit_without_methods_leaves_the_yardstick_out(out):
+    assert main(["compare", *SMALL, "--epochs", "1", "--audit", "--quiet", "--out", str(out)]) == 0
+    compared = [METHODS[run["method"]].method.gradients for run in results(out)]
+    assert compared
+    assert set(compared) <= {Gradients.NONE, Gradients.LAYER}
+
+
+def test_a_wrong_label_is_found_out_while_training(out, monkeypatch, capsys):
+    monkeypatch.setattr(altmin.Backprop, "gradients", Gradients.LAYER)
+    assert train(out, "adam", "--epochs", "1", "--audit", "--quiet") == 2
+    assert_one_line(capsys, "`audit=True`")
 
 
 def test_compare_goes_on_after_divergence(out, capsys):
@@ -288,8 +334,9 @@ WRONG = {
     "train dladmm --nu x": "`nu`: Expected float or null. Got value: x",
     "train dladmm --schedule fast": "'adaptive'",
     "train dladmm --batch-size 5": "full batch",
-    "train dladmm --batch-norm": "does not support BatchNorm1d",
-    "train am-adam --activation sign": "derivative",
+    "train dladmm --batch-norm": "does not support batch normalisation",
+    "train am-mem --batch-norm": "does not support batch normalisation",
+    "train dladmm --model binary": "does not support dropout",
     "train adam --hidden 4 0": "PositiveInt",
     "train adam --epochs 1.5": "`epochs`",
     "train adam --seed -1": "`seed`",
@@ -338,7 +385,11 @@ def test_lists(capsys):
     rows = {line.split()[0]: line for line in text.splitlines() if line.split()[0] in METHODS}
     assert rows.keys() == METHODS.keys()
     assert "KDD 2019" in rows["dladmm"]
-    assert "everything but sign, step" in rows["am-adam"]
+    for name, row in rows.items():
+        assert f"  {METHODS[name].method.gradients}  " in row
+    lacks = rows["dladmm"].split("everything but ")[1].strip().split(", ")
+    assert {"batch norm", "dropout", "elman"} <= set(lacks)
+    assert not {"relu", "residual", "conv + max pooling", "conv + average pooling", "l2"} & set(lacks)
     assert rows["sgd"].rstrip().endswith("everything")
     assert main(["datasets"]) == 0
     text = capsys.readouterr().out

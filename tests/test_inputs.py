@@ -303,18 +303,75 @@ def test_models_that_cannot_be_trained_are_refused(case):
     refused(error, text, model=model, data=(X.to(dtype), Y))
 
 
+def conv_network():
+    """Images of 2 channels, 6 by 6."""
+    return nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 2))
+
+
+def recurrent_network():
+    """Sequences of 5 steps of 3 numbers."""
+    return nn.Sequential(altmin.Elman(3, 4), nn.Flatten(), nn.Linear(20, 2))
+
+
+def broadcasting():
+    """A residual connection whose ends PyTorch would broadcast."""
+    inside = altmin.Residual(nn.ReLU(), nn.Conv2d(3, 3, 4))
+    return nn.Sequential(nn.Conv2d(2, 3, 3), inside, nn.ReLU(), nn.Flatten(), nn.Linear(48, 2))
+
+
+SHAPES = {
+    "images of other channels": (conv_network, (3, 6, 6), r"\(3, 6, 6\).*2 channels"),
+    "images of another size": (conv_network, (2, 8, 8), r"\(2, 8, 8\)"),
+    "images smaller than the kernel": (conv_network, (2, 2, 2), r"\(2, 2, 2\).*[Kk]ernel size"),
+    "flat samples for images": (conv_network, (72,), r"\(72,\)"),
+    "sequences of another length": (recurrent_network, (4, 3), r"\(4, 3\)"),
+    "sequences of another width": (recurrent_network, (5, 4), r"\(5, 4\)"),
+}
+
+
+@pytest.mark.parametrize("argument", ["data", "validation"])
+@pytest.mark.parametrize("case", SHAPES)
+def test_samples_that_do_not_pass_through_the_network_are_refused_with_their_shape(case, argument):
+    make, shape, text = SHAPES[case]
+    fitting = torch.rand(40, 2, 6, 6) if make is conv_network else torch.rand(40, 5, 3)
+    bad = (torch.rand(40, *shape), Y)
+    options = {"data": bad} if argument == "data" else {"data": (fitting, Y), "validation": bad}
+    refused(ValueError, f"`{argument}`: samples of shape {text}", model=make(), **options)
+
+
+def test_ends_of_a_residual_connection_that_differ_are_refused():
+    text = r"`data`.*\(2, 6, 6\).*residual connection to layer 2.*\(3, 4, 4\) to \(3, 1, 1\)"
+    refused(ValueError, text, model=broadcasting(), data=(torch.rand(40, 2, 6, 6), Y))
+
+
+def test_images_and_sequences_train_as_they_are():
+    for make, shape in ((conv_network, (2, 6, 6)), (recurrent_network, (5, 3)), (recurrent_network, (15,))):
+        history = altmin.fit(make(), OnlineAM(), (torch.rand(40, *shape), Y), epochs=1, validation=None)
+        assert len(history["train_loss"]) == 1
+
+
 def with_norm():
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
 
 
+def dropped():
+    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(), nn.Linear(4, 2))
+
+
+def flat_recurrence():
+    return nn.Sequential(altmin.Elman(3, 4), nn.Flatten(), nn.Linear(4, 2))
+
+
 UNSUITABLE = {
-    "batch norm with iPDLAM": (IPDLAM(), with_norm, None, "IPDLAM.*BatchNorm1d.*layer 1"),
-    "batch norm with DLAM": (DLAM(), with_norm, None, "DLAM.*BatchNorm1d.*layer 1"),
-    "batch norm with mDLAM": (MDLAM(), with_norm, None, "MDLAM.*BatchNorm1d.*layer 1"),
-    "batch norm with dlADMM": (DLADMM(rho=2.0, rho_max=2.0), with_norm, None, "DLADMM.*BatchNorm1d.*layer 1"),
-    "batch norm with a memory": (OnlineAM(rule=Memory()), with_norm, None, "memory.*BatchNorm1d.*layer 1"),
-    "sign with online AM": (OnlineAM(), lambda: network(hidden=altmin.Sign), None, "OnlineAM.*derivative.*layer 1"),
-    "step with online AM": (OnlineAM(), lambda: network(hidden=altmin.Step), None, "OnlineAM.*derivative.*layer 1"),
+    "batch norm with iPDLAM": (IPDLAM(), with_norm, None, "IPDLAM.*batch normalisation.*layer 1"),
+    "batch norm with DLAM": (DLAM(), with_norm, None, "DLAM.*batch normalisation.*layer 1"),
+    "batch norm with mDLAM": (MDLAM(), with_norm, None, "MDLAM.*batch normalisation.*layer 1"),
+    "batch norm with dlADMM": (DLADMM(rho=2.0, rho_max=2.0), with_norm, None, "DLADMM.*batch normalisation.*layer 1"),
+    "batch norm with a memory": (OnlineAM(rule=Memory()), with_norm, None, "memory.*batch normalisation.*layer 1"),
+    "dropout with iPDLAM": (IPDLAM(), dropped, None, "IPDLAM.*dropout.*layer 2"),
+    "dropout with mDLAM": (MDLAM(), dropped, None, "MDLAM.*dropout.*layer 2"),
+    "dropout with dlADMM": (DLADMM(rho=2.0, rho_max=2.0), dropped, None, "DLADMM.*dropout.*layer 2"),
+    "a recurrence with DLAM": (DLAM(), flat_recurrence, None, "DLAM.*Elman.*layer 1"),
     "l1 with a ridge memory": (OnlineAM(rule=Memory(solver="ridge")), network, "l1:0.1", "ridge.*(l1|L1)"),
 }
 

@@ -1,13 +1,17 @@
 """Train neural networks by alternating minimisation instead of backpropagation."""
 
+from altmin.audit import BackpropError, Gradients, no_backprop
 from altmin.errors import DataError, DivergenceError, InertiaWarning, PenaltyWarning
 from altmin.fit import fit
 from altmin.history import History
 from altmin.losses import CrossEntropy, Hinge, SquaredLoss
 from altmin.methods import (
+    BCD,
     DLADMM,
     DLAM,
+    DTP,
     IPDLAM,
+    MAC,
     MDLAM,
     SGD,
     Adam,
@@ -17,29 +21,39 @@ from altmin.methods import (
     Method,
     Mu,
     OnlineAM,
+    ProxProp,
+    StraightThrough,
+    TaylorADMM,
 )
-from altmin.modules import Sign, Step
+from altmin.modules import Elman, Residual, Sign, Step
 from altmin.problem import Batch, Layer, Problem
 from altmin.regularizers import L1, L2
 from altmin.state import State
+from altmin.streams import fit_stream
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BCD",
     "DLADMM",
     "DLAM",
+    "DTP",
     "IPDLAM",
     "L1",
     "L2",
+    "MAC",
     "MDLAM",
     "SGD",
     "Adam",
     "Backprop",
+    "BackpropError",
     "Batch",
     "Codes",
     "CrossEntropy",
     "DataError",
     "DivergenceError",
+    "Elman",
+    "Gradients",
     "Hinge",
     "History",
     "InertiaWarning",
@@ -50,9 +64,15 @@ __all__ = [
     "OnlineAM",
     "PenaltyWarning",
     "Problem",
+    "ProxProp",
+    "Residual",
     "Sign",
     "SquaredLoss",
     "State",
     "Step",
+    "StraightThrough",
+    "TaylorADMM",
     "fit",
+    "fit_stream",
+    "no_backprop",
 ]

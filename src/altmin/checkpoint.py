@@ -6,8 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from altmin.errors import DataError, nearest
-from altmin.modules import ACTIVATIONS
+from altmin.errors import DataError
+from altmin.networks import NETWORKS, Source, defaults
 
-DESCRIPTION, WEIGHTS = "model.json", "model.safetensors"
-ACTIVATION_NAMES = {kind.__name__.lower(): kind for kind in ACTIVATIONS}
+DESCRIPTION, WEIGHTS, SOURCE = "model.json", "model.safetensors", "model.py"
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -46,58 +44,65 @@ class Description:
     """Everything but the weights: what rebuilds a network, and says what its outputs mean.
 
     Attributes:
-        widths: Of the input, the hidden layers and the output.
-        activation: A name in `ACTIVATION_NAMES`.
-        batch_norm: Whether hidden layers are `Linear` without intercept and `BatchNorm1d`.
+        model: A name in `altmin.networks.NETWORKS`, or a function in the user's own file.
+        inputs: The shape of a sample, such as ``(64,)`` or ``(1, 28, 28)``; samples come flat.
+        outputs: Width of the output.
+        options: The model's own arguments, such as ``{"hidden": (128, 128)}``.
         dtype: ``"float32"`` or ``"float64"``.
         loss: What it was trained with.
         classes: The outputs' names; `None` for regression.
         data: What it was trained on.
     """
 
-    widths: tuple[int, ...]
-    activation: str = "relu"
-    batch_norm: bool = False
+    model: str | Source = "mlp"
+    inputs: tuple[int, ...]
+    outputs: int
+    options: dict[str, Any] = field(default_factory=dict)
     dtype: str = "float32"
     loss: str = "cross_entropy"
     classes: tuple[str, ...] | None = None
     data: Origin = Origin()
 
     def __post_init__(self) -> None:
-        for what, name, known in (("activation", self.activation, ACTIVATION_NAMES), ("dtype", self.dtype, DTYPES)):
-            if name not in known:
-                raise ValueError(f"unknown {what} {name!r}; {nearest(str(name), list(known))}")
-        if len(self.widths) < 2 or min(self.widths) < 1:
-            raise ValueError(f"a network needs widths of 1 or more from input to output, got {self.widths}")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"unknown dtype {self.dtype!r}; known: {', '.join(DTYPES)}")
+        if not isinstance(self.model, Source):
+            defaults(self.model)
+            with torch.device("meta"):  # the numbers are checked, and nothing is made
+                NETWORKS[self.model](self.inputs, self.outputs, **self.options)
+
+    @property
+    def name(self) -> str:
+        """The model's name; of a user's own, the file's and the function's."""
+        return f"{Path(self.model.path).name}:{self.model.function}" if isinstance(self.model, Source) else self.model
 
     def build(self, seed: int = 0) -> nn.Sequential:
         """The network with PyTorch's default initialisation; the global generators are left as they were."""
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return nn.Sequential(*self._modules())
-
-    def _modules(self) -> Iterator[nn.Module]:
-        dtype = DTYPES[self.dtype]
-        for inputs, outputs in pairwise(self.widths[:-1]):
-            yield nn.Linear(inputs, outputs, bias=not self.batch_norm, dtype=dtype)
-            if self.batch_norm:
-                yield nn.BatchNorm1d(outputs, dtype=dtype)
-            yield ACTIVATION_NAMES[self.activation]()
-        yield nn.Linear(self.widths[-2], self.widths[-1], dtype=dtype)
+            if isinstance(self.model, Source):
+                return self.model.build().to(DTYPES[self.dtype])
+            return NETWORKS[self.model](self.inputs, self.outputs, **self.options).to(DTYPES[self.dtype])
 
 
 def save(description: Description, model: nn.Sequential, folder: str | Path) -> None:
     """Write `model` and what rebuilds it into `folder`; each file appears whole or not at all."""
-    folder = Path(folder)
+    folder, values = Path(folder), asdict(description)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in model.state_dict().items()}
     with replacing(folder / WEIGHTS) as path:
         save_file(tensors, path)
-    write_json(folder / DESCRIPTION, asdict(description))
+    if isinstance(description.model, Source):
+        with replacing(folder / SOURCE) as path:
+            path.write_text(description.model.text, encoding="utf-8")
+        values["model"] = f"{SOURCE}:{description.model.function}"
+    write_json(folder / DESCRIPTION, values)
 
 
 def load(folder: str | Path) -> tuple[nn.Sequential, Description]:
     """The network that `save` wrote, in evaluation mode, and its description.
+
+    A network that came from a user's file is made by the copy of that file in `folder`: its code is run.
 
     Raises:
         DataError: Files that are missing or damaged, or do not belong together.
@@ -119,15 +124,21 @@ def read_description(folder: Path) -> Description:
         below = sorted(p.parent.name for p in folder.glob(f"*/{DESCRIPTION}"))
         raise DataError(f"{folder} holds no {DESCRIPTION}" + (f"; its folders {', '.join(below)} do" if below else ""))
     try:
-        return _description(json.loads(path.read_text()))
+        return _description(json.loads(path.read_text()), folder)
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path}: not a model's description ({error})") from error
 
 
-def _description(values: dict[str, Any]) -> Description:
-    """`values` as `asdict` gave them, lists for tuples."""
-    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    return Description(**{**values, **lists, "data": Origin(**values["data"])})
+def _description(values: dict[str, Any], folder: Path) -> Description:
+    """`values` as `asdict` gave them, lists for tuples; a user's own model is in `folder`."""
+    name, _, function = str(values["model"]).partition(":")
+    model = Source.read(folder / SOURCE, function) if function else name
+    options = _tuples(dict(values["options"]))
+    return Description(**{**_tuples(values), "model": model, "options": options, "data": Origin(**values["data"])})
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from altmin.audit import no_backprop
 from altmin.diagnostics import score
 from altmin.errors import DivergenceError
 from altmin.history import History, Record
@@ -40,14 +42,15 @@ def fit(
     callbacks: Sequence[Callback] = (),
     generator: torch.Generator | None = None,
     device: str | torch.device | None = None,
+    audit: bool = False,
 ) -> History:
     """Train `model` in place, from its present weights.
 
     Args:
-        model: `Linear`, activations, `Flatten`, `Identity`, `BatchNorm1d`; see `altmin.modules`.
+        model: A network of modules that `altmin.reading` knows.
         method: How it is trained, such as ``DLADMM(rho=1e-3)``.
         data: ``(x, y)`` as tensors or arrays, or a `Dataset` of such pairs. `x` is floating point, ``(N, n_0)`` or
-            flattened to it; `y` holds class indices ``(N,)``, or, with squared loss, real targets ``(N,)`` or
+            flattened to it, images or sequences where the network takes them; `y` holds class indices ``(N,)``, or, with squared loss, real targets ``(N,)`` or
             ``(N, n_L)``.
         loss: ``"cross_entropy"``, ``"squared"``, ``"hinge"`` or an object.
         regularizer: ``"l1:WEIGHT"``, ``"l2:WEIGHT"`` or an object; it is added to the *sum* of the losses.
@@ -58,6 +61,7 @@ def fit(
         callbacks: Called as ``callback(history, state)`` after every epoch; `True` stops training.
         generator: Draws the order of the samples; by default seeded from PyTorch's global generator.
         device: Where to train; the model and the data are moved there. By default they stay where they are.
+        audit: Whether to train under `altmin.no_backprop`, which raises where gradients pass through several layers.
 
     Returns:
         What was recorded; see `History`.
@@ -67,9 +71,27 @@ def fit(
         ValueError: Data, labels or numbers that do not fit; the message names the argument.
         DivergenceError: nan or inf while training. The model has the last finite weights (the best ones with
             ``keep="best"``), and the error has the records in its attribute `history`.
+        BackpropError: A method that backpropagates under an `audit`.
     """
-    if isinstance(epochs, bool) or not isinstance(epochs, Integral) or epochs < 1:
-        raise ValueError(f"`epochs` must be a positive integer, got {epochs!r}")
+    check_positive("epochs", epochs)
+    check_options(method, keep, validation, callbacks, generator)
+    problem = Problem.from_module(model, loss, regularizer)
+    task = prepare(model, problem, method, data, validation, batch_size, device)
+    if device is not None:
+        model.to(device)
+    run = Run(task, method, model, keep, generator or fresh_generator())
+    with no_backprop() if audit else nullcontext():
+        return run.train((run.batches() for _ in range(epochs)), callbacks)
+
+
+def check_positive(name: str, value: object) -> None:
+    """Raise `ValueError` where an argument is no positive integer."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"`{name}` must be a positive integer, got {value!r}")
+
+
+def check_options(method: object, keep: object, validation: object, callbacks: object, generator: object) -> None:
+    """What can be said of `fit`'s options without a look at the data."""
     if keep not in ("last", "best"):
         raise ValueError(f"`keep` must be 'last' or 'best', got {keep!r}")
     if keep == "best" and validation is None:
@@ -80,21 +102,16 @@ def fit(
         raise TypeError(f"`generator` must be a torch.Generator or None, got {generator!r}")
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
         raise TypeError(f"`callbacks` must be a sequence of functions, got {callbacks!r}")
-    problem = Problem.from_module(model, loss, regularizer)
-    task = prepare(model, problem, method, data, validation, batch_size, device)
-    if device is not None:
-        model.to(device)
-    return _Run(task, method, model, keep, generator or _fresh_generator()).train(epochs, callbacks)
 
 
-def _fresh_generator() -> torch.Generator:
+def fresh_generator() -> torch.Generator:
     """Seeded from the global generator, as `DataLoader` does: `torch.manual_seed` governs it."""
     return torch.Generator().manual_seed(int(torch.randint(2**62, ())))
 
 
 @dataclass
-class _Run:
-    """One call of `fit`."""
+class Run:
+    """One call of `fit`, or of `altmin.streams.fit_stream`."""
 
     task: Prepared
     method: Method
@@ -102,20 +119,23 @@ class _Run:
     keep: Literal["last", "best"]
     generator: torch.Generator
 
-    def train(self, epochs: int, callbacks: Sequence[Callback]) -> History:
+    def train(self, rounds: Iterable[Iterable[Batch]], callbacks: Sequence[Callback]) -> History:
+        """Steps on the batches of each round, with a record at its end."""
         history = History(keep=self.keep)
         state = self.method.init(self.task.problem, State.from_module(self.model), self.task.train, self.generator)
         kept = state.weights()
         try:
-            for iteration in range(1, epochs + 1):
-                state, record = self.iterate(state, iteration)
+            start = self.clock()  # before a round is asked for: a stream reads its first batch then
+            for iteration, batches in enumerate(rounds, 1):
+                state, record = self.iterate(state, iteration, batches, start)
                 if history.add(record) or self.keep == "last":
                     kept = state.weights()
                 stops = [callback(history, state) for callback in callbacks]
                 if any(stops):
                     history.status = "stopped"
                     break
-            kept = self.method.finish(self.task.problem, kept, self.task.train)
+                start = self.clock()
+            kept = self.method.finish(self.task.problem, kept, self.measured())
         except DivergenceError as error:
             history.status, error.history = "diverged", history
             raise
@@ -126,25 +146,30 @@ class _Run:
             write_back(kept, self.model)
         return history
 
-    def iterate(self, state: State, iteration: int) -> tuple[State, Record]:
-        """One epoch and its record."""
-        wall, cpu = self.clock()
+    def iterate(
+        self, state: State, iteration: int, batches: Iterable[Batch], start: tuple[float, float]
+    ) -> tuple[State, Record]:
+        """One round and its record."""
         try:
-            for batch in self.batches():
+            for batch in batches:
                 state = self.method.step(self.task.problem, state, batch)
         except DivergenceError as error:
             raise error.at(iteration, self.method.cure) from error
-        end_wall, end_cpu = self.clock()
+        (wall, cpu), (end_wall, end_cpu) = start, self.clock()
         times = {"iteration": iteration, "seconds": end_wall - wall, "cpu_seconds": end_cpu - cpu}
         return state, times | self.report(state, iteration)
 
+    def measured(self) -> Batch:
+        """The samples that a record is about."""
+        return self.task.train
+
     def report(self, state: State, iteration: int) -> Record:
         """The record of a state, after a look for nan and inf."""
-        task, method = self.task, self.method
-        parts, residuals = method.evaluate(task.problem, state, task.train)
+        task, method, samples = self.task, self.method, self.measured()
+        parts, residuals = method.evaluate(task.problem, state, samples)
         objective = float(torch.stack(list(parts.values())).sum())
         _check_finite(state, objective, iteration, method.cure)
-        train = score(task.problem, state, task.train, task.classes)
+        train = score(task.problem, state, samples, task.classes)
         held = None if task.validation is None else score(task.problem, state, task.validation, task.classes)
         return {
             "objective": objective,

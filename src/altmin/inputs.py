@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from altmin.methods.base import Method
 from altmin.problem import Batch, Problem
+from altmin.state import State, forward
 
 Pair = tuple[Any, Any]
 
@@ -58,11 +59,13 @@ def prepare(
     if move:
         like = like.new_empty(0, device=check_device(device))
     train, classes = batch_of("data", data, problem, like, move)
+    check_shapes("data", train.x, model, problem)
     if classes and len(torch.unique(train.y, dim=0)) < 2:
         raise ValueError("`data` holds one class only; a classifier needs two or more")
     held = None
     if validation is not None:
         held, held_classes = batch_of("validation", validation, problem, like, move)
+        check_shapes("validation", held.x, model, problem)
         if held_classes != classes:
             raise TypeError("`validation` and `data` must both have class labels or both real-valued targets")
     return Prepared(problem, train, held, classes, check_batch_size(batch_size, method, len(train.x)))
@@ -167,20 +170,32 @@ def _tensor(name: str, part: str, values: Any) -> Tensor:
 
 
 def check_inputs(name: str, x: Tensor, problem: Problem, like: Tensor) -> Tensor:
-    """Inputs as ``(N, n_0)`` in the model's dtype."""
+    """Inputs as ``(N, n_0)``, or as they are where the network takes images or sequences, in the model's dtype."""
     if not x.is_floating_point():
         raise TypeError(f"`{name}`: x must be floating point, got {x.dtype}; convert it: x.to({like.dtype})")
     if x.ndim < 2 or len(x) == 0:
-        raise ValueError(f"`{name}`: x must have shape (N, {problem.inputs}) with N > 0, got {tuple(x.shape)}")
+        shape = f"(N, {problem.inputs or '...'})"
+        raise ValueError(f"`{name}`: x must have shape {shape} with N > 0, got {tuple(x.shape)}")
     if x.device != like.device:
         raise TypeError(f"`{name}`: x is on {x.device}, the model on {like.device}; move one of them")
     if x.dtype != like.dtype:
         raise TypeError(f"`{name}`: x has dtype {x.dtype}, the model {like.dtype}; convert one of them")
-    flat = x.flatten(1)
-    if flat.shape[1] != problem.inputs:
-        raise ValueError(f"`{name}`: the model takes {problem.inputs} features, x has {flat.shape[1]} {tuple(x.shape)}")
-    check_finite(name, "x", flat)
-    return flat
+    if problem.inputs is not None:
+        x, shape = x.flatten(1), tuple(x.shape)
+        if x.shape[1] != problem.inputs:
+            raise ValueError(f"`{name}`: the model takes {problem.inputs} features, x has {x.shape[1]} {shape}")
+    check_finite(name, "x", x)
+    return x
+
+
+def check_shapes(name: str, x: Tensor, model: nn.Sequential, problem: Problem) -> None:
+    """Raise `ValueError` where a sample does not pass through the network: the shapes inside depend on the data."""
+    state = State.from_module(model).to(x.device)
+    try:
+        forward(problem, state, x[:1])
+    except (RuntimeError, ValueError) as error:
+        shape = tuple(x.shape[1:])
+        raise ValueError(f"`{name}`: samples of shape {shape} do not fit the network: {error}") from error
 
 
 def check_finite(name: str, part: str, t: Tensor) -> None:

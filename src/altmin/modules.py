@@ -1,18 +1,16 @@
-"""From `nn.Sequential` to a problem and a state, and back."""
+"""The library's own modules, and the way of weights from an `nn.Sequential` into a state and back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 from altmin import activations, losses, regularizers
-from altmin.activations import Activation, Identity
 from altmin.errors import nearest
 from altmin.losses import Loss
-from altmin.maps import Linear
-from altmin.problem import BatchNorm, Layer
+from altmin.maps import Recurrent
 from altmin.regularizers import Regularizer
 from altmin.state import Norm, State
 
@@ -33,120 +31,95 @@ class Step(nn.Module):
         return activations.Step()(x)
 
 
-def _softplus(m: nn.Softplus) -> Activation:
-    if m.beta != 1:
-        raise ValueError(f"Softplus(beta={m.beta}) is not supported: only beta=1")
-    if m.threshold < 20:  # beyond it PyTorch's is linear
-        raise ValueError(f"Softplus(threshold={m.threshold}) is not supported: only 20 and more")
-    return activations.Softplus()
+class Residual(nn.Sequential):
+    """``x + f(x)`` for a sequence `f` that ends with a map and has an activation inside.
 
-
-ACTIVATIONS: dict[type[nn.Module], Callable[..., Activation]] = {
-    nn.ReLU: lambda m: activations.ReLU(),
-    nn.LeakyReLU: lambda m: activations.LeakyReLU(m.negative_slope),
-    nn.Hardtanh: lambda m: activations.Hardtanh(m.min_val, m.max_val),
-    nn.ReLU6: lambda m: activations.Hardtanh(0.0, 6.0),
-    nn.Sigmoid: lambda m: activations.Sigmoid(),
-    nn.Tanh: lambda m: activations.Tanh(),
-    nn.Softplus: _softplus,
-    Sign: lambda m: activations.Sign(),
-    Step: lambda m: activations.Step(),
-}
-SUPPORTED = "Linear, BatchNorm1d after a Linear, Flatten, Identity, and the activations " + ", ".join(
-    kind.__name__ for kind in ACTIVATIONS
-)
-
-
-def layers_of(model: nn.Sequential) -> tuple[Layer, ...]:
-    """The layers of a sequential model.
-
-    Raises:
-        TypeError: `model` is no `nn.Sequential`, or holds a module, or an order of modules, that is not supported.
+    ``Residual(nn.ReLU(), nn.Linear(n, n))`` behind a `Linear` adds to its pre-activation;
+    ``Residual(nn.Linear(n, m), nn.ReLU(), nn.Linear(m, n))`` is the other usual form.
     """
-    if not isinstance(model, nn.Sequential):
-        raise TypeError(f"`model` must be an nn.Sequential of {SUPPORTED}; got {type(model).__name__}")
-    found: list[list] = []
-    seen: set[int] = set()
-    for place, module in enumerate(model):
-        _add(found, place, module)
-        own = {id(p) for p in module.parameters()}
-        if own & seen:
-            raise TypeError(f"module {place} ({type(module).__name__}) shares its weights with a module before it")
-        seen |= own
-    if not found:
-        raise TypeError("`model` has no Linear layer: there is nothing to train")
-    if not isinstance(found[-1][1] or Identity(), Identity):
-        raise TypeError("the last Linear must have no activation behind it: the loss takes its outputs as they are")
-    return tuple(Layer(linear, s or Identity(), norm) for linear, s, norm in found)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``x + f(x)``, the shape of `input`."""
+        return input + super().forward(input)
 
 
-def _add(found: list[list], place: int, module: nn.Module) -> None:
-    """Append one module to the layers found so far, each ``[map, activation or None, norm or None]``."""
-    name = f"module {place} ({type(module).__name__})"
-    width = found[-1][0].outputs if found else None
-    if type(module) is nn.Linear:
-        if width not in (None, module.in_features):
-            raise TypeError(f"{name} takes {module.in_features} features, the Linear before it gives {width}")
-        found.append([Linear(module.in_features, module.out_features, module.bias is not None), None, None])
-    elif type(module) is nn.Identity or (type(module) is nn.Flatten and _leads(module, found)):
-        pass
-    elif type(module) is nn.BatchNorm1d:
-        if not found or found[-1][1] is not None or found[-1][2] is not None:
-            raise TypeError(f"{name} must stand right after a Linear")
-        if not module.affine or not module.track_running_stats or module.momentum is None:
-            raise TypeError(f"{name} must be affine and track running statistics with a fixed momentum")
-        if module.num_features != width:
-            raise TypeError(f"{name} takes {module.num_features} features, the Linear before it gives {width}")
-        found[-1][2] = BatchNorm(module.eps, module.momentum)
-    elif type(module) in ACTIVATIONS:
-        if not found or found[-1][1] is not None:
-            raise TypeError(f"{name} must stand after a Linear, one activation for each")
-        try:
-            found[-1][1] = ACTIVATIONS[type(module)](module)
-        except ValueError as error:
-            raise TypeError(f"{name}: {error}") from error
-    else:
-        raise TypeError(f"{name} is not supported here; supported are {SUPPORTED} (Flatten at the front)")
+class Elman(nn.Module):
+    """The Elman network's recurrence ``h_t = tanh([x_t, h_{t-1}] W^T + b)``, ``h_0 = 0``; it gives all ``h_t``.
+
+    Args:
+        inputs: Numbers of one element of a sequence.
+        hidden: Units.
+        bias: Whether there is an intercept.
+        dtype: Of the weights.
+    """
+
+    def __init__(self, inputs: int, hidden: int, bias: bool = True, dtype: torch.dtype | None = None):
+        super().__init__()
+        bound = hidden**-0.5
+        self.inputs, self.hidden = inputs, hidden
+        self.weight = nn.Parameter(torch.empty(hidden, inputs + hidden, dtype=dtype).uniform_(-bound, bound))
+        start = torch.empty(hidden, dtype=dtype).uniform_(-bound, bound) if bias else None
+        self.bias = None if start is None else nn.Parameter(start)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The states, ``(N, T, hidden)``, of sequences ``(N, T, inputs)``; flat samples are cut into such steps."""
+        b = self.weight.new_zeros(self.hidden) if self.bias is None else self.bias
+        return Recurrent(self.inputs, self.hidden)(self.weight, b, x)
 
 
-def _leads(module: nn.Flatten, found: list[list]) -> bool:
-    return not found and (module.start_dim, module.end_dim) == (1, -1)
+WEIGHTED = (nn.Linear, nn.Conv2d, Elman)
 
 
 def weights_of(model: nn.Sequential) -> State:
     """A state with copies of the model's weights, intercepts (zeros where there are none) and batch normalisation."""
     W, b, norm = [], [], []
-    for module in model:
-        if isinstance(module, nn.Linear):
-            W.append(module.weight.detach().clone())
-            b.append(W[-1].new_zeros(len(W[-1])) if module.bias is None else module.bias.detach().clone())
+    for module in _trained(model):
+        if isinstance(module, WEIGHTED):
+            W.append(_matrix(module))
+            own = module.bias
+            b.append(module.weight.new_zeros(len(module.weight)) if own is None else own.detach().clone())
             norm.append(None)
-        elif isinstance(module, nn.BatchNorm1d):
+        else:
             norm[-1] = Norm(*(t.detach().clone() for t in _norm_tensors(module)))
-    return State(tuple(W), tuple(b), norm=tuple(norm))
-
-
-def _norm_tensors(module: nn.BatchNorm1d) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    assert module.running_mean is not None
-    assert module.running_var is not None
-    return module.weight, module.bias, module.running_mean, module.running_var
+    return State(tuple(W), tuple(t.detach() for t in b), norm=tuple(norm))
 
 
 @torch.no_grad()
 def write_back(state: State, model: nn.Sequential) -> None:
     """Copy the weights of `state` into `model`, in place."""
     layer = -1
-    for module in model:
-        if isinstance(module, nn.Linear):
+    for module in _trained(model):
+        if isinstance(module, WEIGHTED):
             layer += 1
-            module.weight.copy_(state.W[layer])
+            module.weight.copy_(state.W[layer].view_as(module.weight))
             if module.bias is not None:
                 module.bias.copy_(state.b[layer])
-        elif isinstance(module, nn.BatchNorm1d):
+        else:
             norm = state.norm[layer]
             assert norm is not None
             for into, value in zip(_norm_tensors(module), vars(norm).values(), strict=True):
                 into.copy_(value)
+
+
+def _trained(model: nn.Sequential) -> Iterator[nn.Linear | nn.Conv2d | Elman | nn.BatchNorm1d | nn.BatchNorm2d]:
+    """The modules with weights, from the input to the output."""
+    for module in model.modules():
+        if isinstance(module, (*WEIGHTED, nn.BatchNorm1d, nn.BatchNorm2d)):
+            yield module
+
+
+def _matrix(module: nn.Linear | nn.Conv2d | Elman) -> Tensor:
+    """A copy of the weights in the shape that the map has them."""
+    W = module.weight.detach().clone()
+    if not isinstance(module, nn.Conv2d):
+        return W
+    return W.flatten(1) if module.groups == 1 else W.flatten(1).unflatten(0, (module.groups, -1))
+
+
+def _norm_tensors(module: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    assert module.running_mean is not None
+    assert module.running_var is not None
+    return module.weight, module.bias, module.running_mean, module.running_var
 
 
 def make_loss(loss: str | Loss) -> Loss:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from altmin.problem import Batch, Problem
-from altmin.state import State
+from altmin.state import State, skipped
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,48 @@ def layer_input(state: State, batch: Batch, layer: int) -> Tensor:
     return batch.x if layer == 0 else state.a[layer - 1]
 
 
+def prediction(problem: Problem, state: State, batch: Batch, layer: int) -> Tensor:
+    """``A_{l-1} W_l^T + b_l``, and what a residual connection adds: a fresh tensor in the shape of ``Z_l``."""
+    parts = problem.layers[layer]
+    z = parts.map(state.W[layer], state.b[layer], layer_input(state, batch, layer))
+    over = skipped(parts, batch.x, state.z, state.a)
+    return z if over is None else z.add_(over)
+
+
 def linear_residual(problem: Problem, state: State, batch: Batch, layer: int) -> Tensor:
-    """``E_l = Z_l - A_{l-1} W_l^T - b_l``, ``(N, n_l)``."""
-    lin = problem.layers[layer].map(state.W[layer], state.b[layer], layer_input(state, batch, layer))
-    return state.z[layer] - lin
+    """``E_l = Z_l - A_{l-1} W_l^T - b_l``, less what a residual connection adds, in the shape of ``Z_l``."""
+    return state.z[layer] - prediction(problem, state, batch, layer)
+
+
+def regression_target(problem: Problem, state: State, batch: Batch, layer: int) -> Tensor:
+    """``Z_l`` less what a residual connection adds: what the weights and the intercept have to explain."""
+    over = skipped(problem.layers[layer], batch.x, state.z, state.a)
+    return state.z[layer] if over is None else state.z[layer] - over
+
+
+def followers(problem: Problem, kind: str, layer: int) -> list[int]:
+    """The layers to whose pre-activation a residual connection adds ``Z`` or ``A`` of `layer`."""
+    return [i for i, parts in enumerate(problem.layers) if parts.skip == (kind, layer)]
+
+
+def pulls(problem: Problem, state: State, batch: Batch, layer: int) -> list[Tensor]:
+    """What residual connections draw ``Z_l`` towards: where each one's ``E`` would be zero."""
+    return [state.z[layer] + linear_residual(problem, state, batch, i) for i in followers(problem, "z", layer)]
+
+
+def squares(residuals: Iterable[Tensor]) -> Tensor:
+    """``sum ||E||^2`` for each sample, ``(N,)``."""
+    return torch.stack([E.square().flatten(1).sum(1) for E in residuals]).sum(0)
+
+
+def mean_of(own: Tensor, pulls: list[Tensor]) -> tuple[Tensor, float]:
+    """The mean of `own` and `pulls`, and how many they are: centre and weight of the sum of squares around them.
+
+    The result may share memory with `own`.
+    """
+    for pull in pulls:
+        own = own + pull
+    return (own / (1 + len(pulls)) if pulls else own), 1.0 + len(pulls)
 
 
 def measure(problem: Problem, state: State, batch: Batch) -> Measure:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from altmin.activations import Activation
+from altmin.activations import Activation, DropoutBefore
 from altmin.losses import CrossEntropy, Loss
-from altmin.maps import Linear
+from altmin.maps import Composed, Conv2d, LinearMap, Recurrent
 from altmin.regularizers import NoRegularizer, Regularizer
 
 if TYPE_CHECKING:
@@ -26,13 +26,48 @@ class BatchNorm:
     momentum: float = 0.1
 
 
+class Skip(NamedTuple):
+    """Where a residual connection comes from: ``Z`` or ``A`` of a layer below; ``A`` of layer -1 is the data."""
+
+    kind: Literal["z", "a"]
+    layer: int
+
+
 @dataclass(frozen=True)
 class Layer:
-    """An affine map, batch normalisation where there is any, and the activation behind it."""
+    """An affine map, batch normalisation where there is any, and the activation behind it.
 
-    map: Linear
+    Attributes:
+        map: With the pooling, reshaping and dropout before it. A `Recurrent` stands here too, for methods that ask.
+        activation: With the dropout before it.
+        norm: Batch normalisation of the map's value.
+        skip: What is added to the pre-activation, behind the normalisation.
+    """
+
+    map: LinearMap
     activation: Activation
     norm: BatchNorm | None = None
+    skip: Skip | None = None
+
+    @property
+    def random(self) -> bool:
+        """Whether there is dropout."""
+        inside = isinstance(self.map, Composed) and self.map.random
+        return inside or isinstance(self.activation, DropoutBefore)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of what not every method supports."""
+        core = self.map.core if isinstance(self.map, Composed) else self.map
+        there = {
+            "Conv2d": isinstance(core, Conv2d),
+            "Elman": isinstance(core, Recurrent),
+            "pooling or reshaping": isinstance(self.map, Composed) and self.map.shaping,
+            "batch normalisation": self.norm is not None,
+            "dropout": self.random,
+            "residual connections": self.skip is not None,
+        }
+        return tuple(name for name, present in there.items() if present)
 
 
 @dataclass(frozen=True)
@@ -56,21 +91,22 @@ class Problem:
         """The problem that training `model` poses.
 
         Args:
-            model: `Linear`, activations, `Flatten`, `Identity`, and `BatchNorm1d` right after a `Linear`.
+            model: An `nn.Sequential`; `altmin.reading` says of what.
             loss: A name (``"cross_entropy"``, ``"squared"``, ``"hinge"``) or an object.
             regularizer: `None`, ``"l1:WEIGHT"``, ``"l2:WEIGHT"`` or an object.
 
         Raises:
             TypeError: A module that is not supported; the message names it, its place, and what is.
         """
-        from altmin.modules import layers_of, make_loss, make_regularizer
+        from altmin.modules import make_loss, make_regularizer
+        from altmin.reading import layers_of
 
         return cls(layers_of(model), make_loss(loss), make_regularizer(regularizer))
 
     @property
-    def inputs(self) -> int:
-        """Width of the input."""
-        return self.layers[0].map.inputs
+    def inputs(self) -> int | None:
+        """The numbers that a flat sample has; `None` where the network takes images or sequences."""
+        return self.layers[0].map.features
 
     @property
     def outputs(self) -> int:
@@ -83,7 +119,7 @@ class Batch:
     """The samples that this process holds.
 
     Attributes:
-        x: Inputs, ``(N, n_0)``.
+        x: Inputs, ``(N, n_0)``, or ``(N, ...)`` where the network takes images or sequences.
         y: Encoded targets, ``(N, n_L)`` (`Loss.encode`).
         rows: Which rows of the state these samples are, where the batch is a part of the data; `None` for all.
         group: The processes that hold the other samples; `None` where this process holds all of them.

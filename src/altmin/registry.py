@@ -5,7 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from altmin.errors import nearest
-from altmin.methods import DLADMM, DLAM, IPDLAM, MDLAM, SGD, Backprop, Memory, Method, OnlineAM
+from altmin.methods import (
+    BCD,
+    DLADMM,
+    DLAM,
+    DTP,
+    IPDLAM,
+    MAC,
+    MDLAM,
+    SGD,
+    Backprop,
+    Memory,
+    Method,
+    OnlineAM,
+    ProxProp,
+    StraightThrough,
+    TaylorADMM,
+)
 from altmin.methods.backprop import OPTIMIZERS
 
 
@@ -18,32 +34,32 @@ class Entry:
         method: An instance with the defaults that the name stands for.
         loss: The loss that its paper uses.
         paper: Where it comes from.
-        gradients: What it uses gradients for.
     """
 
     name: str
     method: Method
     loss: str
     paper: str
-    gradients: str
 
 
 def _entries() -> list[Entry]:
-    ipdlam = "Qiao et al. (ICASSP 2021)"
-    online = "Choromanska et al. (ICML 2019)"
-    none, within, full = "none through activations", "within a layer", "backpropagation"
+    ipdlam, online = "Qiao et al. (ICASSP 2021)", "Choromanska et al. (ICML 2019)"
+    squared, entropy = "squared", "cross_entropy"
     return [
-        Entry("ipdlam", IPDLAM(), "squared", ipdlam, none),
-        Entry("dlam", DLAM(), "squared", ipdlam, none),
-        Entry("mdlam", MDLAM(), "cross_entropy", "Wang, Li, Zhao (Neurocomputing 2022)", none),
-        Entry("dladmm", DLADMM(), "cross_entropy", "Wang et al. (KDD 2019)", none),
-        Entry("am-adam", OnlineAM(), "cross_entropy", online, within),
-        Entry("am-sgd", OnlineAM(rule=SGD(1.0), last=SGD(0.1)), "cross_entropy", online, within),
-        Entry("am-mem", OnlineAM(rule=Memory()), "cross_entropy", online, within),
-        *(
-            Entry(name, Backprop(name, lr), "cross_entropy", "torch.optim", full)
-            for name, (_, lr) in OPTIMIZERS.items()
-        ),
+        Entry("ipdlam", IPDLAM(), squared, ipdlam),
+        Entry("dlam", DLAM(), squared, ipdlam),
+        Entry("mdlam", MDLAM(), entropy, "Wang, Li, Zhao (Neurocomputing 2022)"),
+        Entry("dladmm", DLADMM(), entropy, "Wang et al. (KDD 2019)"),
+        Entry("taylor", TaylorADMM(), "hinge", "Taylor et al. (ICML 2016)"),
+        Entry("bcd", BCD(), squared, "Zeng et al. (ICML 2019)"),
+        Entry("mac", MAC(), entropy, "Carreira-Perpinan, Wang (AISTATS 2014)"),
+        Entry("am-adam", OnlineAM(), entropy, online),
+        Entry("am-sgd", OnlineAM(rule=SGD(1.0), last=SGD(0.1)), entropy, online),
+        Entry("am-mem", OnlineAM(rule=Memory()), entropy, online),
+        Entry("dtp", DTP(), entropy, "Lee et al. (ECML PKDD 2015)"),
+        Entry("proxprop", ProxProp(), entropy, "Frerix et al. (ICLR 2018)"),
+        Entry("straight-through", StraightThrough(), entropy, "Hubara et al. (NeurIPS 2016)"),
+        *(Entry(name, Backprop(name), entropy, "torch.optim") for name in OPTIMIZERS),
     ]
 
 

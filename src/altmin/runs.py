@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import csv
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate, pairwise
-from pathlib import Path
+from math import prod
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
 import altmin
-from altmin.checkpoint import Description, replacing, write_json
+from altmin.audit import Gradients
+from altmin.checkpoint import Description
 from altmin.data import Dataset, Split
 from altmin.diagnostics import Score, score
 from altmin.errors import DivergenceError
 from altmin.fit import Callback, fit
-from altmin.history import History, Record, finite, flat
-from altmin.inputs import batch_of, check_batch_size
+from altmin.history import History
+from altmin.inputs import batch_of, check_batch_size, check_shapes
 from altmin.methods import Method
 from altmin.problem import Problem
 from altmin.registry import METHODS
 from altmin.state import State
 
-EPOCHS = {"ipdlam": 50, "dlam": 50, "mdlam": 200, "dladmm": 200}
-"""Iterations by default; a pass of an online method makes many steps, one of the others a single step."""
-ONLINE_EPOCHS = 60
+EPOCHS = {"ipdlam": 50, "dlam": 50}
+"""Iterations by default of methods that need other numbers than their kind."""
+BATCHED_EPOCHS, FULL_EPOCHS = 60, 200  # a pass over batches makes many steps, one over all samples a single one
+REFUSED = (Gradients.STRAIGHT_THROUGH, Gradients.BACKPROP)
 SMALL = 2**25  # multiplications in a product of matrices
 
 
@@ -47,6 +47,7 @@ class Setup:
         seed: Of the network's start and of the batches.
         device: Where to train.
         threads: Of the CPU; `None` is one for products so small that threads only wait for each other, else as it is.
+        audit: As in `altmin.fit`.
     """
 
     dataset: Dataset
@@ -59,6 +60,7 @@ class Setup:
     seed: int = 0
     device: str = "cpu"
     threads: int | None = None
+    audit: bool = False
 
     def loss_of(self, name: str) -> str:
         """The loss that the method `name` is trained with."""
@@ -66,22 +68,42 @@ class Setup:
 
     def epochs_of(self, name: str) -> int:
         """The epochs that the method `name` is trained for."""
-        return self.epochs or EPOCHS.get(name, ONLINE_EPOCHS)
+        usual = BATCHED_EPOCHS if METHODS[name].method.batched else FULL_EPOCHS
+        return self.epochs or EPOCHS.get(name, usual)
 
-    def threads_of(self, method: Method) -> int:
+    def threads_of(self, method: Method, problem: Problem) -> int:
         """The CPU threads that the method is trained with."""
-        widths = self.network.widths
-        largest = max(p * q for p, q in pairwise(widths))
+        largest = max(prod(layer.map.shape) for layer in problem.layers)
         small = largest * check_batch_size(self.batch_size, method, len(self.dataset.train)) < SMALL
         return self.threads or (1 if small else torch.get_num_threads())
 
-    def check(self, name: str, method: Method) -> None:
-        """Raise what `fit` would about a method that does not support this network, loss or batch size."""
-        check_batch_size(self.batch_size, method, len(self.dataset.train))
-        problem = Problem.from_module(self.network.build(), self.loss_of(name), self.regularizer)
+    def problem(self, name: str) -> Problem:
+        """What the method `name` minimises; an error where network or loss do not fit the data."""
+        model = self.network.build()
+        problem = Problem.from_module(model, self.loss_of(name), self.regularizer)
+        self._check_shapes(model, problem)
         if self.dataset.classes is None and not problem.loss.regression:
             raise ValueError(f"--loss {problem.loss.name} does not fit a target of numbers; use squared")
+        return problem
+
+    def check(self, name: str, method: Method, problem: Problem) -> None:
+        """Raise what `fit` would about a method that does not support this problem, batch size or audit."""
+        check_batch_size(self.batch_size, method, len(self.dataset.train))
+        if self.audit and method.gradients in REFUSED:
+            raise ValueError(f"--audit refuses {name}, whose label is {method.gradients.value!r}")
         method.check(problem)
+
+    def _check_shapes(self, model: nn.Sequential, problem: Problem) -> None:
+        """Compare the network's ends with the data; a user's own knows nothing of them."""
+        data = self.dataset
+        ends = {
+            "takes {} features": (problem.inputs, data.features),
+            "gives {} outputs": (problem.outputs, data.outputs),
+        }
+        for what, (own, given) in ends.items():
+            if own not in (None, given):
+                raise ValueError(f"{self.network.name} {what.format(own)}, but {data.name} has {given}")
+        check_shapes(data.name, data.train.x, model, problem)
 
 
 @dataclass(frozen=True)
@@ -109,10 +131,11 @@ def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] =
     """Train one method and measure it; divergence is a result, not an exception."""
     network = replace(setup.network, loss=setup.loss_of(name))
     model = network.build(setup.seed)
+    problem = Problem.from_module(model, network.loss, setup.regularizer)
     last = _Last()
     error, data = None, setup.dataset
     threads = torch.get_num_threads()
-    torch.set_num_threads(setup.threads_of(method))
+    torch.set_num_threads(setup.threads_of(method, problem))
     try:
         history = fit(
             model,
@@ -127,13 +150,14 @@ def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] =
             callbacks=(last, *callbacks),
             generator=torch.Generator().manual_seed(setup.seed),
             device=setup.device,
+            audit=setup.audit,
         )
     except DivergenceError as diverged:
         history, error = diverged.history, diverged
     finally:
         torch.set_num_threads(threads)
-    measures = _measures(setup, network, model, history, last.state)
-    return Run(name, network, model, history, _entry(setup, name, method, history) | measures, error)
+    result = _entry(setup, name, method, problem, history) | _measures(setup, problem, model, history, last.state)
+    return Run(name, network, model, history, result, error)
 
 
 class _Last:
@@ -146,15 +170,15 @@ class _Last:
         self.state = state.weights()
 
 
-def _entry(setup: Setup, name: str, method: Method, history: History) -> dict[str, Any]:
+def _entry(setup: Setup, name: str, method: Method, problem: Problem, history: History) -> dict[str, Any]:
     """What was run, in which circumstances, and how it went."""
     return {
         "method": name,
         "parameters": asdict(method),
         "data": setup.dataset.name,
-        "hidden": list(setup.network.widths[1:-1]),
-        "activation": setup.network.activation,
-        "batch_norm": setup.network.batch_norm,
+        "model": setup.network.name,
+        **setup.network.options,
+        "widths": [setup.dataset.features, *(layer.map.outputs for layer in problem.layers)],
         "dtype": setup.network.dtype,
         "loss": setup.loss_of(name),
         "regularizer": setup.regularizer or "none",
@@ -163,7 +187,8 @@ def _entry(setup: Setup, name: str, method: Method, history: History) -> dict[st
         "train_samples": len(setup.dataset.train),
         "seed": setup.seed,
         "device": setup.device,
-        "threads": setup.threads_of(method),
+        "threads": setup.threads_of(method, problem),
+        "audit": setup.audit,
         "versions": {
             "altmin": altmin.__version__,
             "torch": torch.__version__,
@@ -181,10 +206,9 @@ def _entry(setup: Setup, name: str, method: Method, history: History) -> dict[st
 
 
 def _measures(
-    setup: Setup, network: Description, model: nn.Sequential, history: History, last: State | None
+    setup: Setup, problem: Problem, model: nn.Sequential, history: History, last: State | None
 ) -> dict[str, float | None]:
     """Loss and accuracy on every split, of the kept weights and of the last iteration's."""
-    problem = Problem.from_module(model, network.loss, setup.regularizer)
     kept = _scores(problem, State.from_module(model), setup.dataset, model)
     moved = last is not None and history.kept is not None and history.kept["iteration"] < len(history)
     final = _scores(problem, last, setup.dataset, model) if last is not None and moved else kept
@@ -202,23 +226,3 @@ def scored(problem: Problem, state: State, split: Split, model: nn.Sequential) -
     like = next(model.parameters())
     batch, classes = batch_of("split", (split.x.to(like.device), split.y.to(like.device)), problem, like)
     return score(problem, state, batch, classes)
-
-
-def write_results(runs: Sequence[Run], folder: Path) -> None:
-    """Write ``results.json`` and ``curves.csv``."""
-    write_json(folder / "results.json", finite({"runs": [run.result for run in runs]}))
-    rows = [row for run in runs for row in curve(run)]
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with replacing(folder / "curves.csv") as path, path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def curve(run: Run) -> list[Record]:
-    """The records of a run as flat rows, with the seconds since its start."""
-    wall, cpu = (accumulate(run.history[name]) for name in ("seconds", "cpu_seconds"))
-    return [
-        {"method": run.name, "elapsed_seconds": w, "elapsed_cpu_seconds": c} | flat(record)
-        for w, c, record in zip(wall, cpu, run.history.records, strict=True)
-    ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from altmin.problem import BatchNorm, Problem
+from altmin.problem import BatchNorm, Layer, Problem
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,10 +30,10 @@ class State:
     """The variables at one iteration. Layers count from 0; ``a[l]`` is the activation of layer ``l``, ``l < L - 1``.
 
     Attributes:
-        W: Weights, ``(n_l, n_{l-1})`` each; replicated on every process.
+        W: Weights as the matrices of least squares, ``(n_l, n_{l-1})`` for a linear layer; replicated on every process.
         b: Intercepts, ``(n_l,)`` each; replicated.
-        z: Pre-activations (or codes), ``(N, n_l)`` each; per sample.
-        a: Activations of the hidden layers, ``(N, n_l)`` each; per sample.
+        z: Pre-activations (or codes), ``(N, n_l)`` each, images ``(N, n_l, h, w)``; per sample.
+        a: Activations of the hidden layers, in the shape of `z`; per sample.
         u: Dual variable of the last layer, where a method has one.
         norm: Batch normalisation, `None` for a layer without; replicated.
         k: Steps done.
@@ -67,6 +67,11 @@ class State:
         if self.u is not None:
             yield "U", self.u
 
+    def to(self, device: torch.device) -> State:
+        """`W`, `b` and `norm` on a device."""
+        norm = tuple(None if n is None else Norm(*(t.to(device) for t in vars(n).values())) for n in self.norm)
+        return State(tuple(W.to(device) for W in self.W), tuple(b.to(device) for b in self.b), norm=norm)
+
     def weights(self) -> State:
         """A copy of what a network needs: `W`, `b` and `norm`."""
         clone = tuple(None if n is None else Norm(*(t.detach().clone() for t in vars(n).values())) for n in self.norm)
@@ -74,25 +79,50 @@ class State:
 
 
 def block(problem: Problem, state: State, layer: int, a: Tensor) -> Tensor:
-    """Layer `layer`'s pre-activation of input `a`, batch normalisation by its running statistics."""
+    """Layer `layer`'s value at input `a`, batch normalisation by its running statistics; no residual connection."""
     z = problem.layers[layer].map(state.W[layer], state.b[layer], a)
     norm, numbers = state.norm[layer] if state.norm else None, problem.layers[layer].norm
     return z if norm is None or numbers is None else normalise(z, norm, numbers, norm.mean, norm.var)
 
 
 def normalise(z: Tensor, norm: Norm, numbers: BatchNorm, mean: Tensor, var: Tensor) -> Tensor:
-    """``scale (z - mean)/sqrt(var + eps) + shift``."""
-    return (z - mean) * (norm.scale * torch.rsqrt(var + numbers.eps)) + norm.shift
+    """``scale (z - mean)/sqrt(var + eps) + shift``, the numbers of each channel."""
+    factor = norm.scale * torch.rsqrt(var + numbers.eps)
+    return (z - per_channel(mean, z)) * per_channel(factor, z) + per_channel(norm.shift, z)
+
+
+def per_channel(numbers: Tensor, z: Tensor) -> Tensor:
+    """`numbers` ``(n_l,)`` in a shape that broadcasts over `z` ``(N, n_l, ...)``."""
+    return numbers.view(-1, *[1] * (z.ndim - 2))
+
+
+def skipped(layer: Layer, x: Tensor, z: Sequence[Tensor], a: Sequence[Tensor]) -> Tensor | None:
+    """What a residual connection adds to a layer's pre-activation; `None` where there is none."""
+    if layer.skip is None:
+        return None
+    kind, i = layer.skip
+    if kind == "z":
+        return z[i]
+    return x if i < 0 else a[i]
 
 
 def forward(problem: Problem, state: State, x: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """A forward pass: pre-activations of all layers, and activations of the hidden ones."""
-    zs, as_ = [], []
-    for layer, parts in enumerate(problem.layers):
-        zs.append(block(problem, state, layer, x))
-        if layer + 1 < len(problem.layers):
-            x = parts.activation(zs[-1])
-            as_.append(x)
+    """A forward pass: pre-activations of all layers, and activations of the hidden ones.
+
+    Raises:
+        ValueError: The two ends of a residual connection differ in shape.
+    """
+    zs: list[Tensor] = []
+    as_: list[Tensor] = []
+    for i, layer in enumerate(problem.layers):
+        z = block(problem, state, i, as_[-1] if as_ else x)
+        over = skipped(layer, x, zs, as_)
+        if over is not None and over.shape != z.shape:  # PyTorch would broadcast
+            ends = f"{tuple(over.shape[1:])} to {tuple(z.shape[1:])}"
+            raise ValueError(f"the residual connection to layer {i + 1} adds samples of shape {ends}")
+        zs.append(z if over is None else z + over)
+        if i + 1 < len(problem.layers):
+            as_.append(layer.activation(zs[-1]))
     return tuple(zs), tuple(as_)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from altmin.data import load, stream
-from altmin.data.higgs import HIGGS, split_rows
+from altmin.data import higgs, load, stream
+from altmin.data.higgs import HIGGS, moments, split_rows, stream_split
 from altmin.errors import DataError
 
 ROWS = np.concatenate([np.arange(40)[:, None] % 2, np.random.default_rng(0).normal(3, 2, (40, 28)).round(3)], axis=1)
@@ -132,3 +132,95 @@ def test_real_higgs(real_data):
     assert data.train.x.mean(0).abs().max() < 1e-4
     assert (data.train.x.std(0) - 1).abs().max() < 1e-3
     assert 0.5 < data.train.y.double().mean() < 0.56, "53% of HIGGS is signal"
+
+
+# Training from the file, without the file in memory
+
+SPLITS = {"test": [i for i in range(40) if i % 10 < 2], "validation": [2, 12, 22, 32]}
+SPLITS["train"] = [i for i in range(40) if i % 10 > 2]
+
+
+@pytest.fixture
+def small_reads(monkeypatch):
+    """Reads whose size no split, batch or pass divides."""
+    monkeypatch.setattr(higgs, "READ", 7)
+
+
+def gathered(path, split, size=6, **options):
+    """The sizes of a split's batches, its features and its labels."""
+    batches = list(stream_split(path, split, size, dtype=torch.float64, **options))
+    x, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    assert [len(x) for x, _ in batches] == [len(y) for _, y in batches]
+    return [len(x) for x, _ in batches], x.numpy(), y.numpy()
+
+
+@pytest.mark.parametrize("header", ["", HEADER])
+@pytest.mark.parametrize("split", SPLITS)
+def test_the_last_digit_of_its_number_decides_where_a_row_goes(table, small_reads, split, header):
+    table.write_text(header + "".join(LINES))
+    _, x, y = gathered(table, split)
+    np.testing.assert_array_equal(x, ROWS[SPLITS[split], 1:])
+    np.testing.assert_array_equal(y, ROWS[SPLITS[split], 0])
+
+
+@pytest.mark.parametrize("read", [1, 7, 1000])
+@pytest.mark.parametrize("size", [1, 6, 28, 50, 100])
+def test_passes_follow_each_other_without_a_small_batch_between_them(table, monkeypatch, read, size):
+    monkeypatch.setattr(higgs, "READ", read)
+    sizes, x, _ = gathered(table, "train", size, repeat=3)
+    assert sizes == [size] * (84 // size) + ([84 % size] if 84 % size else [])
+    np.testing.assert_array_equal(x, np.tile(ROWS[SPLITS["train"], 1:], (3, 1)))
+
+
+def test_a_stream_of_one_split_does_not_read_ahead(table, monkeypatch):
+    monkeypatch.setattr(higgs, "READ", 20)
+    with table.open("a") as file:
+        file.write("this line is reached only by those who ask for it\n")
+    batches = stream_split(table, "train", 7)
+    assert [len(next(batches)[0]) for _ in range(2)] == [7, 7]
+    with pytest.raises(DataError):
+        list(batches)
+
+
+def test_moments_are_those_of_the_training_rows(table, small_reads):
+    mean, scale = moments(table)
+    train = ROWS[SPLITS["train"], 1:]
+    np.testing.assert_allclose(mean, train.mean(0), rtol=1e-13)
+    np.testing.assert_allclose(scale, train.std(0), rtol=1e-13)
+    _, x, _ = gathered(table, "test", standardise=moments(table))
+    np.testing.assert_allclose(x, (ROWS[SPLITS["test"], 1:] - train.mean(0)) / train.std(0), rtol=1e-12)
+
+
+def test_moments_lose_nothing_beside_a_large_mean(table, small_reads):
+    rows = ROWS.copy()
+    rows[:, 1:] = 1e8 + np.round(ROWS[:, 1:] * 1024) / 1024  # exact in float64; squares of it are not
+    table.write_text("\n".join(",".join(map(repr, row.tolist())) for row in rows))
+    np.testing.assert_allclose(moments(table).scale, (rows - 1e8)[SPLITS["train"], 1:].std(0), rtol=1e-7)
+
+
+def test_constant_features_of_a_stream_become_zero(table, small_reads):
+    rows = ROWS.copy()
+    rows[:, 1:] = ROWS[0, 1:] / 7
+    table.write_text("\n".join(",".join(map(repr, row.tolist())) for row in rows))
+    assert np.abs(gathered(table, "test", standardise=moments(table))[1]).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("training", 5, 1), "`split` must be one of test, validation, train, got 'training'"),
+        (("train", 0, 1), "`batch_size` must be a positive integer, got 0"),
+        (("train", 5, 0), "`repeat` must be a positive integer, got 0"),
+    ],
+)
+def test_what_a_stream_cannot_give_is_an_error(table, arguments, message):
+    split, size, repeat = arguments
+    with pytest.raises(ValueError, match=message):
+        next(stream_split(table, split, size, repeat=repeat))
+
+
+def test_a_table_without_training_rows_is_an_error(table):
+    table.write_text("".join(LINES[:3]))
+    assert gathered(table, "validation")[0] == [1]
+    with pytest.raises(DataError, match=r"HIGGS.csv: no train rows"):
+        moments(table)

@@ -124,7 +124,7 @@ def test_small_batches_use_the_smaller_side_and_agree():
     batch = loop.batch.select(slice(0, 30), ends_epoch=False)
     start = loop.state
     state = loop.method.step(loop.problem, replace(start, z=tuple(z.clone() for z in start.z)), batch)
-    stats = statistics(batch.x, state.z[0][:30], Batch(batch.x, batch.y))
+    stats = statistics(loop.problem.layers[0].map, batch.x, state.z[0][:30], Batch(batch.x, batch.y))
     torch.testing.assert_close(state.W[0], ridge_weights(stats, start.b[0], start.W[0], 1.0, 1.0))
 
 

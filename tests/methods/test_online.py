@@ -12,6 +12,7 @@ from torch.nn import functional as F
 import altmin
 from altmin import SGD, Adam, Codes, Memory, Mu, OnlineAM, Problem, State
 from altmin.solvers.blocks import blocks
+from altmin.solvers.passes import encode
 from altmin.state import forward
 from methods.table import Loop, digits, network
 
@@ -54,21 +55,23 @@ def test_codes_equal_torchs_sgd_on_the_papers_objective(scaling: str, norm: bool
     loop = on(model, OnlineAM(codes=Codes(steps=4, lr=0.3, scaling=scaling), mu=Mu(start=mu)))
     method, labels = loop.method, loop.batch.y.argmax(1)
     assert isinstance(method, OnlineAM)
-    start = method.encode(loop.problem, loop.state, loop.batch)
+    start = encode(loop.problem, loop.state, loop.batch.x)
     codes = method.find_codes(loop.problem, loop.state, loop.batch, start)
     target = None
     for i in (1, 0):
-        pull, near = method.weights(loop.batch, start[i].z, target, mu)
-        lr = method.step_size(loop.problem, blocks(loop.problem, loop.state)[i + 1], pull, near, target is None)
-        c = start[i].z.clone().requires_grad_()
+        c0 = start.z[i]
+        gain = blocks(loop.problem, loop.state)[i + 1].gain(start.activation(i, c0))
+        curvature = 2.0 + gain * (loop.problem.loss.lipschitz / mu if target is None else 2.0)
+        lr = 0.3 / curvature if scaling == "samples" else 0.3
+        c = c0.clone().requires_grad_()
         optimizer = torch.optim.SGD([c], lr=float(lr), momentum=0.9, nesterov=True)
         for _ in range(4):
             optimizer.zero_grad()
-            code_objective(c, start[i].z, above[i], labels, target, scaling, mu).backward()
+            code_objective(c, c0, above[i], labels, target, scaling, mu).backward()
             optimizer.step()
         torch.testing.assert_close(codes[i], c.detach(), rtol=1e-9, atol=1e-11)
         target = codes[i]
-        assert not torch.allclose(codes[i], start[i].z)
+        assert not torch.allclose(codes[i], c0)
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared", "hinge"])
@@ -81,10 +84,10 @@ def test_code_steps_descend_on_the_penalty_objective(loss: str):
         loop = on(model, OnlineAM(codes=Codes(steps=5, lr=1.0), mu=Mu(start=0.5)), loss=loss)
         method = loop.method
         assert isinstance(method, OnlineAM)
-        start = method.encode(loop.problem, loop.state, loop.batch)
+        start = encode(loop.problem, loop.state, loop.batch.x)
         c = method.find_codes(loop.problem, loop.state, loop.batch, start)[1]
-        before = loop.problem.loss(model[3:](start[1].z), loop.batch.y)
-        after = loop.problem.loss(model[3:](c), loop.batch.y) + 0.5 * (c - start[1].z).square().sum()
+        before = loop.problem.loss(model[3:](start.z[1]), loop.batch.y)
+        after = loop.problem.loss(model[3:](c), loop.batch.y) + 0.5 * (c - start.z[1]).square().sum()
         assert after < before
 
 
@@ -92,7 +95,7 @@ def test_sparse_codes_shrink():
     norms = {}
     for sparsity in (0.0, 5.0):
         loop = on(network(20, 15), OnlineAM(codes=Codes(sparsity=sparsity), mu=Mu(start=1.0)))
-        start = loop.method.encode(loop.problem, loop.state, loop.batch)  # type: ignore[attr-defined]
+        start = encode(loop.problem, loop.state, loop.batch.x)
         codes = loop.method.find_codes(loop.problem, loop.state, loop.batch, start)  # type: ignore[attr-defined]
         norms[sparsity] = float(codes[1].abs().sum())
         zeros = float((codes[1] == 0).double().mean())
@@ -122,7 +125,7 @@ def test_a_hidden_layer_sees_its_own_codes_and_input_only():
     """The step of layer 2 is the gradient of its local squares, by autograd on that layer alone."""
     model, method = network(20, 15), OnlineAM(rule=SGD(0.5), codes=Codes(steps=3))
     loop = on(model, method)
-    start = method.encode(loop.problem, loop.state, loop.batch)
+    start = encode(loop.problem, loop.state, loop.batch.x)
     codes = method.find_codes(loop.problem, loop.state, loop.batch, start)
     W = loop.state.W[1].clone().requires_grad_()
     local = (codes[1] - torch.relu(codes[0]) @ W.T - loop.state.b[1]).square().sum() / len(codes[1])
@@ -135,7 +138,7 @@ def test_a_hidden_layer_sees_its_own_codes_and_input_only():
 def test_the_last_layer_descends_on_the_loss_of_its_codes():
     model, method = network(20, 15), OnlineAM(last=SGD(0.5), codes=Codes(steps=3))
     loop = on(model, method)
-    codes = method.find_codes(loop.problem, loop.state, loop.batch, method.encode(loop.problem, loop.state, loop.batch))
+    codes = method.find_codes(loop.problem, loop.state, loop.batch, encode(loop.problem, loop.state, loop.batch.x))
     W = loop.state.W[2].clone().requires_grad_()
     F.cross_entropy(torch.relu(codes[1]) @ W.T + loop.state.b[2], loop.batch.y.argmax(1)).backward()
     assert W.grad is not None
@@ -163,7 +166,7 @@ def test_weight_steps_are_counted():
     """Three steps a batch equal three gradient steps on the same codes."""
     method = OnlineAM(rule=SGD(0.1), last=SGD(0.1), codes=Codes(steps=2), weight_steps=3)
     loop = on(network(20, 15), method)
-    codes = method.find_codes(loop.problem, loop.state, loop.batch, method.encode(loop.problem, loop.state, loop.batch))
+    codes = method.find_codes(loop.problem, loop.state, loop.batch, encode(loop.problem, loop.state, loop.batch.x))
     a, W, b = loop.batch.x, loop.state.W[0].clone(), loop.state.b[0].clone()
     for _ in range(3):
         r = (a @ W.T + b - codes[0]) * (2.0 / len(a))
@@ -197,7 +200,7 @@ def test_memory_holds_the_sums_and_solves_them():
     loop, M, B = on(network(8), method), 0, 0
     for rows in (slice(0, 50), slice(50, 120)):
         batch = loop.batch.select(rows, ends_epoch=False)
-        c = method.find_codes(loop.problem, loop.state, batch, method.encode(loop.problem, loop.state, batch))[0]
+        c = method.find_codes(loop.problem, loop.state, batch, encode(loop.problem, loop.state, batch.x))[0]
         design = torch.cat([batch.x, torch.ones(len(batch.x), 1).double()], 1)
         M, B = M + design.T @ design, B + c.T @ design
         loop.state = method.step(loop.problem, loop.state, batch)

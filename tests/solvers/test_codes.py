@@ -1,4 +1,4 @@
-"""Code steps: the momentum of `torch.optim.SGD`."""
+"""Code steps: the momentum of `torch.optim.SGD`, and the crossing of step functions by their prox."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from altmin.solvers.codes import nesterov
+from altmin.activations import DropoutBefore, Sign, Step
+from altmin.solvers.codes import crossing, nesterov
 
 
 def problem() -> tuple[Tensor, Tensor, Tensor]:
@@ -47,3 +48,40 @@ def test_many_sparse_steps_minimise_the_l1_problem():
     assert 0 < zero.sum() < c.numel()
     assert (g[zero].abs() <= sparsity + 1e-6).all()
     torch.testing.assert_close(g[~zero], -sparsity * torch.sign(c[~zero]), rtol=1e-6, atol=1e-6)
+
+
+FLIPS = {"sign": Sign(), "step": Step(), "masked sign": DropoutBefore(0.3, Sign())}
+
+
+def codes_and_derivatives() -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(0)
+    c, derivative = torch.randn(2, 8, 6, generator=g, dtype=torch.float64)
+    return 3 * c, 0.01 * derivative
+
+
+@pytest.mark.parametrize("name", FLIPS)
+@pytest.mark.parametrize(("step", "cost"), [(1.0, 0.5), (0.3, 1.0), (3.0, 0.05)])
+def test_crossing_is_the_least_value_on_a_grid(name, step, cost):
+    """``(s(z) - a)^2 + cost (z - c)^2/mean(c^2)`` at the target that the derivative asks for."""
+    s, (c, g) = FLIPS[name], codes_and_derivatives()
+    s = s.drawn(c, torch.Generator().manual_seed(1)) if isinstance(s, DropoutBefore) else s
+    a = s(c) - step * g / g.square().mean().sqrt()
+
+    def value(z: Tensor) -> Tensor:
+        return (s(z) - a).square() + cost * (z - c).square() / c.square().mean()
+
+    found, best = crossing(s, c, g, step, cost), torch.full_like(c, float("inf"))
+    for z in torch.linspace(-12, 12, 2401, dtype=torch.float64):
+        best = torch.minimum(best, value(torch.full_like(c, z)))
+    assert (value(found) <= torch.minimum(best, value(c)) + 1e-9).all()
+    moved = (found - c).abs() > 1e-9
+    assert moved.any() == (step >= 1)
+    assert (s(found) != s(c))[moved].all()
+
+
+def test_crossing_does_not_depend_on_the_size_of_codes_and_derivatives():
+    c, g = codes_and_derivatives()
+    found = crossing(Sign(), c, g, 1.0, 0.5)
+    torch.testing.assert_close(crossing(Sign(), 50 * c, 1e-4 * g, 1.0, 0.5), 50 * found)
+    zero = torch.zeros_like(g)
+    torch.testing.assert_close(crossing(Sign(), c, zero, 1.0, 0.5), c)

@@ -117,7 +117,9 @@ class Activations:
 
     def clipped_step(self, search: Backtracking, per_sample: bool) -> Tensor:
         box = self.low, self.high
-        return clipped_step(self.A, self.grad(), self.W, self.c1, *box, search, per_sample, batch(self.A))
+        image = lambda d: d @ self.W.T  # noqa: E731
+        weights = self.c1, self.c2
+        return clipped_step(self.A, self.grad(), image, *weights, *box, search, per_sample, batch(self.A))
 
 
 @proximal
@@ -145,10 +147,11 @@ def test_activations_step_is_the_printed_loop(search, c2, per_sample):
 
 
 @per_samples
+@pytest.mark.parametrize("c2", [0.0, 2.0])
 @searches
-def test_clipped_step_is_the_printed_loop_with_the_clip(search, per_sample):
+def test_clipped_step_is_the_printed_loop_with_the_clip(search, c2, per_sample):
     for seed in SEEDS:
-        p = Activations(seed)
+        p = Activations(seed, c2)
         for _ in range(3):
             expected = printed_loop(p.A, p.phi(per_sample), p.clip, search)
             p.A = p.clipped_step(search, per_sample)
@@ -212,13 +215,14 @@ def test_clipped_step_stays_put_only_where_it_is_optimal(search):
 @pytest.mark.parametrize("search", [EXACT, Backtracking(1.0)], ids=repr)
 def test_at_a_zero_gradient_nothing_moves(search):
     A, W, zero = randn(0, 6, 4), randn(1, 3, 4), torch.zeros(6, 4, dtype=torch.float64)
+    box = A - 1, A + 1
     gram = torch.eye(4, dtype=torch.float64)
     for omega in (NoRegularizer(), L1(0.0), L2(0.0)):
         assert torch.equal(weights_step(W, gram, W.clone(), 1.0, omega, search), W)
     for per_sample in (True, False):
         image = torch.zeros(6, 3, dtype=torch.float64)
         assert torch.equal(activations_step(A, zero, image, 1.0, 0.5, search, per_sample, batch(A)), A)
-        assert torch.equal(clipped_step(A, zero, W, 1.0, A - 1, A + 1, search, per_sample, batch(A)), A)
+        assert torch.equal(clipped_step(A, zero, lambda d: d @ W.T, 1.0, 0.5, *box, search, per_sample, batch(A)), A)
 
 
 def test_a_row_without_gradient_leaves_the_others_their_steps():

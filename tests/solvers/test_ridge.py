@@ -1,4 +1,4 @@
-"""Least squares for weights (P3), activations (P5) and intercepts (P7) against `torch.linalg.lstsq`."""
+"""Least squares for weights (P3) and intercepts (P7) against `torch.linalg.lstsq`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from altmin.errors import DivergenceError
+from altmin.maps import Linear
 from altmin.problem import Batch
 from altmin.solvers.ridge import (
     Statistics,
@@ -16,7 +17,6 @@ from altmin.solvers.ridge import (
     fit_weights,
     gram,
     intercept,
-    ridge_activations,
     ridge_weights,
     statistics,
     woodbury_weights,
@@ -38,6 +38,10 @@ def batch(a: Tensor, z: Tensor) -> Batch:
     return Batch(a, z)
 
 
+def linear(a: Tensor, z: Tensor) -> Linear:
+    return Linear(a.shape[1], z.shape[1])
+
+
 def stacked(a: Tensor, v: Tensor, W0: Tensor, c: float, d: float) -> Tensor:
     """``argmin_W c ||V - A W^T||^2 + d ||W - W0||^2`` as one least-squares problem."""
     left = torch.cat([math.sqrt(c) * a, math.sqrt(d) * torch.eye(a.shape[1], dtype=a.dtype)])
@@ -50,7 +54,7 @@ def stacked(a: Tensor, v: Tensor, W0: Tensor, c: float, d: float) -> Tensor:
 def test_ridge_weights(n, c, d):
     a, z, b, W0 = problem(n, 8)
     expected = stacked(a, z - b, W0, c, d)
-    torch.testing.assert_close(ridge_weights(statistics(a, z, batch(a, z)), b, W0, c, d), expected)
+    torch.testing.assert_close(ridge_weights(statistics(linear(a, z), a, z, batch(a, z)), b, W0, c, d), expected)
 
 
 @pytest.mark.parametrize(("c", "d"), WEIGHTS)
@@ -64,13 +68,16 @@ def test_woodbury_weights(c, d):
 @pytest.mark.parametrize(("c", "d"), WEIGHTS)
 def test_fit_weights(n, c, d, known):
     a, z, b, W0 = problem(n, 8)
-    W = fit_weights(a, z, b, W0, c, d, batch(a, z), a.T @ a if known else None)
+    options = batch(a, z), a.T @ a if known else None
+    W, residual_sum, count = fit_weights(linear(a, z), a, z, b, W0, c, d, *options)
     torch.testing.assert_close(W, stacked(a, z - b, W0, c, d), rtol=1e-7, atol=1e-8)
+    torch.testing.assert_close(residual_sum, (z - a @ W.T).sum(0))
+    assert count == n
 
 
 def refit(times: int, a: Tensor, z: Tensor, b: Tensor, W: Tensor) -> Tensor:
     for _ in range(times):
-        W = fit_weights(a, z, b, W, 0.5, 0.0, batch(a, z))
+        W = fit_weights(linear(a, z), a, z, b, W, 0.5, 0.0, batch(a, z))[0]
     return W
 
 
@@ -112,8 +119,9 @@ def test_without_ridge_few_float32_samples_are_fitted_and_the_rest_stays():
 
 def test_statistics_add_over_chunks():
     a, z, b, W0 = problem(40, 8)
-    whole = statistics(a, z, batch(a, z))
-    parts = [statistics(a[i], z[i], batch(a[i], z[i])) for i in (slice(0, 7), slice(7, 40))]
+    map = linear(a, z)
+    whole = statistics(map, a, z, batch(a, z))
+    parts = [statistics(map, a[i], z[i], batch(a[i], z[i])) for i in (slice(0, 7), slice(7, 40))]
     total = Statistics(*(sum(values) for values in zip(*(vars(s).values() for s in parts), strict=True)))
     for name, value in vars(whole).items():
         torch.testing.assert_close(getattr(total, name), value)
@@ -122,9 +130,11 @@ def test_statistics_add_over_chunks():
 
 def test_statistics_by_their_definitions():
     a, z, b, W = problem(20, 5)
-    s = statistics(a, z, batch(a, z))
+    map = linear(a, z)
+    s = statistics(map, a, z, batch(a, z))
     torch.testing.assert_close(s.gram, sum(torch.outer(row, row) for row in a))
-    torch.testing.assert_close(gram(a, batch(a, z)), s.gram)
+    torch.testing.assert_close(gram(map, a, batch(a, z)), s.gram)
+    assert s.count == 20
     torch.testing.assert_close(s.targets(b), sum(torch.outer(zi - b, ai) for zi, ai in zip(z, a, strict=True)))
     torch.testing.assert_close(s.mean_residual(W), sum(zi - W @ ai for zi, ai in zip(z, a, strict=True)))
 
@@ -134,7 +144,7 @@ def test_inputs_are_left_alone(with_known):
     a, z, b, W0 = problem(20, 5)
     known = a.T @ a
     before = [t.clone() for t in (a, z, b, W0, known)]
-    fit_weights(a, z, b, W0, 1.0, 0.5, batch(a, z), known if with_known else None)
+    fit_weights(linear(a, z), a, z, b, W0, 1.0, 0.5, batch(a, z), known if with_known else None)
     for t, t_before in zip((a, z, b, W0, known), before, strict=True):
         assert torch.equal(t, t_before)
 
@@ -150,19 +160,6 @@ def test_intercept_is_stationary(c, d):
 def test_intercept_without_proximal_term_is_the_mean():
     V = randn(12, 4)
     torch.testing.assert_close(intercept(V.sum(0), 12), V.mean(0))
-
-
-@pytest.mark.parametrize("d", [0.0, 0.7])
-@pytest.mark.parametrize(("c1", "c2"), [(1.0, 1.0), (1e-3, 1.0), (3.0, 0.01)])
-@pytest.mark.parametrize("q", [3, 9])
-def test_ridge_activations(q, c1, c2, d):
-    n, p = 7, 5
-    W, V, T, A0 = randn(q, p, seed=1), randn(n, q, seed=2), randn(n, p, seed=3), randn(n, p, seed=4)
-    eye = torch.eye(p, dtype=W.dtype)
-    left = torch.cat([math.sqrt(c1) * W, math.sqrt(c2) * eye, math.sqrt(d) * eye])
-    right = torch.cat([math.sqrt(c1) * V, math.sqrt(c2) * T, math.sqrt(d) * A0], 1).T
-    A = ridge_activations(V @ W, W, T, c1, c2, A0 if d else None, d)
-    torch.testing.assert_close(A, torch.linalg.lstsq(left, right).solution.T)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -8,11 +8,13 @@ Every class answers the same questions about an elementwise function ``s``:
 """
 
 from altmin.activations.base import Activation
+from altmin.activations.dropout import DropoutBefore
 from altmin.activations.piecewise import Hardtanh, Identity, LeakyReLU, Piece, PiecewiseLinear, ReLU, Sign, Step
 from altmin.activations.smooth import Sigmoid, Smooth, Softplus, Tanh
 
 __all__ = [
     "Activation",
+    "DropoutBefore",
     "Hardtanh",
     "Identity",
     "LeakyReLU",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from jsonargparse import Namespace
 
+from altmin.audit import BackpropError
 from altmin.cli.options import parse
 from altmin.cli.prediction import predict
 from altmin.cli.screen import complain, plain_warnings
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments behind the program's name; by default those of this process.
 
     Returns:
-        The exit code: 0, 1 where training diverged, 2 where something does not fit, 130 after Ctrl-C.
+        The exit code: 0, 1 where training diverged, 2 where something does not fit or an audit ended it, 130 after
+        Ctrl-C.
     """
     try:
         with plain_warnings():
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (argparse.ArgumentError, argparse.ArgumentTypeError) as error:
         complain("error", readable(str(error)))
         return 2
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, BackpropError) as error:
         complain("error", error)
         return 2
     except KeyboardInterrupt:

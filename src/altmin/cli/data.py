@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+from math import prod
 from pathlib import Path
 
 from jsonargparse import Namespace
 
-from altmin.checkpoint import DTYPES, Description, Origin
+from altmin.checkpoint import DESCRIPTION, DTYPES, SOURCE, Description, Origin
 from altmin.cli.screen import Screen
 from altmin.data import Dataset, TableOptions, load
+from altmin.networks import Source
 
 
 def load_data(options: Namespace, dtype: str, screen: Screen, trained: Origin | None = None) -> tuple[Dataset, Origin]:
@@ -58,20 +60,28 @@ def _text(value: object) -> str:
     return str(value.resolve()) if isinstance(value, Path) else str(value)
 
 
-def require_writable(out: Path) -> None:
-    """A `ValueError` where nothing can be written into the folder `out`, which is made if need be."""
+def require_writable(out: Path, network: Description | None = None) -> None:
+    """A `ValueError` where nothing can be written into the folder `out`, which is made if need be.
+
+    The same where the copy of a user's file that makes `network` would replace a file of the user's.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
         raise ValueError(f"--out {out}: cannot write there ({error.strerror}); name another folder") from error
+    path, model = out / SOURCE, None if network is None else network.model
+    own = path.is_file() and not (out / DESCRIPTION).is_file()
+    if own and isinstance(model, Source) and path.read_text(encoding="utf-8") != model.text:
+        raise ValueError(f"--out {out}: {SOURCE} there is not {model.path}, which is copied there; name another folder")
 
 
 def require_fit(folder: Path, network: Description, dataset: Dataset) -> None:
     """A `ValueError` where a network was not made for such data."""
-    if network.widths[0] != dataset.features:
-        wants = f"the network in {folder} takes {network.widths[0]} features"
+    features = prod(network.inputs)
+    if features != dataset.features:
+        wants = f"the network in {folder} takes {features} features"
         raise ValueError(f"{wants}, but {dataset.name} has {dataset.features}; it was trained on {network.data.name}")
     if network.classes != dataset.classes:
         raise ValueError(

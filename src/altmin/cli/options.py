@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 import altmin
-from altmin.checkpoint import ACTIVATION_NAMES
+from altmin.cli.network import add_network
+from altmin.cli.numbers import add_method
 from altmin.data import names
 from altmin.losses import LOSSES
 from altmin.registry import METHODS, entry
-from altmin.runs import EPOCHS, ONLINE_EPOCHS
+from altmin.runs import BATCHED_EPOCHS, EPOCHS, FULL_EPOCHS
 
 COMMANDS = {
     "train": "train a network by one method",
@@ -25,7 +25,6 @@ COMMANDS = {
     "methods": "list the methods",
     "datasets": "list the data sets",
 }
-T = TypeVar("T")
 Count: Any = PositiveInt
 Whole: Any = NonNegativeInt
 
@@ -91,9 +90,9 @@ def _train(method: str | None) -> ArgumentParser:
 
 def _compare(unexplained: set[str]) -> ArgumentParser:
     about = (
-        "Train the same network on the same data and batches by each METHOD; without one, by all alternating methods "
-        "and Adam. A number of a method is set by --METHOD.NUMBER, such as --dladmm.rho 1e-3; altmin compare METHOD "
-        "--help lists them."
+        "Train the same network on the same data and batches by each METHOD; without one, by all methods without "
+        "backpropagation that support the network, and by Adam. A number of a method is set by --METHOD.NUMBER, such "
+        "as --dladmm.rho 1e-3; altmin compare METHOD --help lists them."
     )
     parser = _options("altmin compare [METHOD ...] [options]", about)
     parser.add_argument("methods", nargs="*", action=_Given, default=[], metavar="METHOD", help=", ".join(METHODS))
@@ -113,7 +112,11 @@ class _Given(argparse.Action):
 
 
 def _predict() -> ArgumentParser:
-    parser = _options("altmin predict DIR [options]", "Apply the network in DIR to the test part of a data set.")
+    about = (
+        "Apply the network in DIR to the test part of a data set. If the network came from a file of yours, this runs "
+        "the copy of it in DIR, model.py."
+    )
+    parser = _options("altmin predict DIR [options]", about)
     parser.add_argument("dir", type=str, metavar="DIR", help="what train wrote, or compare in a method's folder")
     _add_data(parser, "as in training", seed=None)
     parser.add_argument("--out", type=str | None, default=None, help="CSV file to write the predictions to")
@@ -139,11 +142,7 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
 
 def _add_training(parser: ArgumentParser, out: str) -> None:
     _add_data(parser, "digits, or csv with --csv.train", seed=0)
-    group = parser.add_argument_group("network")
-    group.add_argument("--hidden", type=Count, nargs="*", default=[128, 128], help="widths of hidden layers")
-    group.add_argument("--activation", type=str, default="relu", help=", ".join(ACTIVATION_NAMES))
-    group.add_argument("--batch-norm", action="store_true", help="hidden layers: no intercept, BatchNorm1d instead")
-    group.add_argument("--dtype", type=Literal["float32", "float64"], default="float32", help="of weights and data")
+    add_network(parser)
     group = parser.add_argument_group("training")
     group.add_argument("--loss", type=str | None, default=None, help=f"{', '.join(LOSSES)}; null: as in the paper")
     group.add_argument("--regularizer", type=str, default="none", help="none, l1:WEIGHT or l2:WEIGHT")
@@ -157,6 +156,7 @@ def _add_training(parser: ArgumentParser, out: str) -> None:
     group.add_argument(
         "--keep", type=Literal["best", "last"], default="best", help="weights best on validation, or last"
     )
+    group.add_argument("--audit", action="store_true", help="stop at any gradient through more than one layer")
     group.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
     group.add_argument(
         "--threads",
@@ -170,45 +170,5 @@ def _add_training(parser: ArgumentParser, out: str) -> None:
 
 
 def _epochs() -> str:
-    return ", ".join(f"{name} {epochs}" for name, epochs in EPOCHS.items()) + f", others {ONLINE_EPOCHS}"
-
-
-def add_method(parser: Any, method: object, prefix: str = "", hidden: bool = False) -> None:
-    """An option for each number of `method`, nested ones dotted."""
-    for name, kind, value, about in _numbers(method):
-        help = argparse.SUPPRESS if hidden else about
-        parser.add_argument(f"--{prefix}{name.replace('_', '-')}", type=kind, default=value, help=help)
-
-
-def _numbers(method: Any) -> Iterator[tuple[str, Any, Any, str]]:
-    """The dotted name, type, value and meaning of each number."""
-    kinds = get_type_hints(type(method))
-    for f in fields(method):
-        name, value = f.name, getattr(method, f.name)
-        if is_dataclass(value):
-            yield from ((f"{name}.{inner}", *rest) for inner, *rest in _numbers(value))  # type: ignore[misc]
-        elif "help" in f.metadata:
-            choices = f.metadata["choices"]
-            yield name, Literal[choices] if choices else kinds[f.name], value, _meaning(f.metadata)
-
-
-def _meaning(metadata: Any) -> str:
-    """The help of a number; the paper's value where the field has it. None is spelled null in YAML."""
-    paper = f"; paper: {metadata['paper']}" if metadata["paper"] else ""
-    return (metadata["help"].replace("none:", "null:") + paper).replace("%", "%%")
-
-
-def configured(method: T, options: Namespace) -> T:
-    """`method` with the numbers of `options`, checked.
-
-    Raises:
-        ValueError: A number outside its range.
-    """
-    changes = {}
-    for f in fields(method):  # type: ignore[arg-type]
-        value, given = getattr(method, f.name), options.get(f.name)
-        if is_dataclass(value):
-            changes[f.name] = configured(value, given)
-        elif "help" in f.metadata:
-            changes[f.name] = given
-    return replace(method, **changes)  # type: ignore[type-var]
+    named = ", ".join(f"{name} {epochs}" for name, epochs in EPOCHS.items())
+    return f"{BATCHED_EPOCHS}, full-batch methods {FULL_EPOCHS}, {named}"

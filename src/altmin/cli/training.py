@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 
-from altmin.checkpoint import Description, save
+from altmin.checkpoint import SOURCE, Description, save
 from altmin.cli.data import load_data, require_writable
-from altmin.cli.options import configured
+from altmin.cli.network import chosen
+from altmin.cli.numbers import configured
+from altmin.cli.results import write_results
 from altmin.cli.screen import Interrupt, Screen, complain
 from altmin.data import Dataset
 from altmin.inputs import check_device
-from altmin.methods import Backprop, Method
+from altmin.methods import Method
 from altmin.modules import make_loss, make_regularizer
+from altmin.networks import Source
 from altmin.registry import METHODS, entry
-from altmin.runs import Run, Setup, run, write_results
+from altmin.runs import REFUSED, Run, Setup, run
 
 INTERRUPTED = 130
+YARDSTICK = "adam"
 
 
 def train(options: Namespace) -> int:
@@ -28,15 +33,15 @@ def train(options: Namespace) -> int:
     screen, name, out = Screen(options.quiet), options.method, Path(options.out)
     method = configured(METHODS[name].method, options)
     setup = _setup(options, screen)
-    setup.check(name, method)
-    require_writable(out)
+    setup.check(name, method, setup.problem(name))
+    require_writable(out, setup.network)
     screen.say(_about(setup.dataset))
     with Interrupt() as interrupt, screen.progress:
         done = run(setup, name, method, (screen.training(name, setup.epochs_of(name)), interrupt))
     save(done.network, done.model, out)
     write_results([done], out)
     _report(done, screen)
-    screen.say(f"wrote results.json, curves.csv, model.json and model.safetensors to {out}")
+    screen.say(f"wrote results.json, curves.csv, {_network_files(setup)} to {out}")
     if done.error is not None:
         complain("error", done.error)
         return 1
@@ -49,24 +54,21 @@ def compare(options: Namespace) -> int:
 
     screen, methods, out = Screen(options.quiet), _methods(options), Path(options.out)
     setup = _setup(options, screen)
-    whole = replace(setup, batch_size=None)  # for methods that do not take batches
-    plan = {name: (setup if method.batched else whole, method) for name, method in methods.items()}
-    for name, (own, method) in plan.items():
-        own.check(name, method)
+    plan = _plan(methods, setup, screen, listed=bool(options.methods))
     require_writable(out)
     screen.say(_about(setup.dataset))
     with Interrupt() as interrupt, screen.progress:
         runs = _run_all(plan, out, screen, interrupt)
     plot(runs, out / "compare.png")
     _tabulate(runs, screen)
-    written = "results.json, curves.csv, compare.png and each method's model.json and model.safetensors"
-    screen.say(f"wrote {written} to {out}")
+    screen.say(f"wrote results.json, curves.csv, compare.png and each method's {_network_files(setup)} to {out}")
     return _exit(interrupt, runs)
 
 
 def _methods(options: Namespace) -> dict[str, Method]:
     """The methods by name, with their numbers."""
-    default = [name for name, known in METHODS.items() if not isinstance(known.method, Backprop)] + ["adam"]
+    default = [name for name, known in METHODS.items() if known.method.gradients not in REFUSED]
+    default += [] if options.audit else [YARDSTICK]
     entries = [entry(name) for name in options.methods or default]
     for name, known in METHODS.items():
         if known not in entries and configured(known.method, options[name.replace("-", "_")]) != known.method:
@@ -74,6 +76,22 @@ def _methods(options: Namespace) -> dict[str, Method]:
                 f"a number of {name} is given, but {name} is not compared: add it, or leave --{name}.* out"
             )
     return {known.name: configured(known.method, options[known.name.replace("-", "_")]) for known in entries}
+
+
+def _plan(methods: dict[str, Method], setup: Setup, screen: Screen, listed: bool) -> dict[str, tuple[Setup, Method]]:
+    """Each method and what it is trained on, checked; those that nobody listed may lack support for the network."""
+    whole = replace(setup, batch_size=None)  # for methods that do not take batches
+    plan = {name: (setup if method.batched else whole, method) for name, method in methods.items()}
+    for name, (own, method) in list(plan.items()):
+        problem = own.problem(name)
+        try:
+            own.check(name, method, problem)
+        except TypeError as error:
+            if listed or name == YARDSTICK or len(plan) == 1:
+                raise
+            screen.say(f"{name} is left out: {error}")
+            del plan[name]
+    return plan
 
 
 def _run_all(plan: dict[str, tuple[Setup, Method]], out: Path, screen: Screen, interrupt: Interrupt) -> list[Run]:
@@ -94,16 +112,23 @@ def _run_all(plan: dict[str, tuple[Setup, Method]], out: Path, screen: Screen, i
 def _setup(options: Namespace, screen: Screen) -> Setup:
     """What the options say about data, network and training; cheap checks come before the data are read."""
     shared = {
-        name: options[name] for name in ("loss", "regularizer", "epochs", "batch_size", "keep", "seed", "threads")
+        name: options[name]
+        for name in ("loss", "regularizer", "epochs", "batch_size", "keep", "seed", "threads", "audit")
     }
     make_loss(options.loss or "squared")
     make_regularizer(options.regularizer)
     device = check_device(options.device)
-    about = {name: options[name] for name in ("activation", "batch_norm", "dtype")}
-    network = Description(widths=(1, *options.hidden, 1), **about)
+    model, own = chosen(options)
     dataset, origin = load_data(options, options.dtype, screen)
-    widths = dataset.features, *options.hidden, dataset.outputs
-    network = replace(network, widths=widths, classes=dataset.classes, data=origin)
+    network = Description(
+        model=model,
+        inputs=dataset.image or (dataset.features,),
+        outputs=dataset.outputs,
+        options=own,
+        dtype=options.dtype,
+        classes=dataset.classes,
+        data=origin,
+    )
     return Setup(dataset=dataset, network=network, device=device, **shared)
 
 
@@ -114,6 +139,11 @@ def _about(dataset: Dataset) -> str:
     kind = f"{dataset.outputs} numbers to predict" if dataset.classes is None else f"{len(dataset.classes)} classes"
     note = f" ({dataset.note})" if dataset.note else ""
     return f"{dataset.name}: {counts} samples, {dataset.features} features, {kind}{note}"
+
+
+def _network_files(setup: Setup) -> str:
+    own = f", {SOURCE}" if isinstance(setup.network.model, Source) else ""
+    return f"model.json{own} and model.safetensors"
 
 
 def _tabulate(runs: Sequence[Run], screen: Screen) -> None:
@@ -144,7 +174,11 @@ def _report(done: Run, screen: Screen) -> None:
 
 
 def _task(run: Run) -> str:
-    return f"{run.result['data']}, {'-'.join(map(str, run.network.widths))}"
+    """Data and network, such as ``mnist, residual 784-19x100-10``."""
+    runs = [(width, len(list(same))) for width, same in groupby(run.result["widths"])]
+    widths = "-".join(f"{n}x{width}" if n > 3 else "-".join([str(width)] * n) for width, n in runs)
+    model = "" if run.network.model == "mlp" else f"{run.network.name} "
+    return f"{run.result['data']}, {model}{widths}"
 
 
 def _unit(run: Run) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,8 @@ FEATURES = 28
 CLASSES = ("background", "signal")
 FULL = 10_000_000  # rows from which on a file counts as the whole data set, with its customary test rows
 HELD_OUT = 500_000
+DIGITS = {"test": (0, 1), "validation": (2,), "train": (3, 4, 5, 6, 7, 8, 9)}  # last digits of a split's row numbers
+READ = 10_000  # rows read at once where rows are picked from a stream
 
 # No checksum of the 8 GB is published: a download is checked by its size and gzip's CRC, its rows when they are read.
 HIGGS = Source(
@@ -67,6 +70,92 @@ def stream(path: Path | str, batch_size: int, dtype: torch.dtype = torch.float32
         raise damaged(path, "no rows") from error
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise damaged(path, f"not a table of {1 + FEATURES} columns ({error})") from error
+
+
+class Moments(NamedTuple):
+    """Mean and standard deviation (1 where a feature is constant) of features, ``(28,)`` float64 each."""
+
+    mean: Tensor
+    scale: Tensor
+
+
+def moments(path: Path | str) -> Moments:
+    """Mean and standard deviation over the training rows of `stream_split`, in one pass over the file.
+
+    Batches are merged by their means and their squared deviations from them (Chan, Golub and LeVeque 1983): no large
+    sums are subtracted, so that nothing is lost where a feature's mean is large beside its deviation.
+    """
+    count, mean, squares = 0, torch.zeros(FEATURES, dtype=torch.float64), torch.zeros(FEATURES, dtype=torch.float64)
+    for x, _ in picked(path, "train", torch.float64):
+        variance, own = torch.var_mean(x, dim=0, correction=0)
+        share, apart = len(x) / (count + len(x)), own - mean
+        squares += len(x) * variance + count * share * apart.square()
+        mean, count = mean + share * apart, count + len(x)
+    return Moments(mean, deviation(squares / count))
+
+
+def stream_split(
+    path: Path | str,
+    split: str,
+    batch_size: int,
+    *,
+    standardise: Moments | None = None,
+    repeat: int = 1,
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of one split of a HIGGS file in its order, as `stream` gives them, without the file in memory.
+
+    Rows are counted from 0, and their last digit decides: 0 and 1 are test rows, 2 validation rows, the rest training
+    rows; this needs no memory and works for a sample as for the whole file. (`load_higgs` splits otherwise.)
+
+    Args:
+        path: As in `stream`.
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+        batch_size: The number of rows in a batch; the very last batch may be smaller.
+        standardise: What to shift and scale features by, from `moments`; `None` leaves them as they are.
+        repeat: Passes over the file; a batch may hold the end of one and the start of the next.
+        dtype: The features' floating-point type.
+
+    Raises:
+        ValueError: An unknown split, or a number below 1.
+        DataError: A file that is broken, or has no rows of that split.
+    """
+    if split not in DIGITS:
+        raise ValueError(f"`split` must be one of {', '.join(DIGITS)}, got {split!r}")
+    for name, value in (("batch_size", batch_size), ("repeat", repeat)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be a positive integer, got {value!r}")
+    pieces = (piece for _ in range(repeat) for piece in picked(path, split, torch.float64))
+    for x, y in regrouped(pieces, batch_size):
+        yield (x if standardise is None else (x - standardise.mean) / standardise.scale).to(dtype), y
+
+
+def picked(path: Path | str, split: str, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
+    """The rows of one split, in pieces that are never empty."""
+    found, digits = False, torch.tensor(DIGITS[split])
+    for i, (x, y) in enumerate(stream(path, READ, dtype)):
+        rows = torch.isin((i * READ + torch.arange(len(x))) % 10, digits)
+        if rows.any():
+            found = True
+            yield x[rows], y[rows]
+    if not found:
+        raise DataError(f"{path}: no {split} rows; those end in {', '.join(map(str, DIGITS[split]))}, counted from 0")
+
+
+def regrouped(pieces: Iterator[tuple[Tensor, Tensor]], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same rows in groups of `size`, the last one perhaps smaller."""
+    x, y = next(pieces)
+    for more_x, more_y in pieces:
+        for _ in range(len(x) // size):
+            yield x[:size], y[:size]
+            x, y = x[size:], y[size:]
+        x, y = torch.cat([x, more_x]), torch.cat([y, more_y])
+    yield from zip(x.split(size), y.split(size), strict=True)
+
+
+def deviation(variance: Tensor) -> Tensor:
+    """The standard deviation, and 1 for a constant feature, which then becomes 0 and not nan."""
+    return torch.where(variance > 0, variance.sqrt(), 1)
 
 
 def has_header(path: Path) -> bool:
@@ -129,7 +218,6 @@ def standardised(x: Tensor, y: Tensor, parts: Parts) -> list[Split]:
     """The splits, with features shifted and scaled to mean 0 and variance 1 over the training rows."""
     splits = [Split(x[rows], y[rows]) for rows in parts]
     variance, mean = torch.var_mean(splits[0].x, dim=0, correction=0)
-    scale = torch.where(variance > 0, variance.sqrt(), 1)  # a constant feature becomes 0, not nan
     for split in splits:
-        split.x.sub_(mean).div_(scale)
+        split.x.sub_(mean).div_(deviation(variance))
     return splits

@@ -1,5 +1,32 @@
 """How weights act on activations."""
 
+from altmin.maps.composed import Composed
+from altmin.maps.conv import Conv2d
 from altmin.maps.linear import Linear, LinearMap
+from altmin.maps.operations import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    Dropout,
+    Flatten,
+    Mask,
+    MaxPool2d,
+    Operation,
+    Unflatten,
+)
+from altmin.maps.recurrent import Recurrent
 
-__all__ = ["Linear", "LinearMap"]
+__all__ = [
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
+    "Composed",
+    "Conv2d",
+    "Dropout",
+    "Flatten",
+    "Linear",
+    "LinearMap",
+    "Mask",
+    "MaxPool2d",
+    "Operation",
+    "Recurrent",
+    "Unflatten",
+]

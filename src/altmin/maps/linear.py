@@ -3,30 +3,74 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from torch import Tensor
 
 
 class LinearMap(Protocol):
-    """A map that is linear in its weights and in its input, plus an intercept."""
+    """A map that is linear in its weights, plus an intercept, and linear in its input (max pooling: piecewise).
 
-    bias: bool
+    The weights `W` are the matrix of the least-squares problem ``targets(z) ~ rows(a) W^T``: ``(q, p)``, or
+    ``(groups, q, p)`` for a map of several groups of channels.
+    """
+
+    @property
+    def bias(self) -> bool:
+        """Whether the intercept is trained; where it is not, it stays zero."""
+        ...
+
+    @property
+    def features(self) -> int | None:
+        """The numbers that a flat sample has; `None` where samples have axes of their own."""
+        ...
+
+    @property
+    def outputs(self) -> int:
+        """Units, or channels, of the pre-activation."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of `W`."""
+        ...
+
+    @property
+    def unfolds(self) -> bool:
+        """Whether `rows` copies: statistics are then added up over pieces of the samples."""
+        ...
+
+    @property
+    def piecewise(self) -> bool:
+        """Whether the map is linear in its input on pieces only."""
+        ...
+
+    def at(self, a: Tensor) -> Self:
+        """The linear map that this is near `a`: worth having where derivatives at one point are taken repeatedly."""
+        ...
 
     def __call__(self, W: Tensor, b: Tensor, a: Tensor) -> Tensor:
         """The pre-activation of input `a`."""
         ...
 
-    def adjoint(self, W: Tensor, r: Tensor) -> Tensor:
-        """What the transpose in `a` makes of `r`: ``<a W^T, r>`` is the inner product of `a` and this."""
+    def image(self, W: Tensor, d: Tensor, a: Tensor) -> Tensor:
+        """The derivative in the input at `a`, applied to the movement `d` (no intercept)."""
+        ...
+
+    def adjoint(self, W: Tensor, r: Tensor, a: Tensor) -> Tensor:
+        """The transpose of `image`: ``<image(W, d, a), r> = <d, adjoint(W, r, a)>``."""
+        ...
+
+    def gradient(self, r: Tensor, a: Tensor) -> Tensor:
+        """The transposed derivative in `W`, ``targets(r)^T rows(a)``, in the shape of `W`."""
         ...
 
     def rows(self, a: Tensor) -> Tensor:
-        """The least-squares design ``(N', p)`` of the weights."""
+        """The least-squares design, ``(N', p)``, for several groups ``(groups, N', p)``."""
         ...
 
     def targets(self, z: Tensor) -> Tensor:
-        """The least-squares right-hand side ``(N', q)`` that belongs to `rows`."""
+        """The least-squares right-hand side that belongs to `rows`, ``(N', q)`` or ``(groups, N', q)``."""
         ...
 
 
@@ -37,20 +81,44 @@ class Linear:
     Attributes:
         inputs: Width of the layer below.
         outputs: Width of this layer.
-        bias: Whether the intercept `b` is trained; where it is not, `b` stays zero.
+        bias: Whether the intercept `b` is trained.
     """
 
     inputs: int
     outputs: int
     bias: bool = True
+    unfolds = False
+    piecewise = False
+
+    @property
+    def features(self) -> int:
+        """`inputs`."""
+        return self.inputs
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(outputs, inputs)``."""
+        return self.outputs, self.inputs
+
+    def at(self, a: Tensor) -> Self:
+        """The same."""
+        return self
 
     def __call__(self, W: Tensor, b: Tensor, a: Tensor) -> Tensor:
         """``a W^T + b``, shape ``(N, outputs)``."""
         return b.addmm(a, W.T)
 
-    def adjoint(self, W: Tensor, r: Tensor) -> Tensor:
+    def image(self, W: Tensor, d: Tensor, a: Tensor) -> Tensor:
+        """``d W^T``, shape ``(N, outputs)``."""
+        return d @ W.T
+
+    def adjoint(self, W: Tensor, r: Tensor, a: Tensor) -> Tensor:
         """``r W``, shape ``(N, inputs)``."""
         return r @ W
+
+    def gradient(self, r: Tensor, a: Tensor) -> Tensor:
+        """``r^T a``, shape ``(outputs, inputs)``."""
+        return r.T @ a
 
     def rows(self, a: Tensor) -> Tensor:
         """`a` itself: one row a sample."""

@@ -1,18 +1,26 @@
 """The methods, one file for each paper."""
 
-from altmin.methods.backprop import Backprop
+from altmin.methods.backprop import Backprop, StraightThrough
 from altmin.methods.base import Method
+from altmin.methods.bcd import BCD
 from altmin.methods.dladmm import DLADMM
+from altmin.methods.dtp import DTP
 from altmin.methods.ipdlam import DLAM, IPDLAM
+from altmin.methods.mac import MAC
 from altmin.methods.mdlam import MDLAM
 from altmin.methods.online import OnlineAM
+from altmin.methods.proxprop import ProxProp
+from altmin.methods.taylor import TaylorADMM
 from altmin.solvers.codes import Codes, Mu
 from altmin.solvers.rules import SGD, Adam, Memory
 
 __all__ = [
+    "BCD",
     "DLADMM",
     "DLAM",
+    "DTP",
     "IPDLAM",
+    "MAC",
     "MDLAM",
     "SGD",
     "Adam",
@@ -22,4 +30,7 @@ __all__ = [
     "Method",
     "Mu",
     "OnlineAM",
+    "ProxProp",
+    "StraightThrough",
+    "TaylorADMM",
 ]

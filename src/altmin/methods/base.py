@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from altmin.audit import Gradients
 from altmin.checks import Checked
 from altmin.problem import Batch, Problem
 from altmin.state import State
@@ -22,18 +23,23 @@ class Method(Checked):
         batched: Whether `step` takes a part of the data; where it does not, an epoch is one step on all samples.
         default_batch: Samples a batch where the user names none; `None` for all.
         cure: What to try when training diverges.
+        gradients: What it uses gradients for.
+        lacks: The parts of networks that it does not support (`Layer.parts`).
     """
 
     online: ClassVar[bool] = False
     batched: ClassVar[bool] = False
     default_batch: ClassVar[int | None] = None
     cure: ClassVar[str] = "smaller steps"
+    gradients: ClassVar[Gradients] = Gradients.NONE
+    lacks: ClassVar[frozenset[str]] = frozenset({"batch normalisation", "dropout", "Elman"})
 
     def check(self, problem: Problem) -> None:
         """Raise `TypeError` where the method does not support a part of the problem."""
         for i, layer in enumerate(problem.layers):
-            if layer.norm is not None:
-                raise TypeError(f"{type(self).__name__} does not support BatchNorm1d (layer {i + 1}); OnlineAM does")
+            for part in layer.parts:
+                if part in self.lacks:
+                    raise TypeError(f"{type(self).__name__} does not support {part} (layer {i + 1}); OnlineAM does")
 
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """The first state, from the weights of `start` and all samples in `batch`.

@@ -15,10 +15,19 @@ from torch import Tensor
 from altmin.checks import number
 from altmin.errors import PenaltyWarning
 from altmin.methods.base import Method
-from altmin.objective import layer_input, linear_residual, measure
+from altmin.objective import (
+    followers,
+    layer_input,
+    linear_residual,
+    measure,
+    prediction,
+    regression_target,
+    squares,
+)
 from altmin.problem import Batch, Problem
 from altmin.solvers.majorize import Backtracking, activations_step, weights_step
-from altmin.solvers.ridge import gram, intercept, statistics
+from altmin.solvers.pullback import without_rise
+from altmin.solvers.ridge import Statistics, gram, intercept, statistics
 from altmin.state import State, forward, put, with_forward
 
 RISES = 3
@@ -90,7 +99,7 @@ class DLADMM(Method):
             text = f"`rho` = {self.rho:g} is {bound}; dlADMM is proved to converge for rho > 2H"
             warnings.warn(text, PenaltyWarning, stacklevel=2)
         state = with_forward(problem, start, batch.x)
-        memory = Memory(gram(problem.layers[0].map.rows(batch.x), batch), self.rho)
+        memory = Memory(gram(problem.layers[0].map, batch.x, batch), self.rho)
         return replace(state, u=torch.zeros_like(state.z[-1]), extra=memory)
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
@@ -100,11 +109,13 @@ class DLADMM(Method):
             if i < last:
                 state = self.update_a(problem, state, batch, i)
             state = self.update_z(problem, state, batch, i)
-            state = self.update_b(problem, state, batch, i)
-            state = self.update_W(problem, state, batch, i)
+            stats = self.statistics(problem, state, batch, i)
+            state = self.update_b(problem, state, batch, stats, i)
+            state = self.update_W(problem, state, batch, stats, i)
         for i in range(last + 1):
-            state = self.update_W(problem, state, batch, i)
-            state = self.update_b(problem, state, batch, i)
+            stats = self.statistics(problem, state, batch, i)
+            state = self.update_W(problem, state, batch, stats, i)
+            state = self.update_b(problem, state, batch, stats, i)
             state = self.update_z(problem, state, batch, i)
             if i < last:
                 state = self.update_a(problem, state, batch, i)
@@ -115,43 +126,68 @@ class DLADMM(Method):
 
     def update_a(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``A_l`` by P6: ``c/2 ||E_{l+1}||^2 (+ <U, E_L>) + nu/2 ||D_l||^2`` with the layer above."""
-        above, W = problem.layers[i + 1].map, state.W[i + 1]
-        c, nu = self.penalty(state, problem, i + 1), self.hidden_penalty(state)
-        force = c * linear_residual(problem, state, batch, i + 1)
-        if i + 2 == len(problem.layers):
-            force += dual(state)
-        grad = (state.a[i] - problem.layers[i].activation(state.z[i])).mul_(nu).sub_(above.adjoint(W, force))
-        image = above(W, torch.zeros_like(state.b[i + 1]), grad)
-        search = self.search(state)
-        a = activations_step(state.a[i], grad, image, c, nu, search, self.per_sample, batch)
-        return put(state, a=(i, a))
+        above, W, now = problem.layers[i + 1].map, state.W[i + 1], state.a[i]
+        reached, nu = followers(problem, "a", i), self.hidden_penalty(state)
+        grad = (now - problem.layers[i].activation(state.z[i])).mul_(nu)
+        grad = grad.sub_(above.adjoint(W, self.force(problem, state, batch, i + 1), now))
+        for j in reached:
+            grad = grad.sub_(self.force(problem, state, batch, j))
+        image, c1 = above.image(W, grad, now), self.penalty(state, problem, i + 1)
+        c2 = nu + sum(self.penalty(state, problem, j) for j in reached)
+        new = activations_step(now, grad, image, c1, c2, self.search(state), self.per_sample, batch)
+        if above.piecewise:
+            new = without_rise(lambda a: self.share(problem, put(state, a=(i, a)), batch, i), new, now)
+        return put(state, a=(i, new))
+
+    def force(self, problem: Problem, state: State, batch: Batch, i: int) -> Tensor:
+        """``c_l E_l``, in the last layer ``+ U``: minus the derivative of the Lagrangian in the layer's prediction."""
+        E = linear_residual(problem, state, batch, i).mul_(self.penalty(state, problem, i))
+        return E.add_(dual(state)) if i + 1 == len(problem.layers) else E
+
+    def share(self, problem: Problem, state: State, batch: Batch, i: int) -> Tensor:
+        """The terms of the Lagrangian in which ``A_l`` stands, for each sample."""
+        D = state.a[i] - problem.layers[i].activation(state.z[i])
+        total = 0.5 * self.hidden_penalty(state) * squares([D])
+        for j in (i + 1, *followers(problem, "a", i)):
+            E = linear_residual(problem, state, batch, j)
+            total = total + 0.5 * self.penalty(state, problem, j) * squares([E])
+            if j + 1 == len(problem.layers):
+                total = total + (dual(state) * E).sum(1)
+        return total
 
     def update_z(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``Z_l`` by P1 with ``r = 1``; ``Z_L`` by P2 at ``A_{L-1} W_L^T + b_L - U/rho``."""
-        layer = problem.layers[i]
-        v = layer.map(state.W[i], state.b[i], layer_input(state, batch, i))
-        if i + 1 < len(problem.layers):
-            return put(state, z=(i, layer.activation.solve_z(state.a[i], v, 1.0)))
-        rho = state.extra.rho
-        return put(state, z=(i, problem.loss.prox(v.sub_(dual(state), alpha=1 / rho), batch.y, rho, state.z[i])))
+        layer, v = problem.layers[i], prediction(problem, state, batch, i)
+        if i + 1 == len(problem.layers):
+            rho = state.extra.rho
+            return put(state, z=(i, problem.loss.prox(v.sub_(dual(state), alpha=1 / rho), batch.y, rho, state.z[i])))
+        r, nu = 1.0, self.hidden_penalty(state)
+        for j in followers(problem, "z", i):
+            c = self.penalty(state, problem, j)
+            v.add_(self.force(problem, state, batch, j).add_(state.z[i], alpha=c), alpha=1 / nu)
+            r += c / nu
+        return put(state, z=(i, layer.activation.solve_z(state.a[i], v.div_(r), r)))
 
-    def update_b(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
+    def statistics(self, problem: Problem, state: State, batch: Batch, i: int) -> Statistics:
+        """What ``W_l`` and ``b_l`` need of the samples."""
+        a, z = layer_input(state, batch, i), regression_target(problem, state, batch, i)
+        return statistics(problem.layers[i].map, a, z, batch, state.extra.gram if i == 0 else None)
+
+    def update_b(self, problem: Problem, state: State, batch: Batch, stats: Statistics, i: int) -> State:
         """``b_l`` by P7; the dual variable joins in the last layer."""
         if not problem.layers[i].map.bias:
             return state
-        residual = state.z[i].sum(0) - state.W[i] @ layer_input(state, batch, i).sum(0)
+        residual = stats.mean_residual(state.W[i])
         if i + 1 == len(problem.layers):
-            residual += dual(state).sum(0) / state.extra.rho
-        return put(state, b=(i, intercept(batch.sum(residual), batch.count)))
+            residual = residual + batch.sum(dual(state).sum(0)) / state.extra.rho
+        return put(state, b=(i, intercept(residual, stats.count)))
 
-    def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
+    def update_W(self, problem: Problem, state: State, batch: Batch, stats: Statistics, i: int) -> State:
         """``W_l`` by P4; for the last layer ``rho (Z_L - b_L)^T A + U^T A`` keeps digits that ``U/rho`` would lose."""
-        c, layer = self.penalty(state, problem, i), problem.layers[i].map
-        a, z = layer.rows(layer_input(state, batch, i)), layer.targets(state.z[i])
-        stats = statistics(a, z, batch, state.extra.gram if i == 0 else None)
+        c = self.penalty(state, problem, i)
         pull = c * stats.targets(state.b[i])
         if i + 1 == len(problem.layers):
-            pull += batch.sum(layer.targets(dual(state)).T @ a)
+            pull += batch.sum(problem.layers[i].map.gradient(dual(state), layer_input(state, batch, i)))
         name, omega = f"W_{i + 1}", problem.regularizer
         W = weights_step(state.W[i], stats.gram, pull, c, omega, self.search(state), block=name)
         return put(state, W=(i, W))

@@ -17,12 +17,13 @@ from torch import Tensor
 from altmin.checks import number
 from altmin.errors import InertiaWarning
 from altmin.methods.base import Method
-from altmin.objective import measure
+from altmin.objective import followers, mean_of, measure
 from altmin.problem import Batch, Problem
 from altmin.regularizers import L2, NoRegularizer
 from altmin.solvers.majorize import Backtracking, weights_step
-from altmin.solvers.ridge import fit_weights, gram, intercept, ridge_activations, statistics
-from altmin.state import State, with_forward
+from altmin.solvers.pullback import solve_activations
+from altmin.solvers.ridge import fit_weights, gram, intercept, statistics
+from altmin.state import State, per_channel, skipped, with_forward
 
 
 class Previous(NamedTuple):
@@ -160,47 +161,63 @@ class _Sweep:
     def input(self, i: int) -> Tensor:
         return self.batch.x if i == 0 else self.a[i - 1]
 
+    def over(self, i: int) -> Tensor | None:
+        return skipped(self.problem.layers[i], self.batch.x, self.z, self.a)
+
+    def predict(self, i: int) -> Tensor:
+        """``A_{l-1} W_l^T + b_l`` and what a residual connection adds."""
+        z, over = self.problem.layers[i].map(self.W[i], self.b[i], self.input(i)), self.over(i)
+        return z if over is None else z.add_(over)
+
+    def pulls(self, kind: str, i: int) -> list[Tensor]:
+        """What residual connections from ``Z_l`` or ``A_l`` draw it towards, at the same weight as its own residual."""
+        group = self.z if kind == "z" else self.a  # the last layer has no activation, and none follow it
+        return [group[i] + self.z[j] - self.predict(j) for j in followers(self.problem, kind, i)]
+
     def update_z(self, i: int) -> None:
         """Steps 4 and 5 of Algorithm 1."""
         layer, delta = self.problem.layers[i], self.method.delta
-        v = layer.map(self.W[i], self.b[i], self.input(i))
+        v, weight = mean_of(self.predict(i), self.pulls("z", i))
         hat = self.ahead("z", i, self.method.alpha)
         if hat is not None:
-            v.lerp_(hat, delta / (1.0 + delta))
+            v.lerp_(hat, delta / (weight + delta))
         if i == self.last:
-            self.z[i] = self.problem.loss.prox(v, self.batch.y, self.rho * (1.0 + delta), self.z[i])
+            self.z[i] = self.problem.loss.prox(v, self.batch.y, self.rho * (weight + delta), self.z[i])
         else:
-            self.z[i] = layer.activation.solve_z(self.a[i], v, 1.0 + delta)
+            self.z[i] = layer.activation.solve_z(self.a[i], v, weight + delta)
 
     def update_W(self, i: int) -> None:
         """Step 6: ``W_l`` by P3 (P4 with an l1 regulariser), then ``b_l`` by P7."""
-        layer, batch = self.problem.layers[i].map, self.batch
-        a, z = layer.rows(self.input(i)), layer.targets(self.z[i])
-        if i == 0 and batch.rows is None and self.gram is None:
-            self.gram = gram(a, batch)
-        self.W[i] = self.weights(i, a, z, self.gram if i == 0 else None)
+        layer, over, whole = self.problem.layers[i].map, self.over(i), self.batch.rows is None
+        a, z = self.input(i), self.z[i] if over is None else self.z[i] - over
+        if i == 0 and whole and self.gram is None:
+            self.gram = gram(layer, a, self.batch)
+        self.W[i], residual, count = self.weights(i, a, z, self.gram if i == 0 and whole else None)
         if layer.bias:
-            residual = batch.sum(z.sum(0)) - self.W[i] @ batch.sum(a.sum(0))
-            self.b[i] = intercept(residual, batch.count, 1.0, self.method.delta, self.ahead("b", i, self.method.beta))
+            self.b[i] = intercept(residual, count, 1.0, self.method.delta, self.ahead("b", i, self.method.beta))
 
-    def weights(self, i: int, a: Tensor, z: Tensor, known: Tensor | None) -> Tensor:
-        omega, rho, d = self.problem.regularizer, self.rho, self.rho * self.method.delta
+    def weights(self, i: int, a: Tensor, z: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor, int]:
+        layer, omega = self.problem.layers[i].map, self.problem.regularizer
+        rho, d = self.rho, self.rho * self.method.delta
         hat, name = self.ahead("W", i, self.method.beta), f"W_{i + 1}"
         if not isinstance(omega, NoRegularizer | L2):
-            stats = statistics(a, z, self.batch, known)
-            pull = rho * stats.targets(self.b[i])
-            return weights_step(self.W[i], stats.gram, pull, rho, omega, Backtracking(), center=hat, d=d, block=name)
+            s = statistics(layer, a, z, self.batch, known)
+            pull = rho * s.targets(self.b[i])
+            W = weights_step(self.W[i], s.gram, pull, rho, omega, Backtracking(), center=hat, d=d, block=name)
+            return W, s.mean_residual(W), s.count
         center, pull = self.W[i] if hat is None else hat, omega.weight if isinstance(omega, L2) else 0.0
         if pull:
             center, d = (d / (d + pull)) * center, d + pull
-        return fit_weights(a, z, self.b[i], center, rho, d, self.batch, known, name)
+        return fit_weights(layer, a, z, self.b[i], center, rho, d, self.batch, known, name)
 
     def update_a(self, i: int) -> None:
         """Step 7: ``A_l`` by P5."""
-        above = self.problem.layers[i + 1].map
-        pull = above.adjoint(self.W[i + 1], self.z[i + 1] - self.b[i + 1])
-        target, hat = self.problem.layers[i].activation(self.z[i]), self.ahead("a", i, self.method.gamma)
-        self.a[i] = ridge_activations(pull, self.W[i + 1], target, 1.0, 1.0, hat, self.method.delta)
+        above, over, now = self.problem.layers[i + 1].map, self.over(i + 1), self.a[i]
+        target, weight = mean_of(self.problem.layers[i].activation(self.z[i]), self.pulls("a", i))
+        v = self.z[i + 1] - per_channel(self.b[i + 1], self.z[i + 1])
+        v = v if over is None else v.sub_(over)
+        hat = self.ahead("a", i, self.method.gamma)
+        self.a[i] = solve_activations(above, self.W[i + 1], v, target, now, 1.0, weight, hat, self.method.delta)
 
     def result(self) -> State:
         """The next state: the batch's rows are written, and the present ones become the previous ones."""

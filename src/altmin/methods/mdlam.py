@@ -9,15 +9,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from altmin.checks import number
 from altmin.methods.base import Method
-from altmin.objective import layer_input, linear_residual, measure
+from altmin.objective import (
+    followers,
+    layer_input,
+    linear_residual,
+    mean_of,
+    measure,
+    prediction,
+    pulls,
+    regression_target,
+    squares,
+)
 from altmin.problem import Batch, Problem
 from altmin.solvers.majorize import Backtracking, clipped_step, weights_step
+from altmin.solvers.pullback import without_rise
 from altmin.solvers.ridge import Statistics, gram, intercept, statistics
 from altmin.state import State, put, with_forward
 
@@ -94,7 +106,7 @@ class MDLAM(Method):
         """``Z``, ``A`` by a forward pass."""
         state = with_forward(problem, start, batch.x)
         old = (state.W, tuple(a.clone() for a in state.a)) if self.accelerated else ((), ())
-        return replace(state, extra=Memory(self.eps, 1.0, *old, gram(problem.layers[0].map.rows(batch.x), batch)))
+        return replace(state, extra=Memory(self.eps, 1.0, *old, gram(problem.layers[0].map, batch.x, batch)))
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One sweep of Algorithm 1 over the layers, first to last."""
@@ -103,8 +115,8 @@ class MDLAM(Method):
         momentum, t = self.momentum(memory.t)
         for i, layer in enumerate(problem.layers):
             known = memory.gram if i == 0 else None
-            a, z = layer.map.rows(layer_input(state, batch, i)), layer.map.targets(state.z[i])
-            stats = statistics(a, z, batch, known)
+            z = regression_target(problem, state, batch, i)
+            stats = statistics(layer.map, layer_input(state, batch, i), z, batch, known)
             state = put(state, W=(i, self.update_W(problem, state, stats, i, momentum)))
             if layer.map.bias:
                 state = put(state, b=(i, intercept(stats.mean_residual(state.W[i]), stats.count)))
@@ -160,7 +172,7 @@ class MDLAM(Method):
     def update_z(self, problem: Problem, state: State, batch: Batch, i: int) -> Tensor:
         """``Z_l``: the linear prediction clipped to the band; ``Z_L`` by P2 (equation 5)."""
         layer = problem.layers[i]
-        v = layer.map(state.W[i], state.b[i], layer_input(state, batch, i))
+        v, _ = mean_of(prediction(problem, state, batch, i), pulls(problem, state, batch, i))
         if i + 1 == len(problem.layers):
             return problem.loss.prox(v, batch.y, self.rho, state.z[i])
         low, high = layer.activation.interval(state.a[i], state.extra.eps)
@@ -168,24 +180,31 @@ class MDLAM(Method):
 
     def update_a(self, problem: Problem, state: State, batch: Batch, i: int, momentum: float) -> Tensor:
         """``A_l`` by P6 within the band (equation 6); samples whose objective rose ahead take the plain step."""
+        above, W, now = problem.layers[i + 1].map, state.W[i + 1], state.a[i]
+        reached = followers(problem, "a", i)
         s, eps = problem.layers[i].activation(state.z[i]), state.extra.eps
         low, high = s - eps, s + eps
 
-        def step(point: Tensor, E: Tensor, low: Tensor, high: Tensor) -> Tensor:
-            grad = -self.rho * problem.layers[i + 1].map.adjoint(state.W[i + 1], E)
-            return clipped_step(point, grad, state.W[i + 1], self.rho, low, high, self.search(), self.per_sample, batch)
+        def residuals(a: Tensor) -> list[Tensor]:
+            at = put(state, a=(i, a))
+            return [linear_residual(problem, at, batch, j) for j in (i + 1, *reached)]
 
-        def residual(a: Tensor) -> Tensor:
-            return linear_residual(problem, put(state, a=(i, a)), batch, i + 1)
+        def step(point: Tensor, E: list[Tensor], low: Tensor, high: Tensor) -> Tensor:
+            near = above.at(point)
+            grad = sum(E[1:], near.adjoint(W, E[0], point)).mul_(-self.rho)
+            weights = self.rho, self.rho * len(reached)
+            image = partial(near.image, W, a=point)
+            return clipped_step(point, grad, image, *weights, low, high, self.search(), self.per_sample, batch)
 
-        E = residual(state.a[i])
+        E = residuals(now)
         if momentum == 0:
-            return step(state.a[i], E, low, high)
-        ahead = torch.lerp(state.extra.a[i], state.a[i], 1 + momentum)
-        new = step(ahead, residual(ahead), low, high)
-        rose = residual(new).square().sum(1) > E.square().sum(1)
-        new[rose] = step(state.a[i][rose], E[rose], low[rose], high[rose])
-        return new
+            new = step(now, E, low, high)
+        else:
+            ahead = torch.lerp(state.extra.a[i], now, 1 + momentum)
+            new = step(ahead, residuals(ahead), low, high)
+            rose = squares(residuals(new)) > squares(E)
+            new[rose] = step(now[rose], [e[rose] for e in E], low[rose], high[rose])
+        return without_rise(lambda a: squares(residuals(a)), new, now) if above.piecewise else new
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """``F`` of the paper by terms, and ``||E_l||``, ``||D_l||``."""

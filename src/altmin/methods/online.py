@@ -6,21 +6,24 @@ Choromanska et al., "Beyond backprop: online alternating minimization with auxil
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from altmin.audit import Gradients
 from altmin.checks import number
+from altmin.maps import Recurrent
 from altmin.methods.base import Method
 from altmin.problem import Batch, Problem
 from altmin.regularizers import L1, L2, NoRegularizer
-from altmin.solvers.blocks import Block, Forward, blocks
-from altmin.solvers.codes import Codes, Mu, nesterov
-from altmin.solvers.rules import SGD, Adam, Memory
-from altmin.state import State, forward, put
+from altmin.solvers.blocks import Block, blocks
+from altmin.solvers.codes import Codes, Mu, crossing, nesterov
+from altmin.solvers.passes import Above, Pass, encode
+from altmin.solvers.recurrence import unfolded
+from altmin.solvers.rules import SGD, Adam, Memory, descend, shrink
+from altmin.state import State, forward, skipped
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Progress:
         mu: The present penalty.
         hidden: The hidden layers' optimiser, or each layer's ``(M, B)``.
         last: The last layer's optimiser.
+        generator: Draws the dropout.
         moved: ``||C - C^0|| / ||C^0||`` of each hidden layer in the last batch.
     """
 
@@ -39,6 +43,7 @@ class Progress:
     mu: float
     hidden: Any
     last: torch.optim.Optimizer
+    generator: torch.Generator | None = None
     moved: tuple[Tensor, ...] = ()
 
 
@@ -57,7 +62,9 @@ class OnlineAM(Method):
 
     Deviations: losses are means over the batch here, sums elsewhere. The centre of the codes' proximity term is the
     forward value, which the authors' code forgets to hold fixed. Weights are regularised by the problem's regulariser
-    (l1 is the paper's weight sparsity), by its prox behind each step, and codes likewise. By default squares are sums
+    (l1 is the paper's weight sparsity), by its prox behind each step, and codes likewise. Sign and step are crossed by
+    their prox (P1), where the authors' code has a straight-through estimator; layers above them learn from forward
+    activations, since targets that jumped are no inputs that the network will see. By default squares are sums
     over a sample's entries and code steps relative to the inverse curvature (`Codes.scaling`). The memory forgets
     (the paper's accumulates) and holds the intercept as a column. Learning rates stay as they are, and there is batch
     normalisation only where the model has it.
@@ -67,6 +74,8 @@ class OnlineAM(Method):
     batched = True
     default_batch = 200
     cure = "a smaller learning rate or a larger `mu.start`"
+    gradients = Gradients.LAYER
+    lacks = frozenset()
 
     rule: Adam | SGD | Memory = field(default_factory=Adam)
     last: Adam | SGD = field(default_factory=Adam)
@@ -85,133 +94,125 @@ class OnlineAM(Method):
                 raise TypeError(f"`{name}` must be {wanted}, got {getattr(self, name)!r}")
 
     def check(self, problem: Problem) -> None:
-        """Refuse activations without a derivative, and what the memory rule cannot solve."""
-        if isinstance(self.rule, Memory):
-            allowed = (NoRegularizer, L2) if self.rule.solver == "ridge" else (NoRegularizer, L1, L2)
-            if not isinstance(problem.regularizer, allowed):
-                known = "none and l2" if self.rule.solver == "ridge" else "none, l1 and l2"
-                got = problem.regularizer
-                raise TypeError(f"the {self.rule.solver} memory supports the regularisers {known}, got {got!r}")
+        """Refuse what the memory rule cannot solve."""
+        super().check(problem)
+        if not isinstance(self.rule, Memory):
+            return
+        allowed = (NoRegularizer, L2) if self.rule.solver == "ridge" else (NoRegularizer, L1, L2)
+        if not isinstance(problem.regularizer, allowed):
+            known = "none and l2" if self.rule.solver == "ridge" else "none, l1 and l2"
+            got = problem.regularizer
+            raise TypeError(f"the {self.rule.solver} memory supports the regularisers {known}, got {got!r}")
         for i, layer in enumerate(problem.layers):
-            if not layer.activation.differentiable:
-                kind = type(layer.activation).__name__
-                raise TypeError(f"OnlineAM needs a derivative of the activation of layer {i + 1}, got {kind}")
-            if layer.norm is not None and isinstance(self.rule, Memory):
-                raise TypeError(f"the memory rule does not support BatchNorm1d (layer {i + 1}); the gradient rules do")
+            if layer.norm is not None:
+                raise TypeError(
+                    f"the memory rule does not support batch normalisation (layer {i + 1}); the gradient rules do"
+                )
 
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """The weights, and optimisers or empty memories for them."""
         state = start.weights()
         *hidden, last = blocks(problem, state)
         if isinstance(self.rule, Memory):
-            kept: Any = tuple(_empty_memory(h) for h in hidden)
+            kept: Any = tuple(self.rule.empty(h.W, h.layer.map.bias) for h in hidden)
         else:
             params = [p for h in hidden for p in h.params()]
             kept = self.rule.make(params) if params else None
-        return replace(state, extra=Progress(batch.count, self.mu.start, kept, self.last.make(last.params())))
+        progress = Progress(batch.count, self.mu.start, kept, self.last.make(last.params()), generator)
+        return replace(state, extra=progress)
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One mini-batch of Algorithm 1. Weights, running statistics and memories are written in place."""
-        codes0 = self.encode(problem, state, batch)
-        codes = self.find_codes(problem, state, batch, codes0)
+        passed = encode(problem, state, batch.x, state.extra.generator)
+        codes = self.find_codes(problem, state, batch, passed)
         self.set_lr(state)
-        self.step_last(problem, state, batch, codes)
-        state = self.step_hidden(problem, state, batch, codes)
-        moved = tuple((c - f.z).norm() / f.z.norm().clamp_min(1e-30) for c, f in zip(codes, codes0, strict=True))
+        self.step_last(problem, state, batch, passed, codes)
+        state = self.step_hidden(problem, state, batch, passed, codes)
+        moved = tuple((c - c0).norm() / c0.norm().clamp_min(1e-30) for c, c0 in zip(codes, passed.z, strict=True))
         mu = self.mu.after(state.extra.mu, batch.ends_epoch)
         progress = replace(state.extra, mu=mu, moved=moved)
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch, extra=progress)
 
-    def encode(self, problem: Problem, state: State, batch: Batch) -> list[Forward]:
-        """Step 1: the hidden layers' forward pass, ``C^0``."""
-        a, out = batch.x, []
-        for block, layer in zip(blocks(problem, state)[:-1], problem.layers, strict=False):
-            out.append(block(a))
-            out[-1].track()
-            a = layer.activation(out[-1].z)
-        return out
-
-    def find_codes(self, problem: Problem, state: State, batch: Batch, start: list[Forward]) -> list[Tensor]:
+    def find_codes(self, problem: Problem, state: State, batch: Batch, passed: Pass) -> list[Tensor]:
         """Step 2: codes, last to first; each pulls towards the updated code above and to its forward value."""
-        codes = [f.z for f in start]
-        layers, above = problem.layers, blocks(problem, state)[1:]
+        codes, pulls, mu = list(passed.z), self.pulls(passed, batch, state.extra.mu), state.extra.mu
         for i in reversed(range(len(codes))):
-            last = i + 1 == len(codes)
-            pull, near = self.weights(batch, codes[i], None if last else codes[i + 1], state.extra.mu)
-
-            def gradient(c: Tensor, i=i, last=last, pull=pull, near=near) -> Tensor:
-                up = above[i](layers[i].activation(c))
-                r = problem.loss.grad(up.z, batch.y) if last else up.z - codes[i + 1]
-                g = up.to_input(r).mul_(pull).mul_(layers[i].activation.slope(c))
-                return g.add_(c - start[i].z, alpha=near)
-
-            lr = self.step_size(problem, above[i], pull, near, last)
-            sparsity = 0.5 * near * self.codes.sparsity / state.extra.mu
-            codes[i] = nesterov(codes[i], gradient, self.codes.steps, lr, sparsity)
+            near = 2.0 * self.codes.proximity / (codes[i].numel() if self.codes.scaling == "entries" else 1)
+            above, c, lr = Above(problem, batch, passed, codes, i, pulls, near), codes[i], self.codes.lr
+            if self.codes.scaling == "samples":
+                lr = lr / above.curvature(blocks(problem, state)[i + 1])
+            if passed.smooth(i):
+                codes[i] = nesterov(c, above.gradient, self.codes.steps, lr, 0.5 * near * self.codes.sparsity / mu)
+            else:
+                through, direct = above.parts(passed.activation(i, c), c)
+                codes[i] = crossing(
+                    passed.blocks[i].layer.activation,
+                    c - lr * direct,
+                    through,
+                    self.codes.flip_step,
+                    self.codes.flip_cost,
+                )
         return codes
 
-    def weights(self, batch: Batch, code: Tensor, above: Tensor | None, mu: float) -> tuple[float, float]:
-        """Factors of the gradients of what is above a code and of its proximity term."""
+    def pulls(self, passed: Pass, batch: Batch, mu: float) -> list[float]:
+        """The weight of each layer's error in the codes' objectives: ``1/mu`` for the loss, 2 for squares."""
         if self.codes.scaling == "samples":
-            return (1.0 / mu if above is None else 2.0), 2.0
-        return (1.0 / (mu * len(code)) if above is None else 2.0 / above.numel()), 2.0 / code.numel()
+            return [2.0] * len(passed.z) + [1.0 / mu]
+        return [2.0 / z.numel() for z in passed.z] + [1.0 / (mu * len(batch.x))]
 
-    def step_size(self, problem: Problem, above: Block, pull: float, near: float, last: bool) -> float | Tensor:
-        """The codes' step: ``lr`` over a bound of the curvature, or as it is with the authors' scaling."""
-        if self.codes.scaling == "entries":
-            return self.codes.lr
-        H = problem.loss.lipschitz if last and math.isfinite(problem.loss.lipschitz) else 1.0
-        return self.codes.lr / (near + pull * H * above.gain())
-
-    def step_last(self, problem: Problem, state: State, batch: Batch, codes: list[Tensor]) -> None:
+    def step_last(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor]) -> None:
         """Step 3, last layer: gradient steps on the batch's mean loss."""
-        a = problem.layers[-2].activation(codes[-1]) if codes else batch.x
-        last = blocks(problem, state)[-1]
+        a, over = passed.regressor(len(codes), codes)
         for _ in range(self.weight_steps):
-            out = last(a)
+            out = passed.blocks[-1](a, over)
             out.track()
             grads = out.to_params(problem.loss.grad(out.z, batch.y) / len(a))
-            _descend(state.extra.last, grads)
-            self.regularize(problem, state.W[-1:], state.extra, state.extra.last, 1.0)
+            descend(state.extra.last, grads)
+            shrink(problem.regularizer, state.W[-1:], state.extra.last, 1.0 / state.extra.count)
 
-    def step_hidden(self, problem: Problem, state: State, batch: Batch, codes: list[Tensor]) -> State:
+    def step_hidden(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor]) -> State:
         """Step 3, hidden layers: each on ``||C_l - W_l s(C_{l-1})||^2`` alone."""
         if not codes:
             return state
-        inputs = [batch.x, *(layer.activation(c) for layer, c in zip(problem.layers, codes[:-1], strict=False))]
+        local = [self.local(passed, codes, i) for i in range(len(codes))]
         if isinstance(self.rule, Memory):
-            return self.solve_memories(problem, state, inputs, codes)
+            return self.solve_memories(problem, state, local, len(passed.x))
         for _ in range(self.weight_steps):
             grads = []
-            for block, a, c in zip(blocks(problem, state), inputs, codes, strict=False):
+            for block, a, c in local:
                 out = block(a)
-                grads += out.to_params((out.z - c) * (2.0 / (c.numel() if self.codes.scaling == "entries" else len(c))))
-            _descend(state.extra.hidden, grads)
-            self.regularize(problem, state.W[:-1], state.extra, state.extra.hidden, 1.0 / state.extra.mu)
+                scale = c.numel() if self.codes.scaling == "entries" else len(passed.x)
+                grads += out.to_params((out.z - c) * (2.0 / scale))
+            descend(state.extra.hidden, grads)
+            share = 1.0 / (state.extra.mu * state.extra.count)
+            shrink(problem.regularizer, state.W[:-1], state.extra.hidden, share)
         return state
 
-    def solve_memories(self, problem: Problem, state: State, inputs: list[Tensor], codes: list[Tensor]) -> State:
+    def local(self, passed: Pass, codes: list[Tensor], i: int) -> tuple[Block, Tensor, Tensor]:
+        """A hidden layer's own regression problem: its block, the block's input and its target."""
+        block, (a, over) = passed.blocks[i], passed.regressor(i, codes)
+        if isinstance(block.layer.map, Recurrent):
+            return unfolded(block, block.layer.map, a, codes[i], self.codes)
+        return block, a, codes[i] if over is None else codes[i] - over
+
+    def solve_memories(
+        self, problem: Problem, state: State, local: list[tuple[Block, Tensor, Tensor]], count: int
+    ) -> State:
         """Algorithm 3: add the batch to each layer's memory, and solve it from the present weights."""
         assert isinstance(self.rule, Memory)
-        share = self.rule.weight(state.k, len(inputs[0])) / (2.0 * state.extra.mu * state.extra.count)
-        for i, (a, c, memory) in enumerate(zip(inputs, codes, state.extra.hidden, strict=True)):
-            bias = problem.layers[i].map.bias
-            design = torch.cat([a, a.new_ones(len(a), 1)], 1) if bias else a
-            W = torch.cat([state.W[i], state.b[i][:, None]], 1) if bias else state.W[i]
-            self.rule.remember(memory, design, c)
-            W = self.rule.solve(W, memory, problem.regularizer, share, f"W_{i + 1}", int(bias))
-            state = put(state, W=(i, W[:, : a.shape[1]].contiguous()))
-            if bias:
-                state = put(state, b=(i, W[:, -1].contiguous()))
+        share = self.rule.weight(state.k, count) / (2.0 * state.extra.mu * state.extra.count)
+        for i, ((block, a, c), memory) in enumerate(zip(local, state.extra.hidden, strict=True)):
+            map, W, b = block.layer.map, state.W[i], state.b[i]
+            design, target = map.rows(a), map.targets(c)
+            if map.bias:
+                design = torch.cat([design, design.new_ones(*design.shape[:-1], 1)], -1)
+                W = torch.cat([W, b.view(*W.shape[:-1], 1)], -1)
+            self.rule.remember(memory, design, target)
+            W = self.rule.solve(W, memory, problem.regularizer, share, f"W_{i + 1}", int(map.bias))
+            state.W[i].copy_(W[..., : state.W[i].shape[-1]])
+            if map.bias:
+                b.copy_(W[..., -1].flatten())
         return state
-
-    @staticmethod
-    def regularize(problem: Problem, Ws: tuple[Tensor, ...], kept: Progress, rule: Any, scale: float) -> None:
-        """The regulariser's prox behind a gradient step, in place: a batch carries its share of ``Omega``."""
-        if not isinstance(problem.regularizer, NoRegularizer):
-            t = scale * rule.param_groups[0]["lr"] / kept.count
-            for W in Ws:
-                W.copy_(problem.regularizer.prox(W, t))
 
     def set_lr(self, state: State) -> None:
         """Halve the learning rates every `halve_every` epochs."""
@@ -224,8 +225,9 @@ class OnlineAM(Method):
         """Where asked, refit the last layer to all samples, unregularised (Carreira-Perpinan and Wang 2014)."""
         if not self.refit:
             return state
-        a = batch.x if len(problem.layers) == 1 else forward(problem, state, batch.x)[1][-1]
-        return refit_last(problem, state, a, batch.y)
+        zs, as_ = forward(problem, state, batch.x)
+        over = skipped(problem.layers[-1], batch.x, zs, as_)
+        return refit_last(problem, state, as_[-1] if as_ else batch.x, batch.y, over)
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass, where the penalty is zero, and how far the last batch's codes moved from it."""
@@ -238,29 +240,28 @@ class OnlineAM(Method):
         return {"mu": state.extra.mu}
 
 
-def refit_last(problem: Problem, state: State, a: Tensor, y: Tensor, steps: int = 500) -> State:
-    """``argmin R(a W_L^T + b_L; Y)`` over the last layer alone, a convex problem, by L-BFGS from its present value."""
+def refit_last(
+    problem: Problem, state: State, a: Tensor, y: Tensor, over: Tensor | None = None, steps: int = 500
+) -> State:
+    """``argmin R(a W_L^T + b_L; Y)`` over the last layer alone, a convex problem, by L-BFGS from its present value.
+
+    Args:
+        problem: Gives the loss.
+        state: Whose last layer is refitted, in place.
+        a: The last layer's input.
+        y: Encoded targets.
+        over: What a residual connection adds.
+        steps: Most steps.
+    """
     last = blocks(problem, state)[-1]
     params = last.params()
     optimizer = torch.optim.LBFGS(params, max_iter=steps, line_search_fn="strong_wolfe")
 
     def closure() -> float:
-        out = last(a)
+        out = last(a, over)
         for p, g in zip(params, out.to_params(problem.loss.grad(out.z, y) / len(a)), strict=True):
             p.grad = g
         return float(problem.loss(out.z, y)) / len(a)
 
     optimizer.step(closure)
     return state
-
-
-def _descend(optimizer: torch.optim.Optimizer, grads: list[Tensor]) -> None:
-    for p, g in zip(optimizer.param_groups[0]["params"], grads, strict=True):
-        p.grad = g
-    optimizer.step()
-
-
-def _empty_memory(block: Block) -> tuple[Tensor, Tensor]:
-    q, p = block.W.shape
-    p += block.layer.map.bias
-    return block.W.new_zeros(p, p), block.W.new_zeros(q, p)

@@ -1,7 +1,7 @@
 """One layer as a differentiable function, in closed form: what the code and weight steps of online methods need.
 
-A block is ``z = W a + b``, followed by batch normalisation over the batch where the layer has it. The derivatives stay
-within the block: no autograd graph is made.
+A block is ``z = W a + b``, followed by batch normalisation over the batch and by a residual connection where the layer
+has them. The derivatives stay within the block: no autograd graph is made.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from altmin import audit
+from altmin.maps import LinearMap
 from altmin.problem import Layer, Problem
-from altmin.state import Norm, State, normalise
+from altmin.state import Norm, State, normalise, per_channel
 
 POWER_STEPS = 4
 TINY = 1e-30
@@ -39,32 +41,57 @@ class Block:
         out = [self.W, *([self.b] if self.layer.map.bias else [])]
         return out if self.norm is None else [*out, self.norm.scale, self.norm.shift]
 
-    def gain(self) -> Tensor:
-        """An estimate of ``||dz/da||_2^2`` by power iteration, normalised by the running variance; a scalar."""
-        W = self.W
+    def gain(self, a: Tensor) -> Tensor:
+        """An estimate of ``||dz/da||_2^2`` at the first sample of `a` by power iteration, a scalar.
+
+        Batch normalisation counts by its running variance.
+        """
+        at, W = a[:1], self.W
+        map = self.layer.map.at(at)
         if self.norm is not None and self.layer.norm is not None:
-            W = (self.norm.scale * torch.rsqrt(self.norm.var + self.layer.norm.eps))[:, None] * W
-        v = W[W.square().sum(1).argmax()]
+            factor = self.norm.scale * torch.rsqrt(self.norm.var + self.layer.norm.eps)
+            W = W * factor.view(*W.shape[:-1], 1)
+        r = torch.zeros_like(map(W, self.b, at))
+        r[:, W.flatten(0, -2).square().sum(1).argmax()] = 1.0
+        v = map.adjoint(W, r, at)
         for _ in range(POWER_STEPS):
-            v = W.T @ (W @ (v / v.norm().clamp_min(TINY)))
+            v = map.adjoint(W, map.image(W, v / v.norm().clamp_min(TINY), at), at)
         return v.norm()
 
-    def __call__(self, a: Tensor) -> Forward:
-        """The block's value at `a`, with what its derivatives need."""
-        raw = self.layer.map(self.W, self.b, a)
-        if self.norm is None or self.layer.norm is None:
-            return Forward(self, a, raw)
-        mean, var = raw.mean(0), raw.var(0, unbiased=False)
-        unit = (raw - mean) * torch.rsqrt(var + self.layer.norm.eps)
-        z = normalise(raw, self.norm, self.layer.norm, mean, var)
-        return Forward(self, a, z, unit, mean, var)
+    def __call__(self, a: Tensor, over: Tensor | None = None) -> Forward:
+        """The block's value at `a`, with what its derivatives need.
+
+        Args:
+            a: The input.
+            over: What a residual connection adds.
+        """
+        map = self.layer.map.at(a)
+        z = raw = map(self.W, self.b, a)
+        unit, mean, var = None, None, None
+        if self.norm is not None and self.layer.norm is not None:
+            axes = _all_but_channels(raw)
+            mean, var = raw.mean(axes), raw.var(axes, unbiased=False)
+            unit = (raw - per_channel(mean, raw)) * per_channel(torch.rsqrt(var + self.layer.norm.eps), raw)
+            z = normalise(raw, self.norm, self.layer.norm, mean, var)
+        return Forward(self, map, a, z if over is None else z + over, unit, mean, var)
 
 
 @dataclass(frozen=True)
 class Forward:
-    """A block's value `z` at `a`; with batch normalisation also the unit rows and the batch's mean and variance."""
+    """A block's value `z` at `a`, and what its derivatives there need.
+
+    Attributes:
+        block: The block.
+        map: Its map near `a`.
+        a: The input.
+        z: The value.
+        unit: With batch normalisation the unit rows.
+        mean: And the batch's mean.
+        var: And its variance.
+    """
 
     block: Block
+    map: LinearMap
     a: Tensor
     z: Tensor
     unit: Tensor | None = None
@@ -76,18 +103,21 @@ class Forward:
         norm, numbers = self.block.norm, self.block.layer.norm
         if norm is None or numbers is None or self.unit is None or self.var is None:
             return r
-        centred = r - r.mean(0) - self.unit * (r * self.unit).mean(0)
-        return centred * (norm.scale * torch.rsqrt(self.var + numbers.eps))
+        axes = _all_but_channels(r)
+        centred = r - r.mean(axes, keepdim=True) - self.unit * (r * self.unit).mean(axes, keepdim=True)
+        return centred * per_channel(norm.scale * torch.rsqrt(self.var + numbers.eps), r)
 
     def to_input(self, r: Tensor) -> Tensor:
         """``(dz/da)^T r``, the shape of `a`."""
-        return self.block.layer.map.adjoint(self.block.W, self._raw(r))
+        audit.require_local(r)
+        return audit.passed(self.map.adjoint(self.block.W, self._raw(r), self.a))
 
     def to_params(self, r: Tensor) -> list[Tensor]:
         """``(dz/dparams)^T r``, in the order of `Block.params`."""
-        raw = self._raw(r)
-        out = [raw.T @ self.a, *([raw.sum(0)] if self.block.layer.map.bias else [])]
-        return out if self.unit is None else [*out, (r * self.unit).sum(0), r.sum(0)]
+        audit.require_local(r)
+        map, raw, axes = self.map, self._raw(r), _all_but_channels(r)
+        out = [map.gradient(raw, self.a), *([raw.sum(axes)] if map.bias else [])]
+        return out if self.unit is None else [*out, (r * self.unit).sum(axes), r.sum(axes)]
 
     @torch.no_grad()
     def track(self) -> None:
@@ -95,9 +125,13 @@ class Forward:
         norm, numbers = self.block.norm, self.block.layer.norm
         if norm is None or numbers is None or self.mean is None or self.var is None:
             return
-        n = len(self.a)
+        n = self.z.numel() // self.z.shape[1]
         norm.mean.lerp_(self.mean, numbers.momentum)
         norm.var.lerp_(self.var * (n / max(n - 1, 1)), numbers.momentum)
+
+
+def _all_but_channels(z: Tensor) -> tuple[int, ...]:
+    return (0, *range(2, z.ndim))
 
 
 def blocks(problem: Problem, state: State) -> list[Block]:

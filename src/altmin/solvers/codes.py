@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from altmin.activations import Activation
 from altmin.checks import Checked, number
 from altmin.regularizers import L1
 
 MOMENTUM = 0.9
+TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Codes(Checked):
         scaling: ``"samples"``: losses and squares are sums over a sample's entries and `lr` is relative to the inverse
             curvature, so that `lr` and `mu` do not depend on batch, width or the size of the weights; ``"entries"``:
             means over batch and entries and an absolute `lr`, as in the authors' code.
+        flip_step, flip_cost: See `crossing`, which activations without a derivative are crossed by.
     """
 
     steps: int = number(5, "code steps a batch", least=0, paper="5")
@@ -30,7 +34,15 @@ class Codes(Checked):
         above=0.0,
         paper="0.3 with scaling entries",
     )
+    proximity: float = number(
+        1.0,
+        "weight of the codes' distance from their forward value; less moves deep networks more",
+        above=0.0,
+        paper="1",
+    )
     sparsity: float = number(0.0, "weight of the codes' l1 norm", least=0.0, paper="0")
+    flip_step: float = number(1.0, "how far targets of sign and step move, relative to the gradient's size", above=0.0)
+    flip_cost: float = number(200.0, "proximity (r of P1) that a code has to overcome to cross a jump", above=0.0)
     scaling: str = number(
         "samples", "what losses and squares are averaged over", choices=("samples", "entries"), paper="entries"
     )
@@ -74,3 +86,22 @@ def nesterov(
             new = L1(sparsity).prox(new, lr)
         c, behind = new + MOMENTUM * (new - behind), new
     return behind if sparsity else c
+
+
+def crossing(activation: Activation, c: Tensor, g: Tensor, step: float, cost: float) -> Tensor:
+    """``argmin_z (s(z) - a)^2 + cost (z - c)^2/mean(c^2)`` (P1) at the target ``a = s(c) - step g/sqrt(mean(g^2))``.
+
+    No derivative of `s` is asked for. A code of sign either stays or goes just across zero, where the target asks
+    loudly enough for the other sign and the code is near zero, both relative to the whole layer: the numbers do not
+    depend on widths, batches or the size of weights.
+
+    Args:
+        activation: ``s``, a step function.
+        c: Codes.
+        g: The derivative of what is above in the activation ``s(c)``.
+        step: Size of the targets' step.
+        cost: Weight of the distance, > 0.
+    """
+    unit, loudness = (t.square().mean().sqrt().clamp_min(TINY) for t in (c, g))
+    target = torch.add(activation(c), g / loudness, alpha=-step)
+    return activation.solve_z(target, c / unit, cost).mul_(unit)

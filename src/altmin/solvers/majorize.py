@@ -9,6 +9,7 @@ and for a plain gradient step the ``alpha`` that passes is known at once.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -121,9 +122,9 @@ def activations_step(
     sample or for all together.
 
     Args:
-        a: Present activations, ``(N, p)``.
-        grad: The gradient ``g`` there, ``(N, p)``.
-        image: ``g W^T``, ``(N, q)``.
+        a: Present activations, ``(N, ...)``.
+        grad: The gradient ``g`` there, the same shape.
+        image: ``g W^T``, what the layer above makes of it.
         c1: Weight of the layer above, > 0.
         c2: Weight of the target, >= 0.
         search: Start and factor of the trials.
@@ -132,32 +133,35 @@ def activations_step(
     """
     tau = _tau(grad, image, c1, c2, search, per_sample, batch)
     inverse = torch.where(tau > 0, 1.0 / tau, torch.zeros_like(tau))
-    return torch.addcmul(a, grad, inverse, value=-1.0)
+    return torch.addcmul(a, grad, _column(inverse, a), value=-1.0)
 
 
 def clipped_step(
     a: Tensor,
     grad: Tensor,
-    W: Tensor,
-    c: float,
+    image: Callable[[Tensor], Tensor],
+    c1: float,
+    c2: float,
     low: Tensor,
     high: Tensor,
     search: Backtracking,
     per_sample: bool,
     batch: Batch,
 ) -> Tensor:
-    """One step ``A+ = clip(A - grad/tau, low, high)`` on ``c/2 ||V - A W^T||^2`` within a box (mDLAM, equation 6).
+    """One step ``A+ = clip(A - grad/tau, low, high)`` on the objective of P6 within a box (mDLAM, equation 6).
 
     ``tau`` is where backtracking ends, for each sample or for all: the first trial with
-    ``c ||D W^T||^2 <= tau ||D||^2``, ``D = A+ - A``. ``tau = c ||W||_2^2`` always passes, so the loop is short.
+    ``c1 ||D W^T||^2 + c2 ||D||^2 <= tau ||D||^2``, ``D = A+ - A``. ``tau = c1 ||W||_2^2 + c2`` always passes, so the
+    loop is short.
 
     Args:
-        a: Present activations inside the box, ``(N, p)``.
-        grad: The gradient there, ``(N, p)``.
-        W: Weights of the layer above, ``(q, p)``.
-        c: Weight of the squares, > 0.
-        low: Lower ends, ``(N, p)``.
-        high: Upper ends, ``(N, p)``.
+        a: Present activations inside the box, ``(N, ...)``.
+        grad: The gradient there, the same shape.
+        image: What the layer above makes of a movement, ``D W^T``.
+        c1: Weight of the layer above, > 0.
+        c2: Weight of squares of the activations themselves, >= 0.
+        low: Lower ends.
+        high: Upper ends.
         search: Start and factor of the trials.
         per_sample: Whether each sample has its own ``tau``.
         batch: Whose samples they are.
@@ -165,16 +169,16 @@ def clipped_step(
     Raises:
         DivergenceError: No trial passed.
     """
-    tau = _tau(grad, grad @ W.T, c, 0.0, search, per_sample, batch)
+    tau = _tau(grad, image(grad), c1, c2, search, per_sample, batch)
     if search.start is not None:
         tau = search.first(torch.zeros_like(tau))
     tau = torch.where(tau > 0, tau, torch.ones_like(tau))
     slack = 1 + 16 * torch.finfo(a.dtype).eps
     for _ in range(TRIALS):
         # The movement itself, not a difference of two sums: tiny steps keep their digits.
-        move = torch.clamp(-grad / tau, low - a, high - a)
-        rise = _total((move @ W.T).square().sum(1, keepdim=True), per_sample, batch)
-        fails = c * rise > slack * tau * _total(move.square().sum(1, keepdim=True), per_sample, batch)
+        move = torch.clamp(-grad / _column(tau, a), low - a, high - a)
+        size = _total(move, per_sample, batch)
+        fails = c1 * _total(image(move), per_sample, batch) + c2 * size > slack * tau * size
         if not batch.any(fails):
             return torch.clamp(a + move, low, high)
         tau = torch.where(fails, search.factor * tau, tau)
@@ -186,10 +190,16 @@ def clipped_step(
 def _tau(
     grad: Tensor, image: Tensor, c1: float, c2: float, search: Backtracking, per_sample: bool, batch: Batch
 ) -> Tensor:
-    size = _total(grad.square().sum(1, keepdim=True), per_sample, batch)
-    bend = _total(image.square().sum(1, keepdim=True), per_sample, batch)
+    size, bend = _total(grad, per_sample, batch), _total(image, per_sample, batch)
     return search.first(torch.where(size > 0, c1 * bend / size + c2, torch.zeros_like(size)))
 
 
 def _total(t: Tensor, per_sample: bool, batch: Batch) -> Tensor:
-    return t if per_sample else batch.sum(t.sum())
+    """The sum of squares, ``(N,)`` for each sample, or a scalar for all together."""
+    squares = t.square().flatten(1).sum(1)
+    return squares if per_sample else batch.sum(squares.sum())
+
+
+def _column(t: Tensor, like: Tensor) -> Tensor:
+    """One number a sample, in a shape that broadcasts over `like`; a scalar stays as it is."""
+    return t.view(-1, *[1] * (like.ndim - 1)) if t.ndim else t

@@ -1,4 +1,4 @@
-"""Exact least squares for weights (P3), activations (P5) and intercepts (P7), from sufficient statistics."""
+"""Exact least squares for weights (P3) and intercepts (P7), from sufficient statistics."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ import torch
 from torch import Tensor
 
 from altmin.errors import DivergenceError
+from altmin.maps import LinearMap
 from altmin.problem import Batch
+
+PIECE = 2**22  # numbers of a design that is made for the purpose, at once
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """All that a layer's weights and intercept need of the samples; it adds over chunks and over processes.
+    """All that a layer's weights and intercept need of the samples; it adds over pieces and over processes.
+
+    A map of several groups has an axis of groups in front of each.
 
     Attributes:
         gram: ``A^T A``, ``(p, p)``.
         cross: ``Z^T A``, ``(q, p)``.
         a_sum: ``sum_i A_i``, ``(p,)``.
         z_sum: ``sum_i Z_i``, ``(q,)``.
-        count: ``N``.
+        count: ``N``, the rows of `A`: for a convolution every position of every image.
     """
 
     gram: Tensor
@@ -31,37 +36,59 @@ class Statistics:
     count: int
 
     def targets(self, b: Tensor) -> Tensor:
-        """``(Z - b)^T A``: the right-hand side of the weights, ``(q, p)``."""
-        return self.cross - torch.outer(b, self.a_sum)
+        """``(Z - b)^T A``: the right-hand side of the weights, the shape of `cross`."""
+        return self.cross - b.view_as(self.z_sum)[..., :, None] * self.a_sum[..., None, :]
 
     def mean_residual(self, W: Tensor) -> Tensor:
-        """``sum_i (Z_i - W A_i)``, ``(q,)``: what the intercept has to explain."""
-        return self.z_sum - W @ self.a_sum
+        """``sum_i (Z_i - W A_i)``, one number a unit: what the intercept has to explain."""
+        return (self.z_sum - (W @ self.a_sum[..., None])[..., 0]).flatten()
 
 
-def gram(a: Tensor, batch: Batch) -> Tensor:
-    """``A^T A`` over all processes."""
-    return batch.sum(a.T @ a)
+def pieces(map: LinearMap, a: Tensor) -> list[slice]:
+    """Parts of the samples whose design is small enough to be held; all samples where it is not made at all."""
+    if not map.unfolds:
+        return [slice(None)]
+    step = max(1, PIECE // map.rows(a[:1]).numel())
+    return [slice(i, i + step) for i in range(0, len(a), step)]
 
 
-def statistics(a: Tensor, z: Tensor, batch: Batch, known_gram: Tensor | None = None) -> Statistics:
-    """The sufficient statistics of ``Z ~ A W^T + b`` over all processes.
+def gram(map: LinearMap, a: Tensor, batch: Batch) -> Tensor:
+    """``A^T A`` of the design of `a`, over all processes."""
+    total = a.new_zeros(())
+    for part in pieces(map, a):
+        rows = map.rows(a[part])
+        total = total + rows.mT @ rows
+    return batch.sum(total)
+
+
+def statistics(map: LinearMap, a: Tensor, z: Tensor, batch: Batch, known_gram: Tensor | None = None) -> Statistics:
+    """The sufficient statistics of ``Z ~ A W^T + b`` over all processes, piece by piece.
 
     Args:
-        a: Design, ``(N', p)``.
-        z: Targets, ``(N', q)``.
+        map: Makes the design of `a` and the targets of `z`.
+        a: Inputs of the layer, ``(N, ...)``.
+        z: What it has to explain, ``(N, ...)``.
         batch: Whose samples they are.
         known_gram: ``A^T A`` where it is known already.
     """
-    g = gram(a, batch) if known_gram is None else known_gram
-    return Statistics(g, batch.sum(z.T @ a), batch.sum(a.sum(0)), batch.sum(z.sum(0)), batch.count)
+    gram, cross, a_sum, z_sum = (a.new_zeros(()) for _ in range(4))
+    count = 0
+    for part in pieces(map, a):
+        rows, targets = map.rows(a[part]), map.targets(z[part])
+        if known_gram is None:
+            gram = gram + rows.mT @ rows
+        cross, a_sum, z_sum = cross + targets.mT @ rows, a_sum + rows.sum(-2), z_sum + targets.sum(-2)
+        count += rows.shape[-2]
+    gram = batch.sum(gram) if known_gram is None else known_gram
+    count = count // len(a) * batch.count
+    return Statistics(gram, batch.sum(cross), batch.sum(a_sum), batch.sum(z_sum), count)
 
 
 def cholesky(matrix: Tensor, block: str) -> Tensor:
     """The lower Cholesky factor of a positive semidefinite matrix, with a ridge at rounding level where it needs one.
 
     Args:
-        matrix: ``(n, n)``, symmetric positive semidefinite up to rounding.
+        matrix: ``(..., n, n)``, symmetric positive semidefinite up to rounding.
         block: Whose update this is, for the error.
 
     Raises:
@@ -71,13 +98,13 @@ def cholesky(matrix: Tensor, block: str) -> Tensor:
         raise DivergenceError(block, "nan or inf in the normal matrix", "smaller steps or a larger penalty")
     factor, failed = torch.linalg.cholesky_ex(matrix)
     eps = torch.finfo(matrix.dtype).eps
-    jitter = eps * matrix.diagonal().mean()
+    jitter = eps * matrix.diagonal(dim1=-2, dim2=-1).mean()
     for _ in range(2 - round(0.5 * math.log10(eps))):  # up to about the root of the machine precision
-        if not failed:
+        if not failed.any():
             return factor
-        factor, failed = torch.linalg.cholesky_ex(matrix + jitter * torch.eye(len(matrix)).to(matrix))
+        factor, failed = torch.linalg.cholesky_ex(matrix + jitter * torch.eye(matrix.shape[-1]).to(matrix))
         jitter = 10 * jitter
-    if not failed:
+    if not failed.any():
         return factor
     raise DivergenceError(block, f"normal matrix not positive definite (ridge {jitter:.1e})", "a larger `delta`")
 
@@ -102,9 +129,10 @@ def ridge_weights(s: Statistics, b: Tensor, W0: Tensor, c: float, d: float, bloc
     """
     rhs = c * (s.targets(b) - W0 @ s.gram)
     normal = c * s.gram
-    floor = torch.finfo(W0.dtype).eps ** 0.5 * normal.diagonal().mean() if d == 0 else d
-    normal.diagonal().add_(floor).clamp_min_(torch.finfo(W0.dtype).tiny)  # where all activations are zero
-    return W0 + torch.cholesky_solve(rhs.T, cholesky(normal, block)).T
+    diagonal = normal.diagonal(dim1=-2, dim2=-1)
+    floor = torch.finfo(W0.dtype).eps ** 0.5 * diagonal.mean(-1, keepdim=True) if d == 0 else d
+    diagonal.add_(floor).clamp_min_(torch.finfo(W0.dtype).tiny)  # where all activations are zero
+    return W0 + torch.cholesky_solve(rhs.mT, cholesky(normal, block)).mT
 
 
 def woodbury_weights(a: Tensor, v: Tensor, W0: Tensor, c: float, d: float, block: str = "W") -> Tensor:
@@ -127,6 +155,7 @@ def woodbury_weights(a: Tensor, v: Tensor, W0: Tensor, c: float, d: float, block
 
 
 def fit_weights(
+    map: LinearMap,
     a: Tensor,
     z: Tensor,
     b: Tensor,
@@ -136,23 +165,30 @@ def fit_weights(
     batch: Batch,
     known_gram: Tensor | None = None,
     block: str = "W",
-) -> Tensor:
+) -> tuple[Tensor, Tensor, int]:
     """``argmin_W c ||Z - b - A W^T||^2 + d ||W - W0||^2`` (P3) with the smaller side factored.
 
     Args:
-        a: Design, ``(N, p)``.
-        z: Targets, ``(N, q)``.
+        map: Makes the design of `a` and the targets of `z`.
+        a: Inputs of the layer, ``(N, ...)``.
+        z: What it has to explain, ``(N, ...)``.
         b: Intercept, ``(q,)``.
-        W0: Centre of the proximal term, ``(q, p)``.
+        W0: Centre of the proximal term, the shape of the weights.
         c: Weight of the squares, > 0.
         d: Weight of the proximal term, >= 0.
         batch: Whose samples they are.
         known_gram: ``A^T A`` where it is known already.
         block: Whose update this is, for errors.
+
+    Returns:
+        The weights, and for the intercept (P7) ``sum_i (Z_i - W A_i)`` and the number of rows.
     """
-    if known_gram is None and d > 0 and batch.group is None and len(a) < a.shape[1]:
-        return woodbury_weights(a, z - b, W0, c, d, block)
-    return ridge_weights(statistics(a, z, batch, known_gram), b, W0, c, d, block)
+    if known_gram is None and d > 0 and batch.group is None and not map.unfolds and len(a) < a.shape[1]:
+        W = woodbury_weights(a, z - b, W0, c, d, block)
+        return W, z.sum(0) - W @ a.sum(0), len(a)
+    s = statistics(map, a, z, batch, known_gram)
+    W = ridge_weights(s, b, W0, c, d, block)
+    return W, s.mean_residual(W), s.count
 
 
 def intercept(residual_sum: Tensor, count: int, c: float = 1.0, d: float = 0.0, b0: Tensor | None = None) -> Tensor:
@@ -167,25 +203,3 @@ def intercept(residual_sum: Tensor, count: int, c: float = 1.0, d: float = 0.0, 
     """
     pull = residual_sum.new_zeros(()) if b0 is None else d * b0
     return (c * residual_sum + pull) / (c * count + d)
-
-
-def ridge_activations(
-    pull: Tensor, W: Tensor, target: Tensor, c1: float, c2: float, a0: Tensor | None = None, d: float = 0.0
-) -> Tensor:
-    """``argmin_A c1 ||V - A W^T||^2 + c2 ||A - T||^2 + d ||A - A0||^2`` (P5), ``(N, p)``.
-
-    Args:
-        pull: ``V W``, ``(N, p)``: the adjoint of the layer above applied to its target.
-        W: Weights of the layer above, ``(q, p)``.
-        target: ``T``, ``(N, p)``.
-        c1: Weight of the layer above, > 0.
-        c2: Weight of `target`, > 0.
-        a0: Centre of the proximal term, ``(N, p)``; needed where ``d > 0``.
-        d: Weight of the proximal term, >= 0.
-    """
-    rhs = torch.add(c2 * target, pull, alpha=c1)
-    if a0 is not None:
-        rhs.add_(a0, alpha=d)
-    normal = c1 * (W.T @ W)
-    normal.diagonal().add_(c2 + d)
-    return rhs @ torch.cholesky_inverse(cholesky(normal, "A"))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from altmin.checks import Checked, number
 from altmin.errors import DivergenceError
-from altmin.regularizers import L1, L2, Regularizer
+from altmin.regularizers import L1, L2, Regularizer, is_none
 from altmin.solvers.ridge import cholesky
 
 GUARD = 1e-10  # added to a diagonal entry that a dead unit leaves at zero
@@ -58,10 +58,15 @@ class Memory(Checked):
     tol: float = number(1e-3, "change at which the sweeps stop", above=0.0, paper="1e-3")
     ridge: float = number(1e-3, "ridge, relative to the memory's mean diagonal", above=0.0)
 
+    def empty(self, W: Tensor, bias: bool) -> tuple[Tensor, Tensor]:
+        """``M = 0`` and ``B = 0`` for weights `W` ``(..., q, p)``; the intercept is one more column."""
+        *groups, q, p = W.shape
+        return W.new_zeros(*groups, p + bias, p + bias), W.new_zeros(*groups, q, p + bias)
+
     def remember(self, memory: tuple[Tensor, Tensor], a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """``M <- forget M + a^T a`` and ``B <- forget B + C^T a``, in place."""
         M, B = memory
-        return M.mul_(self.forget).addmm_(a.T, a), B.mul_(self.forget).addmm_(c.T, a)
+        return M.mul_(self.forget).add_(a.mT @ a), B.mul_(self.forget).add_(c.mT @ a)
 
     def weight(self, steps: int, batch: int) -> float:
         """How many samples the memory stands for after `steps` batches and the present one."""
@@ -91,7 +96,7 @@ class Memory(Checked):
         M, B = memory
         if isinstance(regularizer, L2):
             M = M.clone()
-            M.diagonal()[: len(M) - free].add_(share * regularizer.weight)
+            _diagonal(M)[..., : M.shape[-1] - free].add_(share * regularizer.weight)
         if self.solver == "ridge":
             return _ridge(W, M, B, self.ridge, block)
         sparsity = share * regularizer.weight if isinstance(regularizer, L1) else 0.0
@@ -103,6 +108,23 @@ class Memory(Checked):
         return W
 
 
+def descend(optimizer: torch.optim.Optimizer | None, grads: Sequence[Tensor]) -> None:
+    """One step of the optimiser by gradients that were found without autograd; nothing where there is no optimiser."""
+    if optimizer is not None:
+        for p, g in zip(optimizer.param_groups[0]["params"], grads, strict=True):
+            p.grad = g
+        optimizer.step()
+
+
+def shrink(
+    regularizer: Regularizer, Ws: Sequence[Tensor], optimizer: torch.optim.Optimizer | None, share: float
+) -> None:
+    """The prox of ``share Omega`` behind the optimiser's step, in place: a batch carries its share of ``Omega``."""
+    if optimizer is not None and not is_none(regularizer):
+        for W in Ws:
+            W.copy_(regularizer.prox(W, share * optimizer.param_groups[0]["lr"]))
+
+
 def sweep(W: Tensor, M: Tensor, B: Tensor) -> Tensor:
     """One sweep of ``w_j += (B_j - W M_j)/(M_jj + 1e-10)`` over the columns, as one triangular solve.
 
@@ -110,7 +132,7 @@ def sweep(W: Tensor, M: Tensor, B: Tensor) -> Tensor:
     the new weights solve ``W+ T = B - W S``.
     """
     upper = torch.triu(M)
-    upper.diagonal().add_(GUARD)
+    _diagonal(upper).add_(GUARD)
     lower = M - upper
     return torch.linalg.solve_triangular(upper, B - W @ lower, upper=True, left=False)
 
@@ -118,16 +140,22 @@ def sweep(W: Tensor, M: Tensor, B: Tensor) -> Tensor:
 def soft_sweep(W: Tensor, M: Tensor, B: Tensor, sparsity: float, free: int = 0) -> Tensor:
     """One sweep with the soft threshold ``sparsity/(M_jj + 1e-10)`` on each column but the last `free`: in turn."""
     W = W.clone()
-    diagonal = M.diagonal() + GUARD
-    for j in range(len(M)):
-        w = W[:, j] + (B[:, j] - W @ M[:, j]) / diagonal[j]
-        W[:, j] = w if j >= len(M) - free else torch.nn.functional.softshrink(w, float(sparsity / diagonal[j]))
+    diagonal = _diagonal(M) + GUARD
+    columns = M.shape[-1]
+    for j in range(columns):
+        scale = diagonal[..., j, None]
+        w = W[..., j] + (B[..., j] - (W @ M[..., j, None])[..., 0]) / scale
+        W[..., j] = w if j >= columns - free else w - w.clamp(-sparsity / scale, sparsity / scale)
     return W
 
 
 def _ridge(W: Tensor, M: Tensor, B: Tensor, ridge: float, block: str) -> Tensor:
     normal = M.clone()
-    normal.diagonal().add_(ridge * M.diagonal().mean() + GUARD)
+    _diagonal(normal).add_(ridge * _diagonal(M).mean(-1, keepdim=True) + GUARD)
     if not torch.isfinite(normal).all():
         raise DivergenceError(block, "nan or inf in the memory", "smaller code steps")
-    return W + torch.cholesky_solve((B - W @ M).T, cholesky(normal, block)).T
+    return W + torch.cholesky_solve((B - W @ M).mT, cholesky(normal, block)).mT
+
+
+def _diagonal(M: Tensor) -> Tensor:
+    return M.diagonal(dim1=-2, dim2=-1)

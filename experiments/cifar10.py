@@ -1,0 +1,62 @@
+"""CIFAR-10, fully connected, 2 x 100 and 2 x 500, trained on batches 1 to 4: AM-Adam and Adam.
+
+The exhibit is the CIFAR-10 figure of Choromanska et al. (ICML 2019): 0.53 with 100 units and 0.51 with 500 for AM-Adam.
+The last 4,000 images of batch 4 are held out to choose settings and epochs by; batch 5 and the test images are looked
+at once, at the end. The networks normalise by batch, as the authors' do.
+
+    python experiments/cifar10.py [--data-dir DIR] [--seed 0]
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from exhibit import Trial, chosen, judge, options, table
+
+import altmin
+from altmin import data, networks
+from altmin.data import Dataset, Split
+
+HELD_OUT, EPOCHS, BAR = 4_000, 20, 0.50
+
+
+def resplit(given: Dataset) -> Dataset:
+    """Validation from the end of batch 4, so that batch 5 is left for the last word."""
+    x, y = given.train.x, given.train.y
+    mean = x[:-HELD_OUT].mean(0)
+    train, held = Split(x[:-HELD_OUT] - mean, y[:-HELD_OUT]), Split(x[-HELD_OUT:] - mean, y[-HELD_OUT:])
+    test = Split(given.validation.x - mean, given.validation.y)
+    return replace(given, train=train, validation=held, test=test)
+
+
+def trials(width: int) -> list[Trial]:
+    """AM-Adam and Adam by learning rate."""
+    network = partial(networks.mlp, (3072,), 10, (width, width), batch_norm=True)
+    rows = []
+    for lr in (0.0005, 0.002):
+        method = altmin.OnlineAM(rule=altmin.Adam(lr), last=altmin.Adam(lr), halve_every=5)
+        rows.append(Trial(f"am-adam 2 x {width}", f"lr {lr:g}, halved every 5", method, network, EPOCHS))
+    rows += [
+        Trial(f"adam 2 x {width}", f"lr {lr:g}", altmin.Backprop("adam", lr), network, EPOCHS) for lr in (0.0002, 0.001)
+    ]
+    return rows
+
+
+def main() -> None:
+    """Train, print the table; the exit status says whether the bars were reached."""
+    given = options("Fully connected networks on CIFAR-10 by AM-Adam and Adam.")
+    loaded = data.load("cifar10", data_dir=given.data_dir)
+    part = resplit(loaded)
+    mean = loaded.train.x[:-HELD_OUT].mean(0)
+    images = {"images": Split(loaded.test.x - mean, loaded.test.y)}
+    print(
+        f"cifar10: {len(part.train):,} images of batches 1 to 4; test: batch 5; images: {len(loaded.test):,} test images"
+    )
+    rows = [row for width in (100, 500) for row in chosen(trials(width), part, given.seed)]
+    tested = table(rows, part, images)
+    judge({f"am-adam 2 x {width}, batch 5": (tested[f"am-adam 2 x {width}"], BAR) for width in (100, 500)})
+
+
+if __name__ == "__main__":
+    main()

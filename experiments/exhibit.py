@@ -1,0 +1,143 @@
+"""What the exhibits share: train settings on equal terms, choose by validation, look at test samples once.
+
+Not an exhibit itself; run the other files of this folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+import altmin
+from altmin.data import Dataset, Split
+from altmin.diagnostics import outputs, predict
+from altmin.problem import Problem
+from altmin.state import State
+
+Network = Callable[[], nn.Sequential]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One network trained by one method.
+
+    Attributes:
+        name: What the row of the table is called; of trials with the same name the best on validation stays.
+        setting: The numbers that were tried.
+        method: The method with these numbers.
+        network: Makes the network.
+        loss: As in `altmin.fit`.
+        epochs: As in `altmin.fit`.
+        batch_size: As in `altmin.fit`.
+    """
+
+    name: str
+    setting: str
+    method: altmin.Method
+    network: Network
+    epochs: int
+    batch_size: int | None = None
+    loss: str = "cross_entropy"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a trial."""
+
+    trial: Trial
+    model: nn.Sequential
+    validation: float
+    epoch: int
+    seconds: float
+
+
+def options(about: str) -> argparse.Namespace:
+    """The options that every exhibit has."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--data-dir", help="folder of data sets; ALTMIN_DATA or ~/.cache/altmin by default")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the networks' start and of the batches")
+    torch.set_num_threads(1)
+    return parser.parse_args()
+
+
+def train(trial: Trial, data: Dataset, seed: int) -> Row:
+    """The trial's network with the weights that were best on validation."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = trial.network()
+    history = altmin.fit(
+        model,
+        trial.method,
+        (data.train.x, data.train.y),
+        loss=trial.loss,
+        epochs=trial.epochs,
+        batch_size=trial.batch_size,
+        validation=(data.validation.x, data.validation.y),
+        keep="best",
+        generator=torch.Generator().manual_seed(seed),
+    )
+    best = history.kept or {}
+    row = Row(trial, model, best["validation_accuracy"], best["iteration"], sum(history["cpu_seconds"]))
+    print(f"  {trial.name}, {trial.setting}: validation {row.validation:.4f}, {row.seconds:.0f} CPU s", flush=True)
+    return row
+
+
+def chosen(trials: Iterable[Trial], data: Dataset, seed: int) -> list[Row]:
+    """For each name the trial that was best on validation."""
+    best: dict[str, Row] = {}
+    for trial in trials:
+        row = train(trial, data, seed)
+        if trial.name not in best or row.validation > best[trial.name].validation:
+            best[trial.name] = row
+    return list(best.values())
+
+
+def accuracy(model: nn.Sequential, split: Split) -> float:
+    """The share of samples that are classified as their label says."""
+    z = outputs(Problem.from_module(model), State.from_module(model), split.x)
+    return float((predict(z) == split.y).double().mean())
+
+
+def table(rows: Sequence[Row], data: Dataset, others: dict[str, Split] | None = None) -> dict[str, float]:
+    """Print a row for each method; the test accuracies by name.
+
+    Args:
+        rows: What was chosen.
+        data: Its test samples are looked at here and nowhere else.
+        others: Further samples to report on, by name.
+    """
+    splits = {"test": data.test} | (others or {})
+    print(
+        f"{'':22}{'setting':42}{'epoch':>6}{'valid.':>8}" + "".join(f"{name:>10}" for name in splits) + f"{'CPU s':>8}"
+    )
+    tested = {}
+    for row in rows:
+        measured = [accuracy(row.model.eval(), split) for split in splits.values()]
+        figures = f"{row.epoch:6d}{row.validation:8.4f}" + "".join(f"{value:10.4f}" for value in measured)
+        print(f"{row.trial.name:22}{row.trial.setting:42}{figures}{row.seconds:8.0f}", flush=True)
+        tested[row.trial.name] = measured[0]
+    return tested
+
+
+def judge(bars: dict[str, tuple[float, float]]) -> None:
+    """Print what was expected of each figure, and leave with status 1 if one is missed."""
+    for name, (reached, bar) in bars.items():
+        print(f"{name}: {reached:.4f}, expected {bar} or more")
+    sys.exit(any(reached < bar for reached, bar in bars.values()))
+
+
+def centred(data: Dataset) -> Dataset:
+    """The data with the training samples' mean subtracted."""
+    mean = data.train.x.mean(0)
+    splits = {name: shifted(getattr(data, name), mean) for name in ("train", "validation", "test")}
+    return Dataset(data.name, **splits, classes=data.classes, shape=data.shape, image=data.image, note=data.note)
+
+
+def shifted(split: Split, mean: Tensor) -> Split:
+    """The samples less `mean`."""
+    return Split(split.x - mean, split.y)

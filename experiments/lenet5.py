@@ -1,0 +1,73 @@
+"""LeNet-5 on MNIST and Fashion-MNIST: AM-Adam, Adam and SGD, and a penalty method.
+
+The exhibit is figure 7 (MNIST) and appendix B of Choromanska et al. (ICML 2019): batches of 128, one code step and one
+weight step, `mu` from 0.01 to at most 1.5, 10 epochs. The paper's grid (learning rate of the weights, of the codes,
+increment and factor of `mu`) is searched on a part of the training samples; what is best on validation there is trained
+on all of them. Both scalings of the code steps take part: the authors' means, and sums with relative steps.
+
+    python experiments/lenet5.py [--data-dir DIR] [--seed 0]
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+from exhibit import Trial, chosen, judge, options, table
+
+import altmin
+from altmin import data, networks
+
+PART, PART_EPOCHS, EPOCHS, BATCH = 5_000, 2, 10, 128
+PENALTY_PART, ITERATIONS = 10_000, 25
+BARS = {"mnist": 0.985, "fashion-mnist": 0.87}
+PENALTY_BAR = 0.90
+
+
+def am_adam(lr: float, add: float, factor: float, code: float, scaling: str) -> altmin.OnlineAM:
+    """AM-Adam as in appendix B."""
+    codes = altmin.Codes(steps=1, lr=code, scaling=scaling)
+    mu = altmin.Mu(start=0.01, add=add, factor=factor, most=1.5)
+    return altmin.OnlineAM(rule=altmin.Adam(lr), last=altmin.Adam(lr), codes=codes, mu=mu)
+
+
+def network():
+    """LeNet-5 for images of 28 x 28."""
+    return networks.lenet5((1, 28, 28), 10)
+
+
+def trials() -> list[Trial]:
+    """The paper's grid for each method."""
+    grid = product((2e-2, 2e-3, 2e-4, 2e-5), (1e-2, 1e-5, 1e-7), (1.0, 1.1), (0.1, 1.0))
+    settings = [(*numbers, "entries") for numbers in grid]
+    settings += [(lr, add, 1.1, 1.0, "samples") for lr, add in product((2e-2, 2e-3, 2e-4), (1e-2, 1e-5))]
+    rows = [
+        Trial("am-adam", f"lr {lr:g} mu +{add:g} x{factor:g} codes {code:g} {scaling}",
+              am_adam(lr, add, factor, code, scaling), network, PART_EPOCHS, BATCH)
+        for lr, add, factor, code, scaling in settings
+    ]  # fmt: skip
+    for name, lr in product(("adam", "sgd"), (2e-2, 2e-3, 2e-4, 2e-5)):
+        rows.append(Trial(name, f"lr {lr:g}", altmin.Backprop(name, lr), network, PART_EPOCHS, BATCH))
+    return rows
+
+
+def main() -> None:
+    """Search, train, print the tables; the exit status says whether the bars were reached."""
+    given = options("LeNet-5 by AM-Adam, Adam, SGD and iPDLAM.")
+    part = data.load("mnist", data_dir=given.data_dir, train_samples=PART)
+    best = [row.trial for row in chosen(trials(), part, given.seed)]
+    bars = {}
+    for name, bar in BARS.items():
+        whole = data.load(name, data_dir=given.data_dir)
+        rows = chosen([replace(trial, epochs=EPOCHS) for trial in best], whole, given.seed)
+        print(f"{name}, LeNet-5, {len(whole.train):,} training samples")
+        bars[f"{name}, am-adam"] = (table(rows, whole)["am-adam"], bar)
+    few = data.load("mnist", data_dir=given.data_dir, train_samples=PENALTY_PART)
+    penalty = Trial("ipdlam", "defaults", altmin.IPDLAM(), network, ITERATIONS, loss="squared")
+    print(f"mnist, LeNet-5, {PENALTY_PART:,} training samples")
+    bars["mnist, ipdlam"] = (table(chosen([penalty], few, given.seed), few)["ipdlam"], PENALTY_BAR)
+    judge(bars)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""A method's numbers as options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar, get_type_hints
+
+from jsonargparse import Namespace
+
+T = TypeVar("T")
+
+
+def add_method(parser: Any, method: object, prefix: str = "", hidden: bool = False) -> None:
+    """An option for each number of `method`, nested ones dotted."""
+    for name, kind, value, about in _numbers(method):
+        help = argparse.SUPPRESS if hidden else about
+        parser.add_argument(f"--{prefix}{name.replace('_', '-')}", type=kind, default=value, help=help)
+
+
+def _numbers(method: Any) -> Iterator[tuple[str, Any, Any, str]]:
+    """The dotted name, type, value and meaning of each number."""
+    kinds = get_type_hints(type(method))
+    for f in fields(method):
+        name, value = f.name, getattr(method, f.name)
+        if is_dataclass(value):
+            yield from ((f"{name}.{inner}", *rest) for inner, *rest in _numbers(value))  # type: ignore[misc]
+        elif "help" in f.metadata:
+            choices = f.metadata["choices"]
+            yield name, Literal[choices] if choices else kinds[f.name], value, _meaning(f.metadata)
+
+
+def _meaning(metadata: Any) -> str:
+    """The help of a number; the paper's value where the field has it. None is spelled null in YAML."""
+    paper = f"; paper: {metadata['paper']}" if metadata["paper"] else ""
+    return (metadata["help"].replace("none:", "null:") + paper).replace("%", "%%")
+
+
+def configured(method: T, options: Namespace) -> T:
+    """`method` with the numbers of `options`, checked.
+
+    Raises:
+        ValueError: A number outside its range.
+    """
+    changes = {}
+    for f in fields(method):  # type: ignore[arg-type]
+        value, given = getattr(method, f.name), options.get(f.name)
+        if is_dataclass(value):
+            changes[f.name] = configured(value, given)
+        elif "help" in f.metadata:
+            changes[f.name] = given
+    return replace(method, **changes)  # type: ignore[type-var]

@@ -1,0 +1,177 @@
+"""A forward pass that codes start from, and the objective of one code given the others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from altmin.activations import DropoutBefore
+from altmin.maps import Composed
+from altmin.problem import Batch, Problem
+from altmin.solvers.blocks import Block, blocks
+from altmin.state import State, skipped
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A forward pass through the hidden layers.
+
+    Attributes:
+        x: The data.
+        blocks: All layers, their dropouts drawn.
+        z: The hidden layers' pre-activations, ``C^0``.
+        last: The last layer's input, and what a residual connection adds to its value.
+    """
+
+    x: Tensor
+    blocks: list[Block]
+    z: list[Tensor]
+    last: tuple[Tensor, Tensor | None]
+
+    def activation(self, i: int, code: Tensor) -> Tensor:
+        """``s(C_l)``."""
+        return self.blocks[i].layer.activation(code)
+
+    def input(self, i: int, codes: Sequence[Tensor]) -> Tensor:
+        """``s(C_{l-1})``, the data for the first layer."""
+        return self.x if i == 0 else self.activation(i - 1, codes[i - 1])
+
+    def over(self, i: int, codes: Sequence[Tensor]) -> Tensor | None:
+        """What a residual connection adds to the layer's pre-activation."""
+        skip = self.blocks[i].layer.skip
+        if skip is None or skip.layer < 0:
+            return None if skip is None else self.x
+        return codes[skip.layer] if skip.kind == "z" else self.activation(skip.layer, codes[skip.layer])
+
+    def smooth(self, i: int) -> bool:
+        """Whether the layer's activation has a derivative that code steps can follow."""
+        return self.blocks[i].layer.activation.differentiable
+
+    def regressor(self, i: int, codes: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """What the layer's weights learn from: its input, and what a residual connection adds.
+
+        Those are the updated codes' where they moved smoothly; a code that jumped counts by its forward value.
+        """
+        seen = [c if self.smooth(j) else z for j, (c, z) in enumerate(zip(codes, self.z, strict=True))]
+        return self.input(i, seen), self.over(i, seen)
+
+
+def encode(problem: Problem, state: State, x: Tensor, generator: torch.Generator | None = None) -> Pass:
+    """A forward pass with batch normalisation by the batch and dropout drawn; running statistics follow the batch."""
+    drawn: list[Block] = []
+    z: list[Tensor] = []
+    a: list[Tensor] = []
+    for block in blocks(problem, state):
+        below = a[-1] if a else x
+        block = _draw_map(block, below, generator)
+        if len(drawn) + 1 < len(problem.layers):
+            out = block(below, skipped(block.layer, x, z, a))
+            out.track()
+            block = _draw_activation(block, out.z, generator)
+            z.append(out.z)
+            a.append(block.layer.activation(out.z))
+        drawn.append(block)
+    return Pass(x, drawn, z, (a[-1] if a else x, skipped(drawn[-1].layer, x, z, a)))
+
+
+def _draw_map(block: Block, a: Tensor, generator: torch.Generator | None) -> Block:
+    map = block.layer.map
+    if not isinstance(map, Composed) or not map.random:
+        return block
+    return replace(block, layer=replace(block.layer, map=map.drawn(a, generator)))
+
+
+def _draw_activation(block: Block, z: Tensor, generator: torch.Generator | None) -> Block:
+    s = block.layer.activation
+    if not isinstance(s, DropoutBefore):
+        return block
+    return replace(block, layer=replace(block.layer, activation=s.drawn(z, generator)))
+
+
+@dataclass(frozen=True)
+class Above:
+    """What code `i` has to answer for, the other codes being fixed.
+
+    That is the sum of ``pull_j e_j`` over the layers `j` that it reaches, and ``near/2 ||C - C^0||^2``: ``e_j`` is the
+    loss for the last layer, else ``1/2 ||prediction - C_j||^2``. It reaches the next layer through the map, and others
+    by residual connections.
+
+    Attributes:
+        problem: Gives the loss.
+        batch: The samples.
+        passed: The forward pass.
+        codes: Codes of all hidden layers, those above updated.
+        i: Which code.
+        pulls: Weight of each layer's error.
+        near: Weight of the distance from the forward value.
+    """
+
+    problem: Problem
+    batch: Batch
+    passed: Pass
+    codes: list[Tensor]
+    i: int
+    pulls: list[float]
+    near: float
+
+    @cached_property
+    def reached(self) -> list[tuple[int, str, Tensor]]:
+        """Layers beyond the next that a residual connection leads to: which, its kind, and their map's value."""
+        out = []
+        for j in range(self.i + 2, len(self.passed.blocks)):
+            block = self.passed.blocks[j]
+            if block.layer.skip is not None and block.layer.skip.layer == self.i:
+                out.append((j, block.layer.skip.kind, block(self.passed.input(j, self.codes)).z))
+        return out
+
+    @property
+    def straight(self) -> bool:
+        """Whether the next layer adds this code to its map's value."""
+        return self.passed.blocks[self.i + 1].layer.skip == ("z", self.i)
+
+    def error(self, j: int, z: Tensor) -> Tensor:
+        """``pull_j de_j/dz`` at layer `j`'s prediction `z`."""
+        if j == len(self.codes):
+            return self.problem.loss.grad(z, self.batch.y).mul_(self.pulls[j])
+        return (z - self.codes[j]).mul_(self.pulls[j])
+
+    def gradient(self, c: Tensor) -> Tensor:
+        """The derivative in the code: through its own activation and the layers it reaches, no further."""
+        activation = self.passed.blocks[self.i].layer.activation
+        through, direct = self.parts(activation(c), c)
+        return direct.addcmul_(through, activation.slope(c))
+
+    def parts(self, a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """The derivatives in the activation and in the code, as if the two were not tied."""
+        above = self.passed.blocks[self.i + 1]
+        over = c if self.straight else self.passed.over(self.i + 1, self.codes)
+        out = above(a, over)
+        error = self.error(self.i + 1, out.z)
+        through, direct = out.to_input(error), (c - self.passed.z[self.i]).mul_(self.near)
+        if self.straight:
+            direct = direct.add_(error)
+        for j, kind, base in self.reached:
+            at, to = (c, direct) if kind == "z" else (a, through)
+            to.add_(self.error(j, base + at))
+        return through, direct
+
+    def curvature(self, next_block: Block) -> Tensor:
+        """A bound of the second derivative in the code, for activations with slopes up to 1.
+
+        Args:
+            next_block: The next layer, without dropout.
+        """
+        gain = next_block.gain(self.passed.activation(self.i, self.codes[self.i]))
+        if self.straight:
+            gain = (gain.sqrt() + 1.0).square()
+        errors = [(self.i + 1, gain), *((j, torch.ones_like(gain)) for j, _, _ in self.reached)]
+        return self.near + torch.stack([self.pulls[j] * self._lipschitz(j) * g for j, g in errors]).sum()
+
+    def _lipschitz(self, j: int) -> float:
+        H = self.problem.loss.lipschitz
+        return H if j == len(self.codes) and math.isfinite(H) else 1.0

@@ -1,0 +1,244 @@
+"""ADMM of Taylor et al.: every block against autograd, the warm-up's descent, the multiplier, and what it learns."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import altmin
+from altmin import Batch, Problem, State
+from altmin.methods.taylor import TaylorADMM
+from altmin.modules import Residual
+from altmin.state import forward, put
+from methods.table import Loop, digits, network
+
+METHOD = TaylorADMM(beta=0.6, gamma=1.7, start="forward")
+
+
+def chain() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 8), nn.Softplus(), nn.Linear(8, 10))
+
+
+def images() -> nn.Sequential:
+    body = [nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*body, nn.Conv2d(4, 8, 3, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(32, 10))
+
+
+def begin(
+    model: nn.Sequential, method: TaylorADMM = METHOD, loss: str = "squared", n: int = 200, **options: object
+) -> Loop:
+    """The method's start, and a multiplier and variables that no forward pass would give."""
+    g = torch.Generator().manual_seed(0)
+    problem = Problem.from_module(model.double(), loss, **options)  # type: ignore[arg-type]
+    x, y = digits(n)
+    batch = Batch(x, problem.loss.encode(y, 10, x.dtype))
+    start = State.from_module(model)
+    W = tuple(0.3 * torch.randn(w.shape, generator=g, dtype=w.dtype) for w in start.W)
+    state = method.init(problem, replace(start, W=W), batch)
+    z, a = (
+        tuple(t + 0.3 * torch.randn(t.shape, generator=g, dtype=t.dtype) for t in group) for group in (state.z, state.a)
+    )
+    u = 0.2 * torch.randn(state.z[-1].shape, generator=g, dtype=x.dtype)
+    return Loop(method, problem, batch, replace(state, z=z, a=a, u=u))
+
+
+def written_out(loop: Loop, s: State) -> Tensor:
+    """The objective straight from the docstring."""
+    p, method, inputs = loop.problem, loop.method, (loop.batch.x, *s.a)
+    assert isinstance(method, TaylorADMM)
+    assert s.u is not None
+    total = p.loss(s.z[-1], loop.batch.y) + (s.z[-1] * s.u).sum()
+    for i, layer in enumerate(p.layers):
+        total = total + p.regularizer(s.W[i])
+        total = total + method.beta * (s.z[i] - layer.map(s.W[i], s.b[i], inputs[i])).square().sum()
+        if i + 1 < len(p.layers):
+            total = total + method.gamma * (s.a[i] - layer.activation(s.z[i])).square().sum()
+    return total
+
+
+def assert_stationary(loop: Loop, name: str, i: int, new: State, ridge: float = 0.0) -> None:
+    """The block's derivative is zero at the update, was not before, and the update is no higher."""
+    old = loop.state
+
+    def energy(t: Tensor) -> Tensor:
+        near = ridge * (t - old.W[i]).square().sum() if name == "W" else 0.0
+        return written_out(loop, put(new, **{name: (i, t)})) + near
+
+    def slope(at: Tensor) -> Tensor:
+        point = at.detach().clone().requires_grad_()
+        return torch.autograd.grad(energy(point), point)[0].abs().max()
+
+    before, after = getattr(old, name)[i], getattr(new, name)[i]
+    assert slope(before) > 1e-3
+    assert slope(after) < 1e-6 * slope(before)
+    assert energy(after) < energy(before)
+
+
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
+@pytest.mark.parametrize("regularizer", [None, "l2:0.4"])
+@pytest.mark.parametrize("ridge", [0.0, 0.8])
+def test_every_block_is_stationary(loss: str, regularizer: str | None, ridge: float):
+    """Weights and intercept at once: the intercept's derivative is zero at the new weights, and theirs at it."""
+    loop = begin(chain(), replace(METHOD, ridge=ridge), loss, regularizer=regularizer)
+    m, p, s, b = loop.method, loop.problem, loop.state, loop.batch
+    assert isinstance(m, TaylorADMM)
+    for i in range(3):
+        new = m.update_W(p, s, b, i)
+        assert_stationary(loop, "W", i, new, ridge)
+        assert_stationary(loop, "b", i, new)
+    for i in range(2):
+        assert_stationary(loop, "a", i, m.update_a(p, s, b, i))
+        assert_stationary(loop, "z", i, m.update_z(p, s, b, i))
+    assert_stationary(loop, "z", 2, m.update_outputs(p, s, b))
+
+
+def test_weights_and_intercept_are_those_of_least_squares():
+    """``[W b] = Z [A 1]^+`` where the samples say all."""
+    loop = begin(chain())
+    m, s = loop.method, loop.state
+    assert isinstance(m, TaylorADMM)
+    new = m.update_W(loop.problem, s, loop.batch, 1)
+    design = torch.cat([s.a[0], torch.ones(len(s.a[0]), 1, dtype=torch.float64)], 1)
+    fit = torch.linalg.lstsq(design, s.z[1]).solution.T
+    torch.testing.assert_close(torch.cat([new.W[1], new.b[1][:, None]], 1), fit, rtol=1e-5, atol=1e-6)
+
+
+def test_objective_is_the_docstrings():
+    loop = begin(chain(), regularizer="l2:0.4")
+    assert loop.objective() == pytest.approx(float(written_out(loop, loop.state)), rel=1e-12)
+
+
+def test_sweep_goes_from_the_first_layer_to_the_last_as_published():
+    loop = begin(chain(), replace(METHOD, warmup=1000))
+    m, p, b, s = loop.method, loop.problem, loop.batch, loop.state
+    assert isinstance(m, TaylorADMM)
+    for i in (0, 1):
+        s = m.update_z(p, m.update_a(p, m.update_W(p, s, b, i), b, i), b, i)
+    s = m.update_outputs(p, m.update_W(p, s, b, 2), b)
+    for one, two in zip(s.W + s.b + s.z + s.a, (new := loop.step()).W + new.b + new.z + new.a, strict=True):
+        assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize(("model", "n", "steps"), [(chain, 300, 40), (images, 40, 10)])
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy", "hinge"])
+@pytest.mark.parametrize("regularizer", [None, "l2:0.1"])
+def test_objective_never_rises_while_the_multiplier_rests(
+    model: Callable[[], nn.Sequential], n: int, steps: int, loss: str, regularizer: str | None
+):
+    loop = begin(
+        model(), TaylorADMM(beta=0.1, gamma=1.0, warmup=1000, start="forward"), loss, n, regularizer=regularizer
+    )
+    values = [loop.objective()]
+    for _ in range(steps):
+        loop.step()
+        values.append(loop.objective())
+    assert max(after - before for before, after in itertools.pairwise(values)) <= 1e-9 * abs(values[0])
+    assert values[-1] < values[0] - 0.3 * abs(values[0])
+
+
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
+def test_multiplier_rests_and_then_takes_half_the_usual_step(loss: str):
+    """``Z_L`` is stationary, ``grad R + Lambda_k + 2 beta E_L = 0``, and the step is ``beta E_L`` as published."""
+    loop = Loop.on_digits(replace(METHOD, warmup=2), loss)
+    for _ in range(2):
+        assert not loop.step().u.any()  # type: ignore[union-attr]
+    for _ in range(3):
+        old, new = loop.state.u, loop.step()
+        assert old is not None
+        assert new.u is not None
+        slope = loop.problem.loss.grad(new.z[-1], loop.batch.y)
+        torch.testing.assert_close(2 * new.u - old, -slope, rtol=0, atol=1e-7)
+        assert new.u.abs().max() > 1e-3
+
+
+def test_one_layer_ends_between_the_warm_up_and_least_squares():
+    """In closed form: within what the layer can fit (projection P), ``Lambda`` adds up to ``beta P (Z - Z_w)``.
+
+    ``Z_w`` are the outputs of the last iteration of the warm-up; with ``P (Z - Y) + Lambda = 0`` at the end,
+    ``P Z = (P Y + beta P Z_w)/(1 + beta)``.
+    """
+    loop = Loop.on_digits(TaylorADMM(beta=0.5, warmup=3, start="forward"), "squared", hidden=())
+    for _ in range(3):
+        loop.step()
+    warm = loop.state.z[0]
+    for _ in range(100):
+        loop.step()
+    x, y = loop.batch.x, loop.batch.y
+    design = torch.cat([x, torch.ones(len(x), 1).to(x)], 1)
+    fit = design @ torch.linalg.lstsq(design, (y + 0.5 * warm) / 1.5, driver="gelsd").solution
+    torch.testing.assert_close(x @ loop.state.W[0].T + loop.state.b[0], fit, rtol=0, atol=1e-5)
+    assert loop.residuals()["E_1"] < 1e-6
+
+
+def drawn(seed: int, scale: float = 1.0) -> State:
+    loop = Loop.on_digits(METHOD)
+    start, g = State.from_module(network(20, 15)), torch.Generator().manual_seed(seed)
+    return replace(METHOD, start="gaussian", scale=scale).init(loop.problem, start, loop.batch, g)
+
+
+def test_gaussian_start_comes_from_the_generator_alone():
+    one, same, other = drawn(1), drawn(1), drawn(2)
+    for a, b, c in zip(one.z + one.a, same.z + same.a, other.z + other.a, strict=True):
+        assert torch.equal(a, b)
+        assert not torch.equal(a, c)
+    entries = torch.cat([t.flatten() for t in drawn(1, scale=0.5).z + drawn(1, scale=0.5).a])
+    assert abs(float(entries.mean())) < 0.01
+    assert float(entries.std()) == pytest.approx(0.5, rel=0.02)
+
+
+def test_forward_start_has_no_residuals():
+    loop = Loop.on_digits(METHOD)
+    assert max(loop.residuals().values()) < 1e-10
+
+
+def accuracy(loop: Loop) -> float:
+    z = forward(loop.problem, loop.state, loop.batch.x)[0][-1]
+    return float((z.argmax(1) == loop.batch.y.argmax(1)).double().mean())
+
+
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy", "hinge"])
+def test_learns_digits(loss: str):
+    torch.manual_seed(0)
+    loop = Loop.on_digits(TaylorADMM(), loss)
+    for _ in range(40):
+        loop.step()
+    assert accuracy(loop) > 0.9
+
+
+def test_trains_a_convolutional_network_with_max_pooling():
+    torch.manual_seed(0)
+    x, y = digits(300, torch.float32)
+    body = [nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+    model = nn.Sequential(*body, nn.Linear(96, 10))
+    method = TaylorADMM(beta=0.1, gamma=10.0, start="forward")
+    history = altmin.fit(model, method, (x, y), loss="squared", epochs=10)
+    assert history["train_accuracy"][-1] > 0.9
+
+
+def test_layer_without_bias_keeps_its_zeros():
+    model = nn.Sequential(nn.Linear(64, 8, bias=False), nn.ReLU(), nn.Linear(8, 10))
+    state = begin(model).step()
+    assert torch.equal(state.b[0], torch.zeros(8, dtype=torch.float64))
+    assert state.b[1].any()
+
+
+def test_refuses_residual_connections_and_l1():
+    joined = nn.Sequential(nn.Linear(64, 8), Residual(nn.ReLU(), nn.Linear(8, 8)), nn.ReLU(), nn.Linear(8, 10))
+    with pytest.raises(TypeError, match="TaylorADMM does not support residual connections"):
+        METHOD.check(Problem.from_module(joined))
+    with pytest.raises(TypeError, match="`regularizer` to be none or l2, got L1; IPDLAM"):
+        METHOD.check(Problem.from_module(chain(), regularizer="l1:0.1"))
+
+
+def test_numbers_are_checked():
+    with pytest.raises(ValueError, match="`beta` must be > 0"):
+        TaylorADMM(beta=0.0)
+    with pytest.raises(ValueError, match="`start` must be one of 'gaussian', 'forward'"):
+        TaylorADMM(start="zero")
+    with pytest.raises(TypeError, match="`warmup` must be an integer"):
+        TaylorADMM(warmup=1.5)  # type: ignore[arg-type]

@@ -1,0 +1,278 @@
+"""Dropout: masks drawn once a batch, evaluation without, and the activation's prox behind a mask."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import altmin
+from altmin import DLADMM, DLAM, IPDLAM, MDLAM, SGD, Adam, Backprop, Batch, Codes, Elman, OnlineAM, Problem, State
+from altmin.activations import Activation, DropoutBefore, Hardtanh, Identity, LeakyReLU, ReLU, Sigmoid, Sign, Tanh
+from altmin.maps import Composed, Mask
+from altmin.methods import online
+from altmin.solvers.blocks import Block
+from altmin.solvers.passes import Pass, encode
+from altmin.state import forward
+from methods.table import Loop, digits
+
+
+def randn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def model_of(p: float = 0.4) -> nn.Sequential:
+    """Dropout of the data, before an activation and behind one."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        head = [nn.Dropout(p), nn.Linear(64, 20), nn.Dropout(p), nn.ReLU()]
+        return nn.Sequential(*head, nn.Dropout(p), nn.Linear(20, 15), nn.Tanh(), nn.Linear(15, 10)).double()
+
+
+def loop_of(method: altmin.Method, model: nn.Sequential | None = None, n: int = 120, seed: int = 1) -> Loop:
+    model = model or model_of()
+    problem = Problem.from_module(model)
+    x, y = digits(n)
+    batch = Batch(x, problem.loss.encode(y, 10, x.dtype))
+    start = method.init(problem, State.from_module(model), batch, torch.Generator().manual_seed(seed))
+    return Loop(method, problem, batch, start)
+
+
+def masks(passed: Pass) -> list[Tensor]:
+    """The masks of a pass: of the data, before the first activation, and behind it."""
+    first, second = passed.blocks[0].layer, passed.blocks[1].layer
+    found: list[Tensor] = []
+    for map in (first.map, second.map):
+        assert isinstance(map, Composed)
+        assert isinstance(map.before[0], Mask)
+        found.append(map.before[0].mask)
+    assert isinstance(first.activation, DropoutBefore)
+    assert first.activation.mask is not None
+    return [found[0], first.activation.mask, found[1]]
+
+
+def test_a_pass_draws_a_mask_for_every_number_of_every_sample():
+    loop = loop_of(OnlineAM())
+    drawn = masks(encode(loop.problem, loop.state, loop.batch.x, torch.Generator().manual_seed(3)))
+    assert [m.shape for m in drawn] == [(120, 64), (120, 20), (120, 20)]
+    for mask in drawn:
+        assert mask.unique().tolist() == [0.0, pytest.approx(1 / 0.6)]
+        assert (mask == 0).double().mean() == pytest.approx(0.4, abs=0.05)  # three standard deviations are 0.03
+        assert len(mask.unique(dim=0)) > 100
+    again = masks(encode(loop.problem, loop.state, loop.batch.x, torch.Generator().manual_seed(3)))
+    assert all(torch.equal(a, b) for a, b in zip(drawn, again, strict=True))
+
+
+def test_a_pass_is_the_network_at_its_masks():
+    loop = loop_of(OnlineAM())
+    passed = encode(loop.problem, loop.state, loop.batch.x, torch.Generator().manual_seed(3))
+    (m0, m1, m2), (W0, W1, _), (b0, b1, _) = masks(passed), loop.state.W, loop.state.b
+    z0 = (m0 * loop.batch.x) @ W0.T + b0
+    z1 = (m2 * torch.relu(m1 * z0)) @ W1.T + b1
+    torch.testing.assert_close(passed.z, [z0, z1])
+    torch.testing.assert_close(passed.last[0], torch.tanh(z1))
+
+
+class Watch:
+    """A method's pass, its codes and the blocks that its weights move on, as one step uses them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.passed: list[Pass] = []
+        self.inputs: list[tuple[Block, Tensor]] = []
+        call = Block.__call__
+
+        def recorded_encode(*args: object) -> Pass:
+            self.passed.append(encode(*args))  # type: ignore[arg-type]
+            return self.passed[-1]
+
+        def recorded_call(block: Block, a: Tensor, over: Tensor | None = None):
+            self.inputs.append((block, a))
+            return call(block, a, over)
+
+        monkeypatch.setattr(online, "encode", recorded_encode)
+        monkeypatch.setattr(Block, "__call__", recorded_call)
+
+
+def test_one_batch_has_one_mask_in_the_pass_in_the_codes_and_in_the_weights(monkeypatch: pytest.MonkeyPatch):
+    watch = Watch(monkeypatch)
+    loop = loop_of(OnlineAM(codes=Codes(steps=3), weight_steps=2))
+    loop.step()
+    (passed,) = watch.passed
+    drawn = {id(block.layer) for block in passed.blocks}
+    used = [block for block, _ in watch.inputs[2:] if block.layer.map.shape != (10, 15)]
+    assert len(used) >= 3 + 2 * 2  # codes of the first layer, weights of the two hidden ones
+    assert {id(block.layer) for block in used} <= drawn
+
+
+def test_weights_move_on_masked_inputs_and_codes():
+    """The step of each layer by autograd, with the masks written out."""
+    loop = loop_of(OnlineAM(rule=SGD(0.1), last=SGD(0.1), codes=Codes(steps=3)))
+    generator = torch.Generator().manual_seed(1)
+    passed = encode(loop.problem, loop.state, loop.batch.x, generator)
+    codes = loop.method.find_codes(loop.problem, loop.state, loop.batch, passed)  # type: ignore[attr-defined]
+    m0, m1, m2 = masks(passed)
+    W = [w.clone().requires_grad_() for w in loop.state.W]
+    b = loop.state.b
+    first = (codes[0] - (m0 * loop.batch.x) @ W[0].T - b[0]).square().sum()
+    second = (codes[1] - (m2 * torch.relu(m1 * codes[0])) @ W[1].T - b[1]).square().sum()
+    last = F.cross_entropy(torch.tanh(codes[1]) @ W[2].T + b[2], loop.batch.y.argmax(1))
+    grads = torch.autograd.grad((first + second) / 120 + last, W)
+    for found, w, g in zip(loop.step().W, W, grads, strict=True):
+        torch.testing.assert_close(found, (w - 0.1 * g).detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_every_batch_draws_anew_and_a_seed_repeats_all(monkeypatch: pytest.MonkeyPatch):
+    watch = Watch(monkeypatch)
+    loop = loop_of(OnlineAM())
+    one = [loop.step().W[0].clone() for _ in range(2)]
+    assert not torch.equal(masks(watch.passed[0])[0], masks(watch.passed[1])[0])
+    loop, other = loop_of(OnlineAM()), loop_of(OnlineAM(), seed=2)
+    torch.testing.assert_close([loop.step().W[0].clone() for _ in range(2)], one, rtol=0, atol=0)
+    assert not torch.equal(other.step().W[0], one[0])
+
+
+@pytest.mark.parametrize("method", [OnlineAM(rule=Adam(0.01), last=Adam(0.01)), Backprop("adam", lr=0.01)])
+def test_evaluation_is_the_network_without_dropout(method: altmin.Method):
+    (x, y), model = digits(120), model_of(0.2)
+    history = altmin.fit(model, method, (x, y), epochs=8, batch_size=40, validation=(x, y))
+    loss = F.cross_entropy(model.eval()(x), y).detach()
+    for name in ("train_loss", "validation_loss"):
+        assert history[name][-1] == pytest.approx(float(loss))
+    assert float(loss) < 0.9 * history["train_loss"][0]
+
+
+def test_the_forward_pass_draws_nothing():
+    loop = loop_of(OnlineAM())
+    plain = nn.Sequential(*(m for m in model_of() if not isinstance(m, nn.Dropout)))
+    torch.testing.assert_close(forward(loop.problem, loop.state, loop.batch.x)[0][-1], plain(loop.batch.x).detach())
+
+
+def test_dropout_matters():
+    """Backpropagation and online steps differ from those without."""
+    for method in (OnlineAM(rule=SGD(0.1)), Backprop("sgd", lr=0.1)):
+        dropped, plain = loop_of(method), loop_of(method, model_of(0.0))
+        assert not torch.allclose(dropped.step().W[0], plain.step().W[0])
+
+
+@pytest.mark.parametrize("method", [DLAM(), IPDLAM(), MDLAM(), DLADMM(rho=3.0, rho_max=3.0)])
+@pytest.mark.parametrize("model", [model_of(), nn.Sequential(Elman(8, 4).double(), nn.Flatten(), nn.Linear(32, 10))])
+def test_methods_of_the_whole_data_refuse_what_is_drawn_by_batch(method: altmin.Method, model: nn.Sequential):
+    text = rf"{type(method).__name__} does not support (dropout|Elman) \(layer 1\)"
+    with pytest.raises(TypeError, match=text):
+        altmin.fit(model.double(), method, digits(20), epochs=1)
+
+
+INNER = [Identity(), ReLU(), LeakyReLU(0.2), Hardtanh(-0.4, 0.7), Sigmoid(), Tanh(), Sign()]
+
+
+def on_a_grid(s: Activation, a: Tensor, v: Tensor, r: float, mask: Tensor) -> Tensor:
+    """The least value of ``(s(m z) - a)^2 + r (z - v)^2`` on a fine grid."""
+    z = torch.linspace(-12, 12, 200_001, dtype=torch.float64)[:, None]
+    return torch.cat([((s(m * z) - t).square() + r * (z - c).square()).amin(0) for t, c, m in pairs(a, v, mask)])
+
+
+def pairs(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    return list(zip(*(t.flatten().split(1) for t in tensors), strict=True))
+
+
+@pytest.mark.parametrize("inner", INNER, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("r", [0.05, 1.0, 7.0])
+@pytest.mark.parametrize("p", [0.3, 0.75])
+def test_the_prox_behind_a_mask_is_the_grids(inner: Activation, r: float, p: float):
+    a, v = randn(4, 6), 2 * randn(4, 6, seed=1)
+    s = DropoutBefore(p, inner).drawn(v, torch.Generator().manual_seed(0))
+    assert s.mask is not None
+    assert 0 < (s.mask == 0).sum() < 24
+    z = s.solve_z(a, v, r)
+    found = (s(z) - a).square() + r * (z - v).square()
+    least = on_a_grid(inner, a, v, r, s.mask)
+    assert (found.flatten() <= least + 1e-9).all()
+    assert (found.flatten() >= least - 1e-3).all()
+    assert torch.equal(z[s.mask == 0], v[s.mask == 0])
+
+
+@pytest.mark.parametrize("inner", [ReLU(), Tanh(), Sigmoid(), LeakyReLU(0.2)], ids=lambda s: type(s).__name__)
+def test_the_slope_behind_a_mask_is_autograds(inner: Activation):
+    z = randn(5, 7).requires_grad_()
+    s = DropoutBefore(0.4, inner).drawn(z.detach(), torch.Generator().manual_seed(0))
+    torch.testing.assert_close(s.slope(z.detach()), torch.autograd.grad(s(z).sum(), z)[0])
+
+
+def test_without_a_mask_it_is_the_inner_activation():
+    a, v, s = randn(4, 6), randn(4, 6, seed=1), DropoutBefore(0.4, Tanh())
+    assert torch.equal(s(v), torch.tanh(v))
+    assert torch.equal(s.slope(v), Tanh().slope(v))
+    assert torch.equal(s.solve_z(a, v, 0.7), Tanh().solve_z(a, v, 0.7))
+    assert all(torch.equal(x, y) for x, y in zip(s.interval(v, 0.1), Tanh().interval(v, 0.1), strict=True))
+    assert (s.differentiable, DropoutBefore(0.4, Sign()).differentiable) == (True, False)
+
+
+def sequences(n: int = 60) -> tuple[nn.Sequential, Tensor, Tensor]:
+    """A recurrent network and labels of the digits, read row by row."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(Elman(8, 6), nn.Flatten(), nn.Linear(48, 12), nn.Tanh(), nn.Linear(12, 10)).double()
+    x, y = digits(n)
+    return model, x.view(n, 8, 8), y
+
+
+@pytest.mark.parametrize("rule", [SGD(0.01), altmin.Memory(), Adam(0.01)])
+def test_recurrent_networks_learn(rule: SGD | altmin.Memory | Adam):
+    model, x, y = sequences(120)
+    before = F.cross_entropy(model(x), y).detach()
+    altmin.fit(model, OnlineAM(rule=rule, last=Adam(0.02)), (x, y), epochs=30, batch_size=40)
+    assert F.cross_entropy(model(x), y).detach() < 0.7 * before
+
+
+def recurrent_loop(rule: SGD | altmin.Memory, regularizer: str | None = None) -> tuple[Loop, Tensor, Tensor]:
+    """One step's start, and the rows and targets of the recurrence's regression."""
+    model, x, y = sequences()
+    problem = Problem.from_module(model, regularizer=regularizer)
+    batch, method = Batch(x, problem.loss.encode(y, 10, x.dtype)), OnlineAM(rule=rule)
+    loop = Loop(method, problem, batch, method.init(problem, State.from_module(model), batch))
+    passed = encode(problem, loop.state, x)
+    codes = method.find_codes(problem, loop.state, batch, passed)
+    _, rows, targets = method.local(passed, codes, 0)
+    return loop, rows, targets
+
+
+def test_the_recurrences_step_sums_over_steps_and_is_a_mean_over_samples():
+    """Squares are sums over a sample's entries, here over the steps of a sequence too."""
+    loop, rows, targets = recurrent_loop(SGD(0.01))
+    W = loop.state.W[0].clone().requires_grad_()
+    ((targets - rows @ W.T - loop.state.b[0]).square().sum() / 60).backward()
+    assert W.grad is not None
+    torch.testing.assert_close(loop.step().W[0], (W - 0.01 * W.grad).detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_the_memory_spreads_the_regulariser_over_samples_not_over_steps():
+    """With every sample in the memory once, its ridge is ``w/(2 mu)`` a sample's worth: rows count no samples."""
+    rule = altmin.Memory(forget=1.0, solver="ridge", ridge=1e-12)
+    loop, rows, targets = recurrent_loop(rule, "l2:3.0")
+    design = torch.cat([rows, torch.ones(len(rows), 1).double()], 1)
+    free = torch.ones(design.shape[1]).double()
+    free[-1] = 0.0
+    normal = design.T @ design + 3.0 / 2.0 * torch.diag(free)
+    expected = torch.linalg.solve(normal, design.T @ targets).T
+    state = loop.step()
+    torch.testing.assert_close(state.W[0], expected[:, :-1], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(state.b[0], expected[:, -1], rtol=1e-6, atol=1e-6)
+
+
+def test_a_recurrence_that_is_cut_from_flat_samples_is_the_same():
+    model, x, y = sequences()
+    flat, _, _ = sequences()
+    altmin.fit(model, OnlineAM(), (x, y), epochs=2, generator=torch.Generator().manual_seed(0))
+    altmin.fit(flat, OnlineAM(), (x.flatten(1), y), epochs=2, generator=torch.Generator().manual_seed(0))
+    for one, two in zip(model.parameters(), flat.parameters(), strict=True):
+        torch.testing.assert_close(one, two)
+
+
+def test_masks_live_in_the_pass_and_the_problem_stays_undrawn():
+    loop = loop_of(OnlineAM())
+    loop.step()
+    first, second, _ = loop.problem.layers
+    assert isinstance(first.activation, DropoutBefore)
+    assert first.activation.mask is None
+    assert all(isinstance(layer.map, Composed) and layer.map.random for layer in (first, second))

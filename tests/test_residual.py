@@ -1,0 +1,435 @@
+"""Every method on residual networks and on a small convolutional one: descent, block by block and over sweeps."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import Tensor, nn
+
+import altmin
+from altmin import (
+    DLADMM,
+    DLAM,
+    IPDLAM,
+    MDLAM,
+    SGD,
+    Adam,
+    Batch,
+    Codes,
+    Memory,
+    Mu,
+    OnlineAM,
+    Problem,
+    Residual,
+    State,
+)
+from altmin.methods.ipdlam import _Sweep
+from altmin.objective import followers, linear_residual, pulls, regression_target
+from altmin.problem import Skip
+from altmin.solvers.passes import encode
+from altmin.state import forward, per_channel
+from methods.table import Loop, digits
+
+BAND = MDLAM(rho=0.3, eps=0.3, eps_rule="fixed", accelerated=False)
+METHODS = {
+    "dlam": (DLAM(delta=1.0), 0),
+    "dlam-exact": (DLAM(), 0),
+    "dlam-reverse": (DLAM(order="reverse", delta=1.0), 0),
+    "dlam-nested": (DLAM(order="nested", delta=1.0), 0),
+    "ipdlam-growing": (IPDLAM(0.0, 0.0, 0.0, rho=0.3), 0),
+    "mdlam": (BAND, 0),
+    "mdlam-accelerated": (replace(BAND, accelerated=True), 0),
+    "mdlam-one-step": (replace(BAND, per_sample=False, start=1e-3), 0),
+    "dladmm": (DLADMM(rho=3.0, nu=1.0, schedule="constant"), 1),
+    "dladmm-one-step": (DLADMM(rho=3.0, nu=1.0, schedule="constant", per_sample=False, start=1.0), 1),
+}
+
+
+def pre_activation() -> list[nn.Module]:
+    """Two connections from pre-activations, and one over two maps from the first again."""
+    inner = [nn.ReLU(), nn.Linear(12, 12), Residual(nn.ReLU(), nn.Linear(12, 12)), nn.Tanh(), nn.Linear(12, 12)]
+    return [nn.Linear(64, 12), Residual(*inner), nn.ReLU(), nn.Linear(12, 10)]
+
+
+def activation() -> list[nn.Module]:
+    """Connections from activations."""
+    blocks = [m for _ in range(2) for m in (Residual(nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 12)), nn.ReLU())]
+    return [nn.Linear(64, 12), nn.ReLU(), *blocks, nn.Linear(12, 10)]
+
+
+def ends() -> list[nn.Module]:
+    """From the data, and to the outputs from an activation."""
+    last = Residual(nn.Linear(10, 9), nn.ReLU(), nn.Linear(9, 10))
+    return [Residual(nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 64)), nn.ReLU(), nn.Linear(64, 10), nn.ReLU(), last]
+
+
+def outputs() -> list[nn.Module]:
+    """To the outputs from a pre-activation."""
+    return [nn.Linear(64, 10), Residual(nn.Tanh(), nn.Linear(10, 10))]
+
+
+def convolution() -> list[nn.Module]:
+    """Max pooling of both kinds, a convolution with groups, and a connection between images."""
+    head = [nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    body = [nn.Conv2d(4, 4, 3, padding=1, groups=2), Residual(nn.Tanh(), nn.Conv2d(4, 4, 1)), nn.ReLU()]
+    return [*head, *body, nn.MaxPool2d(3, 1), nn.Flatten(), nn.Linear(16, 10)]
+
+
+NETS: dict[str, Callable[[], list[nn.Module]]] = {
+    "pre-activation": pre_activation,
+    "activation": activation,
+    "ends": ends,
+    "outputs": outputs,
+    "convolution": convolution,
+}
+
+methods = pytest.mark.parametrize("method", METHODS)
+nets = pytest.mark.parametrize("net", NETS)
+losses = pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
+quiet = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
+
+
+def model_of(net: str) -> nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(*NETS[net]()).double()
+
+
+def loop_of(net: str, method: altmin.Method, loss: str = "cross_entropy", n: int = 120) -> Loop:
+    model = model_of(net)
+    problem = Problem.from_module(model, loss)
+    x, y = digits(n)
+    batch = Batch(x, problem.loss.encode(y, 10, x.dtype))
+    return Loop(method, problem, batch, method.init(problem, State.from_module(model), batch))
+
+
+def off_the_forward_pass(loop: Loop) -> Loop:
+    """The loop with codes moved by chance, so that every residual pulls."""
+    g = torch.Generator().manual_seed(5)
+
+    def moved(t: Tensor) -> Tensor:
+        return t + 0.2 * torch.randn(t.shape, generator=g, dtype=t.dtype)
+
+    loop.state = replace(loop.state, z=tuple(map(moved, loop.state.z)), a=tuple(map(moved, loop.state.a)))
+    return loop
+
+
+def test_the_nets_hold_every_kind_of_connection():
+    skips = {layer.skip for net in NETS for layer in Problem.from_module(model_of(net)).layers if layer.skip}
+    assert {Skip("z", 0), Skip("z", 1), Skip("a", 0), Skip("a", -1), Skip("a", 2)} <= skips
+
+
+@nets
+def test_residuals_are_what_the_modules_leave(net: str):
+    """At a forward pass every ``E_l`` is zero, and the last ``Z`` is the model's output."""
+    loop = loop_of(net, DLAM())
+    assert max(loop.residuals().values()) < 1e-10
+    torch.testing.assert_close(loop.state.z[-1], model_of(net)(loop.batch.x).detach())
+
+
+@nets
+def test_what_pulls_and_targets_mean(net: str):
+    """``E`` is zero where a follower's source lies at its pull, and where a map gives its regression target."""
+    loop = off_the_forward_pass(loop_of(net, DLAM()))
+    problem, state, batch = loop.problem, loop.state, loop.batch
+    for i, layer in enumerate(problem.layers):
+        below = batch.x if i == 0 else state.a[i - 1]
+        own = regression_target(problem, state, batch, i) - layer.map(state.W[i], state.b[i], below)
+        torch.testing.assert_close(own, linear_residual(problem, state, batch, i))
+        for j, pull in zip(followers(problem, "z", i), pulls(problem, state, batch, i), strict=True):
+            at = replace(state, z=(*state.z[:i], pull, *state.z[i + 1 :]))
+            assert linear_residual(problem, at, batch, j).abs().max() < 1e-10
+
+
+@methods
+@nets
+@losses
+def test_sweeps_never_raise_the_objective(method: str, net: str, loss: str):
+    rule, first = METHODS[method]
+    loop = loop_of(net, rule, loss)
+    values = [loop.objective()]
+    for _ in range(20):
+        loop.step()
+        values.append(loop.objective())
+    rises = [after - before for before, after in itertools.pairwise(values[first:])]
+    assert max(rises) <= 1e-9 * abs(values[0])
+    assert values[-1] < 0.97 * values[first]
+
+
+def steps_of_dladmm(m: DLADMM, p: Problem, b: Batch):
+    """The updates of one iteration, in order."""
+    last = len(p.layers) - 1
+    back = [(name, i) for i in reversed(range(last + 1)) for name in ("a", "z", "b", "W") if (name, i) != ("a", last)]
+    forth = [(name, i) for i in range(last + 1) for name in ("W", "b", "z", "a") if (name, i) != ("a", last)]
+    for name, i in back + forth:
+        update = getattr(m, f"update_{name}")
+        if name in "bW":
+            yield f"{name}_{i}", lambda s, u=update, i=i: u(p, s, b, m.statistics(p, s, b, i), i)
+        else:
+            yield f"{name}_{i}", lambda s, u=update, i=i: u(p, s, b, i)
+
+
+@quiet
+@nets
+@losses
+@pytest.mark.parametrize("rho", [0.05, 3.0])
+def test_every_block_of_dladmm_descends_on_the_lagrangian(net: str, loss: str, rho: float):
+    """Off the forward pass, with a dual variable that matters, also far below the penalty of the proof."""
+    loop = off_the_forward_pass(loop_of(net, DLADMM(rho=rho, rho_max=3.0, nu=0.3, schedule="constant"), loss, n=60))
+    m, state = loop.method, loop.state
+    assert isinstance(m, DLADMM)
+    state = replace(state, u=torch.linspace(-1, 2, 600, dtype=torch.float64).view(60, 10))
+    fell = set()
+    for name, update in steps_of_dladmm(m, loop.problem, loop.batch):
+        before = float(m.objective(loop.problem, state, loop.batch))
+        state = update(state)
+        after = float(m.objective(loop.problem, state, loop.batch))
+        assert after <= before + 1e-10 * abs(before), name
+        fell |= {name} if after < before - 1e-8 * abs(before) else set()
+    assert fell == {name for name, _ in steps_of_dladmm(m, loop.problem, loop.batch)}
+
+
+def objective_of(sweep: _Sweep, problem: Problem, state: State, batch: Batch, rho: float) -> Tensor:
+    """``Phi_rho`` of equation (2) at the sweep's variables, from the modules' definitions alone."""
+    total = problem.loss(sweep.z[-1], batch.y)
+    for i, layer in enumerate(problem.layers):
+        below = batch.x if i == 0 else sweep.a[i - 1]
+        over = 0.0
+        if layer.skip is not None:
+            kind, k = layer.skip
+            over = batch.x if k < 0 else sweep.z[k] if kind == "z" else sweep.a[k]
+        total = total + rho / 2 * (sweep.z[i] - layer.map(sweep.W[i], sweep.b[i], below) - over).square().sum()
+        if i + 1 < len(problem.layers):
+            total = total + rho / 2 * (sweep.a[i] - layer.activation(sweep.z[i])).square().sum()
+    return total
+
+
+@nets
+@losses
+def test_every_block_of_dlam_is_minimised(net: str, loss: str):
+    """Each update lowers the objective; where it is smooth in a block, its derivative is zero after the update."""
+    loop = off_the_forward_pass(loop_of(net, DLAM(rho=0.7), loss, n=60))
+    sweep = _Sweep(loop.method, loop.problem, loop.state, loop.batch)  # type: ignore[arg-type]
+
+    def value() -> Tensor:
+        return objective_of(sweep, loop.problem, loop.state, loop.batch, 0.7)
+
+    def slope(group: list[Tensor], i: int) -> float:
+        kept, group[i] = group[i], group[i].detach().clone().requires_grad_()
+        gradient = torch.autograd.grad(value(), group[i])[0]
+        group[i] = kept
+        return float(gradient.abs().max())
+
+    last = len(loop.problem.layers) - 1
+    for i in (*range(last + 1), *reversed(range(last + 1))):
+        for update in (sweep.update_z, sweep.update_W, *([sweep.update_a] if i < last else [])):
+            before = float(value())
+            update(i)
+            assert float(value()) < before, (update.__name__, i)
+        assert slope(sweep.b, i) < 1e-6
+        if i < last and not loop.problem.layers[i + 1].map.piecewise:
+            assert slope(sweep.a, i) < 1e-5
+    sweep.update_z(last)
+    assert slope(sweep.z, last) < 1e-6
+
+
+@nets
+@pytest.mark.parametrize("momentum", [0.0, 0.6])
+def test_every_sample_of_mdlams_activations_descends(net: str, momentum: float):
+    loop = loop_of(net, replace(BAND, eps=2.0, accelerated=momentum > 0))
+    m, p, b = loop.method, loop.problem, loop.batch
+    assert isinstance(m, MDLAM)
+    for _ in range(4):
+        state = loop.step()
+        for i in range(len(p.layers) - 1):
+            reached = (i + 1, *followers(p, "a", i))
+            new = replace(state, a=(*state.a[:i], m.update_a(p, state, b, i, momentum), *state.a[i + 1 :]))
+            before, after = (
+                sum(linear_residual(p, s, b, j).square().flatten(1).sum(1) for j in reached) for s in (state, new)
+            )
+            assert (after <= before * (1 + 1e-12) + 1e-25).all()  # type: ignore[operator,union-attr]
+
+
+@nets
+def test_mdlams_codes_minimise_over_their_band(net: str):
+    """No point of the band has smaller squares than ``Z_l``: it is the mean of what pulls, clipped."""
+    loop = off_the_forward_pass(loop_of(net, replace(BAND, eps=0.4)))
+    m, p, b, g = loop.method, loop.problem, loop.batch, torch.Generator().manual_seed(0)
+    assert isinstance(m, MDLAM)
+    for i in range(len(p.layers) - 1):
+        reached = (i, *followers(p, "z", i))
+        s = p.layers[i].activation(loop.state.z[i])
+        a = loop.state.a[i].clamp(s - 0.4, s + 0.4)
+        state = replace(loop.state, a=(*loop.state.a[:i], a, *loop.state.a[i + 1 :]))
+        low, high = p.layers[i].activation.interval(a, 0.4)
+        found = m.update_z(p, state, b, i)
+
+        def value(z: Tensor, i=i, reached=reached, state=state) -> Tensor:
+            at = replace(state, z=(*state.z[:i], z, *state.z[i + 1 :]))
+            return torch.stack([linear_residual(p, at, b, j).square() for j in reached]).sum(0)
+
+        assert ((low - 1e-12 <= found) & (found <= high + 1e-12)).all()
+        low, high = low.clamp_min(-9.0), high.clamp_max(9.0)
+        for _ in range(20):
+            other = low + (high - low) * torch.rand(low.shape, generator=g, dtype=low.dtype)
+            assert (value(found) <= value(other) + 1e-12).all()
+
+
+RULES = {
+    "am-adam": OnlineAM(rule=Adam(0.01), last=Adam(0.01)),
+    "am-sgd": OnlineAM(rule=SGD(0.3), last=SGD(0.5)),
+    "am-mem": OnlineAM(rule=Memory(), last=Adam(0.01)),
+    "am-mem-ridge": OnlineAM(rule=Memory(solver="ridge"), last=Adam(0.01)),
+}
+
+
+@nets
+@pytest.mark.parametrize("rule", RULES)
+def test_online_methods_learn(net: str, rule: str):
+    loop = loop_of(net, RULES[rule], n=120)
+    before = loop.objective()
+    for k in range(100):
+        batch = loop.batch.select(slice(40 * (k % 3), 40 * (k % 3) + 40), ends_epoch=k % 3 == 2)
+        loop.state = loop.method.step(loop.problem, loop.state, batch)
+    assert loop.objective() < (0.95 if net == "convolution" else 0.9) * before
+
+
+@nets
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
+def test_codes_of_online_methods_descend_in_turn(net: str, loss: str):
+    """Each code, last to first, lowers its own share of the penalty objective with those above it updated.
+
+    Where windows of max pooling overlap, one may push an entry up that bounds another from below: there the curvature
+    is a bound on the pieces alone, and steps have to be short.
+    """
+    method = OnlineAM(codes=Codes(steps=5, lr=0.1 if net == "convolution" else 1.0), mu=Mu(start=0.5))
+    loop = loop_of(net, method, loss)
+    passed = encode(loop.problem, loop.state, loop.batch.x)
+    codes = method.find_codes(loop.problem, loop.state, loop.batch, passed)
+
+    def value(now: list[Tensor]) -> float:
+        total = torch.zeros(()).double()
+        for j, layer in enumerate(loop.problem.layers):
+            z = layer.map(loop.state.W[j], loop.state.b[j], passed.input(j, now))
+            over = passed.over(j, now)
+            z = z if over is None else z + over
+            last = j == len(now)
+            total = total + (loop.problem.loss(z, loop.batch.y) / 0.5 if last else (z - now[j]).square().sum())
+        return float(total)
+
+    now = list(passed.z)
+    for i in reversed(range(len(codes))):
+        # What pulls C_l towards its layer's own prediction is not in its share: C^0 is that prediction's stand-in.
+        own = (codes[i] - passed.z[i]).square().sum()
+        new = [*now[:i], codes[i], *now[i + 1 :]]
+        assert value(new) <= value(now) + 1e-9, i
+        assert own > 0
+        now = new
+
+
+def test_hidden_weights_of_online_methods_move_on_what_is_left_for_them():
+    """The regression target is the code less what the connection adds, by autograd on the layer alone."""
+    method = OnlineAM(rule=SGD(0.1), codes=Codes(steps=3))
+    loop = loop_of("activation", method)
+    passed = encode(loop.problem, loop.state, loop.batch.x)
+    codes = method.find_codes(loop.problem, loop.state, loop.batch, passed)
+    W = loop.state.W[2].clone().requires_grad_()
+    z = torch.tanh(codes[1]) @ W.T + loop.state.b[2] + torch.relu(codes[0])
+    ((codes[2] - z).square().sum() / len(z)).backward()
+    assert W.grad is not None
+    torch.testing.assert_close(loop.step().W[2], (W - 0.1 * W.grad).detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_convolution_rows_count_every_position_but_samples_stay_samples():
+    """AM-SGD's step on a kernel is that of the squares summed over positions, divided by the samples."""
+    method = OnlineAM(rule=SGD(0.01), codes=Codes(steps=2))
+    loop = loop_of("convolution", method, n=40)
+    passed = encode(loop.problem, loop.state, loop.batch.x)
+    codes = method.find_codes(loop.problem, loop.state, loop.batch, passed)
+    W = loop.state.W[0].clone().requires_grad_()
+    z = torch.conv2d(loop.batch.x.view(-1, 1, 8, 8), W.view(4, 1, 3, 3), loop.state.b[0], padding=1)
+    ((codes[0] - z).square().sum() / 40).backward()
+    assert W.grad is not None
+    torch.testing.assert_close(loop.step().W[0], (W - 0.01 * W.grad).detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_refitting_keeps_the_connection_to_the_outputs():
+    x, y = digits(200)
+    model = model_of("outputs")
+    altmin.fit(model, OnlineAM(refit=True), (x, y), epochs=2)
+    last = model[1][1]
+    loss = nn.functional.cross_entropy(model(x), y)
+    assert max(float(g.abs().max()) for g in torch.autograd.grad(loss, list(last.parameters()))) < 2e-3
+
+
+@nets
+def test_fit_trains_the_network_that_it_was_given(net: str):
+    """The objective of the record is the module's own loss after training."""
+    (x, y), model = digits(120), model_of(net)
+    history = altmin.fit(model, OnlineAM(rule=Adam(0.01), last=Adam(0.01)), (x, y), epochs=5, batch_size=40)
+    loss = nn.functional.cross_entropy(model(x), y).detach()
+    assert history["train_loss"][-1] == pytest.approx(float(loss))
+
+
+def test_ends_that_differ_are_refused_before_training():
+    """PyTorch would broadcast them."""
+    model = nn.Sequential(nn.Linear(64, 10), Residual(nn.ReLU(), nn.Linear(10, 1))).double()
+    x, y = digits(20)
+    with pytest.raises(ValueError, match=r"`data`.*residual connection to layer 2.*\(10,\) to \(1,\)"):
+        altmin.fit(model, DLAM(), (x, y % 2), loss="squared", epochs=1)
+
+
+SHARED = {
+    "dlam": DLAM(delta=1.0),
+    "mdlam": replace(BAND, accelerated=True, per_sample=False),
+    "dladmm": DLADMM(rho=3.0, nu=1.0, schedule="constant"),
+}
+
+
+def _share(rank: int, store: str, out: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    found = {}
+    for name, method in SHARED.items():
+        for net in ("activation", "pre-activation", "convolution"):
+            loop = loop_of(net, method)
+            half = slice(0, 50) if rank == 0 else slice(50, 120)
+            batch = Batch(loop.batch.x[half], loop.batch.y[half], group=dist.group.WORLD)
+            state = method.init(loop.problem, State.from_module(model_of(net)), batch)
+            for _ in range(3):
+                state = method.step(loop.problem, state, batch)
+            found[name, net] = (state.W, state.b)
+    if rank == 1:
+        torch.save(found, out)
+    dist.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("default")
+def test_two_processes_equal_one(tmp_path: Path):
+    """Dense layers to rounding; below convolutions conjugate gradients end at the root of it."""
+    out = str(tmp_path / "out.pt")
+    mp.spawn(_share, (str(tmp_path / "store"), out), nprocs=2)  # type: ignore[attr-defined]
+    for (name, net), (W, b) in torch.load(out).items():
+        loop = loop_of(net, SHARED[name])
+        for _ in range(3):
+            state = loop.step()
+        close = 1e-6 if net == "convolution" else 1e-9
+        for one, two in zip((*state.W, *state.b), (*W, *b), strict=True):
+            torch.testing.assert_close(one, two, rtol=close, atol=close, msg=f"{name}, {net}")
+
+
+@pytest.mark.parametrize("method", ["dlam", "mdlam-accelerated", "dladmm"])
+def test_batches_of_images_keep_their_shape(method: str):
+    loop = loop_of("convolution", METHODS[method][0], n=30)
+    shapes = [t.shape for t in (*loop.state.z, *loop.state.a)]
+    state = loop.step()
+    assert [t.shape for t in (*state.z, *state.a)] == shapes
+    assert per_channel(state.b[0], state.z[0]).shape == (4, 1, 1)
+    assert forward(loop.problem, state, loop.batch.x)[0][-1].shape == (30, 10)
