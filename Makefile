@@ -13,4 +13,5 @@ test:
 	pytest
 
 docs:
+	python -m altmin.support > docs/support.md
 	sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -21,13 +21,13 @@ from altmin.data import Dataset, Split
 HELD_OUT, EPOCHS, BAR = 4_000, 20, 0.50
 
 
-def resplit(given: Dataset) -> Dataset:
-    """Validation from the end of batch 4, so that batch 5 is left for the last word."""
+def resplit(given: Dataset) -> tuple[Dataset, dict[str, Split]]:
+    """Validation from the end of batch 4, so that batch 5 is left for the last word; and the test images."""
     x, y = given.train.x, given.train.y
-    mean = x[:-HELD_OUT].mean(0)
-    train, held = Split(x[:-HELD_OUT] - mean, y[:-HELD_OUT]), Split(x[-HELD_OUT:] - mean, y[-HELD_OUT:])
-    test = Split(given.validation.x - mean, given.validation.y)
-    return replace(given, train=train, validation=held, test=test)
+    train, held = Split(x[:-HELD_OUT], y[:-HELD_OUT]), Split(x[-HELD_OUT:], y[-HELD_OUT:])
+    part = replace(given, train=train, validation=held, test=given.validation)
+    images = Split(given.test.x - train.x.mean(0), given.test.y)
+    return part.centred(), {"images": images}
 
 
 def trials(width: int) -> list[Trial]:
@@ -46,13 +46,9 @@ def trials(width: int) -> list[Trial]:
 def main() -> None:
     """Train, print the table; the exit status says whether the bars were reached."""
     given = options("Fully connected networks on CIFAR-10 by AM-Adam and Adam.")
-    loaded = data.load("cifar10", data_dir=given.data_dir)
-    part = resplit(loaded)
-    mean = loaded.train.x[:-HELD_OUT].mean(0)
-    images = {"images": Split(loaded.test.x - mean, loaded.test.y)}
-    print(
-        f"cifar10: {len(part.train):,} images of batches 1 to 4; test: batch 5; images: {len(loaded.test):,} test images"
-    )
+    part, images = resplit(data.load("cifar10", data_dir=given.data_dir))
+    count = len(images["images"])
+    print(f"cifar10: {len(part.train):,} images of batches 1 to 4; test: batch 5; images: {count:,} test images")
     rows = [row for width in (100, 500) for row in chosen(trials(width), part, given.seed)]
     tested = table(rows, part, images)
     judge({f"am-adam 2 x {width}, batch 5": (tested[f"am-adam 2 x {width}"], BAR) for width in (100, 500)})

@@ -14,14 +14,16 @@ from exhibit import Trial, chosen, judge, options, table
 import altmin
 from altmin import data, networks
 
-DEPTH, WIDTH, EPOCHS, BAR = 20, 100, 8, 0.95
+DEPTH, WIDTH, EPOCHS, BAR = 20, 100, 6, 0.95
 
 
 def trials() -> list[Trial]:
     """Both networks by both methods."""
     deep = partial(networks.residual, (784,), 10, (WIDTH,), DEPTH)
     plain = partial(networks.mlp, (784,), 10, (WIDTH,) * (DEPTH - 1))
-    am = altmin.OnlineAM(rule=altmin.Adam(0.001), last=altmin.Adam(0.001), halve_every=3)
+    # Two code steps: the five of the default, with momentum, leave the lowest layers' codes to rounding.
+    rule = altmin.Adam(0.001)
+    am = altmin.OnlineAM(rule=rule, last=rule, codes=altmin.Codes(steps=2), halve_every=3)
     adam = altmin.Backprop("adam", 0.001)
     return [
         Trial(f"{name} {kind}", "lr 0.001" + (", halved every 3" if name == "am-adam" else ""), method, network, EPOCHS)

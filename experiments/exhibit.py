@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import altmin
 from altmin.data import Dataset, Split
@@ -129,15 +129,3 @@ def judge(bars: dict[str, tuple[float, float]]) -> None:
     for name, (reached, bar) in bars.items():
         print(f"{name}: {reached:.4f}, expected {bar} or more")
     sys.exit(any(reached < bar for reached, bar in bars.values()))
-
-
-def centred(data: Dataset) -> Dataset:
-    """The data with the training samples' mean subtracted."""
-    mean = data.train.x.mean(0)
-    splits = {name: shifted(getattr(data, name), mean) for name in ("train", "validation", "test")}
-    return Dataset(data.name, **splits, classes=data.classes, shape=data.shape, image=data.image, note=data.note)
-
-
-def shifted(split: Split, mean: Tensor) -> Split:
-    """The samples less `mean`."""
-    return Split(split.x - mean, split.y)

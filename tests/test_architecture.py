@@ -20,7 +20,7 @@ GROUPS = [
     ["objective", "solvers"],
     ["methods"],
     ["diagnostics", "modules", "reading", "history", "inputs", "registry", "fit", "streams"],
-    ["data", "networks", "checkpoint", "runs", "plots"],
+    ["data", "networks", "support", "checkpoint", "runs", "plots"],
     ["cli", "__main__"],
 ]
 RANK = {name: rank for rank, group in enumerate(GROUPS) for name in group}

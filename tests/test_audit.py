@@ -434,23 +434,6 @@ def test_lbfgs_with_a_closure_by_hand():
 # The library
 
 
-@pytest.fixture
-def wired(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`Forward` with the audit's two calls."""
-    pull, differentiate = Forward.to_input, Forward.to_params
-
-    def to_input(self: Forward, r: Tensor) -> Tensor:
-        require_local(r)
-        return passed(pull(self, r))
-
-    def to_params(self: Forward, r: Tensor) -> list[Tensor]:
-        require_local(r)
-        return differentiate(self, r)
-
-    monkeypatch.setattr(Forward, "to_input", to_input)
-    monkeypatch.setattr(Forward, "to_params", to_params)
-
-
 def two_layers() -> tuple[nn.Sequential, altmin.Problem, list[Forward], Tensor]:
     model = network(7, s=nn.Tanh)
     problem = altmin.Problem.from_module(model, "cross_entropy")
@@ -466,7 +449,6 @@ def chain(problem: altmin.Problem, below: Forward, above: Forward, r: Tensor) ->
     return below.to_params(problem.layers[0].activation.slope(below.z) * above.to_input(r))
 
 
-@pytest.mark.usefixtures("wired")
 def test_backpropagation_in_closed_form_is_caught():
     model, problem, (below, above), r = two_layers()
     x, y = digits(12)
@@ -477,7 +459,6 @@ def test_backpropagation_in_closed_form_is_caught():
         chain(problem, below, above, r)
 
 
-@pytest.mark.usefixtures("wired")
 def test_an_alternating_step_in_closed_form_passes():
     _, problem, (below, above), r = two_layers()
     with no_backprop():
@@ -497,13 +478,10 @@ METHODS = {name: row.method for name, row in ROWS.items() if not isinstance(row.
 METHODS["am-refit"] = altmin.OnlineAM(refit=True)
 
 
-@pytest.mark.parametrize("is_wired", [False, True])
 @pytest.mark.parametrize("name", METHODS)
-def test_alternating_methods_pass(name: str, is_wired: bool, request: pytest.FixtureRequest):
+def test_alternating_methods_pass(name: str):
     torch.manual_seed(0)
     expected = fit(METHODS[name])
-    if is_wired:
-        request.getfixturevalue("wired")
     torch.manual_seed(0)
     with no_backprop():
         got = fit(METHODS[name])

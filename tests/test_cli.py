@@ -475,3 +475,13 @@ def test_numbers_of_a_method_that_is_not_compared_are_refused(out, capsys):
 def test_predict_asks_for_its_folder(capsys):
     assert main(["predict"]) == 2
     assert "DIR, the folder that train wrote" in capsys.readouterr().err
+
+
+def test_centred_data_are_centred_in_prediction_too(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["train", "am-adam", "--center", "--hidden", "8", "--epochs", "2", "--quiet", "--out", str(out)]) == 0
+    trained = json.loads((out / "results.json").read_text())["runs"][0]
+    assert json.loads((out / "model.json").read_text())["data"]["center"] is True
+    capsys.readouterr()
+    assert main(["predict", str(out), "--quiet"]) == 0
+    assert f"{trained['test_accuracy']:.2%}" in capsys.readouterr().out

@@ -30,6 +30,7 @@ from altmin import (
     Residual,
     State,
 )
+from altmin.methods import dladmm
 from altmin.methods.ipdlam import _Sweep
 from altmin.objective import followers, linear_residual, pulls, regression_target
 from altmin.problem import Skip
@@ -238,6 +239,70 @@ def test_every_block_of_dlam_is_minimised(net: str, loss: str):
             assert slope(sweep.a, i) < 1e-5
     sweep.update_z(last)
     assert slope(sweep.z, last) < 1e-6
+
+
+@nets
+@losses
+def test_codes_of_ipdlam_minimise_their_block_with_its_proximal_term(net: str, loss: str):
+    """``Z_l`` has no greater value than any number of a grid, entry by entry; for ``Z_L`` the derivative is zero."""
+    delta, rho, alpha = 0.4, 0.7, 0.5
+    loop = off_the_forward_pass(loop_of(net, IPDLAM(alpha, 0.0, 0.0, delta, rho), loss, n=30))
+    p, b, (W, c) = loop.problem, loop.batch, (loop.state.W, loop.state.b)
+    sweep = _Sweep(loop.method, p, loop.state, b)  # type: ignore[arg-type]
+    for i, layer in enumerate(p.layers):
+        hat = loop.state.z[i] + alpha * (loop.state.z[i] - loop.state.extra.z[i])
+        sweep.update_z(i)
+
+        def penalty(z: Tensor, i=i, layer=layer, hat=hat) -> Tensor:
+            at = State(W, c, (*sweep.z[:i], z, *sweep.z[i + 1 :]), tuple(sweep.a))
+            terms = [linear_residual(p, at, b, j) for j in (i, *followers(p, "z", i))]
+            if i + 1 < len(p.layers):
+                terms.append(at.a[i] - layer.activation(z))
+            return rho / 2 * (torch.stack([t.square() for t in terms]).sum(0) + delta * (z - hat).square())
+
+        if i + 1 == len(p.layers):
+            z = sweep.z[i].clone().requires_grad_()
+            gradient = torch.autograd.grad(penalty(z).sum() + p.loss(z, b.y), z)[0]
+            assert gradient.abs().max() < 1e-6
+            continue
+        found = penalty(sweep.z[i])
+        for number in torch.linspace(-4, 4, 161, dtype=torch.float64):
+            assert (found <= penalty(torch.full_like(found, float(number))) + 1e-9).all()
+
+
+def share_of_dladmm(loop: Loop, state: State, i: int) -> Tensor:
+    """The terms of the Lagrangian in which ``A_i`` stands, for each sample of the convolutional network."""
+    m, p, b = loop.method, loop.problem, loop.batch
+    assert isinstance(m, DLADMM)
+    assert state.u is not None
+    E, D = linear_residual(p, state, b, i + 1), state.a[i] - p.layers[i].activation(state.z[i])
+    last = i + 2 == len(p.layers)
+    c = m.rho if last else m.hidden_penalty(state)
+    total = c / 2 * E.square().flatten(1).sum(1) + m.hidden_penalty(state) / 2 * D.square().flatten(1).sum(1)
+    return total + (state.u * E).sum(1) if last else total
+
+
+def far_off(method: altmin.Method) -> Loop:
+    """The convolutional network with codes far from their forward values and a large dual variable."""
+    loop = loop_of("convolution", method, n=120)
+    for _ in range(3):
+        loop = off_the_forward_pass(loop)
+    return loop
+
+
+@quiet
+def test_behind_max_pooling_no_sample_of_dladmm_rises(monkeypatch: pytest.MonkeyPatch):
+    """And the step that takes the largest numbers of overlapping windows to stay would raise some."""
+    loop = far_off(DLADMM(rho=1.0, nu=0.01, rho_max=1.0, schedule="constant"))
+    u = 5 * torch.randn(120, 10, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    state, m, i = replace(loop.state, u=u), loop.method, 2
+    assert isinstance(m, DLADMM)
+    before = share_of_dladmm(loop, state, i)
+    after = share_of_dladmm(loop, m.update_a(loop.problem, state, loop.batch, i), i)
+    assert (after <= before + 1e-12 * before.abs()).all()
+    assert (after < before).double().mean() > 0.9
+    monkeypatch.setattr(dladmm, "without_rise", lambda value, new, old: new)
+    assert (share_of_dladmm(loop, m.update_a(loop.problem, state, loop.batch, i), i) > before).any()
 
 
 @nets

@@ -31,12 +31,14 @@ class Origin:
         seed: The seed of its splits.
         train_samples: How many training samples were used; `None` for all.
         table: The options of ``csv``: ``train``, ``test``, ``target`` and ``task``.
+        center: Whether the training samples' mean was subtracted.
     """
 
     name: str = "digits"
     seed: int = 0
     train_samples: int | None = None
     table: dict[str, str] | None = None
+    center: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

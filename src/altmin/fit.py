@@ -50,8 +50,8 @@ def fit(
         model: A network of modules that `altmin.reading` knows.
         method: How it is trained, such as ``DLADMM(rho=1e-3)``.
         data: ``(x, y)`` as tensors or arrays, or a `Dataset` of such pairs. `x` is floating point, ``(N, n_0)`` or
-            flattened to it, images or sequences where the network takes them; `y` holds class indices ``(N,)``, or, with squared loss, real targets ``(N,)`` or
-            ``(N, n_L)``.
+            flattened to it, images or sequences where the network takes them. `y` holds class indices ``(N,)``, or,
+            with squared loss, real targets ``(N,)`` or ``(N, n_L)``.
         loss: ``"cross_entropy"``, ``"squared"``, ``"hinge"`` or an object.
         regularizer: ``"l1:WEIGHT"``, ``"l2:WEIGHT"`` or an object; it is added to the *sum* of the losses.
         epochs: Passes over the data; for full-batch methods iterations.

@@ -80,6 +80,18 @@ def is_none(regularizer: Regularizer) -> bool:
     return isinstance(regularizer, NoRegularizer)
 
 
+def complete_square(regularizer: Regularizer, W0: Tensor, d: float) -> tuple[Tensor, float]:
+    """Centre and weight of the one square that ``d/2 ||W - W0||^2 + Omega(W)`` is, up to a constant.
+
+    Args:
+        regularizer: ``Omega``: none or l2.
+        W0: Centre of the proximal term.
+        d: Its weight, >= 0.
+    """
+    weight = regularizer.weight if isinstance(regularizer, L2) else 0.0
+    return (W0 * (d / (d + weight)), d + weight) if weight else (W0, d)
+
+
 def make(text: str | None) -> Regularizer:
     """A regulariser from its name and weight, such as ``"l1:1e-4"``; `None` and ``"none"`` are zero.
 

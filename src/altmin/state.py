@@ -72,6 +72,12 @@ class State:
         norm = tuple(None if n is None else Norm(*(t.to(device) for t in vars(n).values())) for n in self.norm)
         return State(tuple(W.to(device) for W in self.W), tuple(b.to(device) for b in self.b), norm=norm)
 
+    def with_own_last(self) -> State:
+        """The same state, the last layer's numbers copied, so that they can be written in place."""
+        W, b = (*self.W[:-1], self.W[-1].clone()), (*self.b[:-1], self.b[-1].clone())
+        norm = self.norm and (*self.norm[:-1], self.weights().norm[-1])
+        return replace(self, W=W, b=b, norm=norm)
+
     def weights(self) -> State:
         """A copy of what a network needs: `W`, `b` and `norm`."""
         clone = tuple(None if n is None else Norm(*(t.detach().clone() for t in vars(n).values())) for n in self.norm)

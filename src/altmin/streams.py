@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from altmin.audit import no_backprop
 from altmin.fit import Callback, Run, check_options, check_positive, fresh_generator
 from altmin.history import History, Record
 from altmin.inputs import Prepared, batch_of, check_device, check_model, check_shapes
@@ -36,6 +38,7 @@ def fit_stream(
     callbacks: Sequence[Callback] = (),
     generator: torch.Generator | None = None,
     device: str | torch.device | None = None,
+    audit: bool = False,
 ) -> History:
     """Train `model` in place on mini-batches that are read once, in turn, one at a time.
 
@@ -61,6 +64,7 @@ def fit_stream(
         callbacks: Called as ``callback(history, state)`` after every record; `True` stops training.
         generator: For methods that draw random numbers; by default seeded from PyTorch's global generator.
         device: Where to train; the model and each batch are moved there.
+        audit: As in `fit`.
 
     Returns:
         What was recorded; see `History`.
@@ -89,7 +93,8 @@ def fit_stream(
     if device is not None:
         model.to(device)
     run = _StreamRun(task, method, model, keep, generator or fresh_generator(), feed)
-    return run.train(_rounds(islice(chain([first], feed), steps), every), callbacks)
+    with no_backprop() if audit else nullcontext():
+        return run.train(_rounds(islice(chain([first], feed), steps), every), callbacks)
 
 
 def _check_streams(method: Method, batches: object) -> None:

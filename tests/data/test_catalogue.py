@@ -105,3 +105,11 @@ def test_a_class_too_small_to_stratify_is_named():
 def test_too_few_samples_to_stratify():
     with pytest.raises(DataError, match="at least 15 are needed"):
         three_way(9, 0, np.repeat([0, 1, 2], 3), "abc")
+
+
+def test_centred_samples_differ_by_the_training_mean():
+    plain, moved = load("digits"), load("digits", center=True)
+    assert float(moved.train.x.mean(0).abs().max()) < 1e-5
+    for part in ("train", "validation", "test"):
+        gap = getattr(plain, part).x - getattr(moved, part).x
+        torch.testing.assert_close(gap, plain.train.x.mean(0).expand_as(gap))

@@ -48,6 +48,8 @@ COMPOSED = {
     "dilated max pooling": ((MaxPool2d((2, 2), (1, 1), dilation=(2, 3)),), Conv2d(4, 3, (2, 2))),
     "mean pooling": ((AvgPool2d((2, 3), (2, 1), (1, 1)),), Conv2d(4, 4, (2, 2), groups=2)),
     "adaptive mean pooling": ((AdaptiveAvgPool2d((3, None)),), Conv2d(4, 3, (2, 2))),
+    "max pooling of max pooling": ((MaxPool2d((2, 2), (1, 1)), MaxPool2d((2, 2), (2, 2))), Conv2d(4, 3, (2, 2))),
+    "max pooling of means": ((AvgPool2d((2, 2), (1, 1)), MaxPool2d((2, 2), (2, 2))), Conv2d(4, 3, (2, 2))),
     "flatten": ((Flatten(),), Linear(168, 3)),
     "pooling, then flatten": ((MaxPool2d((2, 2), (2, 2)), Flatten()), Linear(36, 3)),
     "mask": ((MASK,), Conv2d(4, 3, (2, 2))),

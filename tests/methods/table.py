@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from altmin import (
+    BCD,
     DLADMM,
     DLAM,
+    DTP,
     IPDLAM,
+    MAC,
     MDLAM,
     SGD,
     Adam,
@@ -23,7 +29,12 @@ from altmin import (
     Mu,
     OnlineAM,
     Problem,
+    ProxProp,
+    Residual,
+    Sign,
     State,
+    StraightThrough,
+    TaylorADMM,
 )
 
 
@@ -34,24 +45,32 @@ class Row:
     Attributes:
         method: The instance.
         descends: From which full-batch iteration on its objective never rises; `None` where it may.
-        learns: It fits the training set from PyTorch's start. For a fixed, coarse band mDLAM solves a relaxation.
+        learns: It fits the training set from PyTorch's start. For a fixed, coarse band mDLAM solves a relaxation, and
+            Taylor's ADMM wants another start.
+        steps: In how many iterations it does.
         units_alike: A step treats hidden units alike, so that permuting them permutes the weights.
         adds: A step needs nothing of the samples but sums, so that processes can share them.
         rounding: How closely two processes equal one. Without a proximal term, the directions that the samples leave
             open are held by a ridge at rounding level, which lets rounding through.
+        regularizers: Which it takes.
+        s: The activation that it is tested with.
     """
 
     method: Method
     descends: int | None = None
     learns: bool = True
+    steps: int = 200
     units_alike: bool = True
     adds: bool = True
     rounding: float = 1e-10
+    regularizers: tuple[str, ...] = ("l1:0.01", "l2:0.05")
+    s: type[nn.Module] = nn.ReLU
 
     def __repr__(self) -> str:
         return repr(self.method)
 
 
+SQUARES = ("l2:0.05",)
 ROWS = {
     "ipdlam": Row(IPDLAM()),
     "ipdlam-nested": Row(IPDLAM(order="nested")),
@@ -79,6 +98,22 @@ ROWS = {
         OnlineAM(rule=Adam(0.01), last=Adam(0.01), codes=Codes(lr=0.3, scaling="entries"), mu=Mu(start=0.003)),
         adds=False,
     ),
+    "am-sign": Row(OnlineAM(rule=Adam(0.002), last=Adam(0.02)), adds=False, s=Sign),
+    "taylor": Row(TaylorADMM(beta=0.1, gamma=10.0, start="forward"), learns=False, rounding=1e-7, regularizers=SQUARES),
+    "taylor-warm-up": Row(
+        TaylorADMM(beta=0.1, gamma=10.0, warmup=1000, start="forward"),
+        descends=0,
+        learns=False,
+        rounding=1e-7,
+        regularizers=SQUARES,
+    ),
+    "bcd": Row(BCD(), descends=0, regularizers=SQUARES),
+    "bcd-plain": Row(BCD(alpha=0.0), descends=0, rounding=1e-7, regularizers=SQUARES),
+    "mac": Row(MAC(), steps=40, rounding=1e-8, regularizers=SQUARES),
+    "mac-fixed": Row(MAC(mu=1.0, factor=1.0), descends=0, steps=40, rounding=1e-8, regularizers=SQUARES),
+    "dtp": Row(DTP(rule=Adam(0.003), last=Adam(0.01), feedback=Adam(0.01), noise=0.0), adds=False, units_alike=False),
+    "proxprop": Row(ProxProp("sgd", lr=1.0), adds=False, regularizers=SQUARES),
+    "straight-through": Row(StraightThrough("sgd", lr=0.1), adds=False, s=Sign),
     "backprop": Row(Backprop("sgd", lr=0.1), adds=False),
 }
 
@@ -89,15 +124,56 @@ def digits(n: int = 300, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Te
     return torch.as_tensor(x[:n] / 16).to(dtype), torch.as_tensor(y[:n]).long()
 
 
+def seeded(make: Callable[[], list[nn.Module]], dtype: torch.dtype = torch.float64, seed: int = 0) -> nn.Sequential:
+    """A network with PyTorch's start from a seed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(*make()).to(dtype)
+
+
 def network(
     *hidden: int, seed: int = 0, dtype: torch.dtype = torch.float64, s: type[nn.Module] = nn.ReLU
 ) -> nn.Sequential:
     """A fully connected network 64-...-10 with PyTorch's start from a seed."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        widths = [64, *hidden]
-        parts = [m for p, q in zip(widths, hidden, strict=False) for m in (nn.Linear(p, q), s())]
-        return nn.Sequential(*parts, nn.Linear(widths[-1], 10)).to(dtype)
+    widths = [64, *hidden]
+
+    def make() -> list[nn.Module]:
+        parts = [m for p, q in pairwise(widths) for m in (nn.Linear(p, q), s())]
+        return [*parts, nn.Linear(widths[-1], 10)]
+
+    return seeded(make, dtype, seed)
+
+
+def images(s: type[nn.Module]) -> list[nn.Module]:
+    """Two convolutions, the second one of two groups, max pooling, and a hidden layer that is fully connected."""
+    head = [nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 4, 3, padding=1), s(), nn.MaxPool2d(2)]
+    return [*head, nn.Conv2d(4, 6, 3, groups=2), s(), nn.Flatten(), nn.Linear(24, 12), s(), nn.Linear(12, 10)]
+
+
+def residual(s: type[nn.Module]) -> list[nn.Module]:
+    """A connection from a pre-activation and one from an activation."""
+    inner, outer = Residual(s(), nn.Linear(12, 12)), Residual(nn.Linear(12, 8), s(), nn.Linear(8, 12))
+    return [nn.Linear(64, 12), inner, s(), outer, s(), nn.Linear(12, 10)]
+
+
+NETS = {"images": images, "residual": residual}
+
+
+def takes(method: Method, model: nn.Sequential) -> bool:
+    """Whether the method's own check lets a network pass."""
+    try:
+        method.check(Problem.from_module(model))
+    except TypeError:
+        return False
+    return True
+
+
+def pairs() -> Iterator[tuple[str, str]]:
+    """Every row with every one of `NETS` that its method supports."""
+    for name, row in ROWS.items():
+        for net, parts in NETS.items():
+            if takes(row.method, nn.Sequential(*parts(row.s))):
+                yield name, net
 
 
 @dataclass
@@ -110,20 +186,46 @@ class Loop:
     state: State
 
     @classmethod
+    def of(
+        cls, method: Method, model: nn.Sequential, loss: str = "cross_entropy", n: int = 300, **more: object
+    ) -> Loop:
+        """The method's start on `model` and digits; what it draws comes from a seed."""
+        problem = Problem.from_module(model, loss, **more)  # type: ignore[arg-type]
+        x, y = digits(n)
+        batch = Batch(x, problem.loss.encode(y, 10, x.dtype))
+        return cls(method, problem, batch, State.from_module(model)).restarted(batch)
+
+    @classmethod
     def on_digits(
         cls,
         method: Method,
         loss: str = "cross_entropy",
         hidden: tuple[int, ...] = (20, 15),
         n: int = 300,
-        **options: object,
+        s: type[nn.Module] = nn.ReLU,
+        **more: object,
     ) -> Loop:
-        """The method's start on digits."""
-        model = network(*hidden)
-        problem = Problem.from_module(model, loss, **options)  # type: ignore[arg-type]
-        x, y = digits(n)
-        batch = Batch(x, problem.loss.encode(y, 10, x.dtype))
-        return cls(method, problem, batch, method.init(problem, State.from_module(model), batch))
+        """The method's start on a fully connected network and digits."""
+        return cls.of(method, network(*hidden, s=s), loss, n, **more)
+
+    @classmethod
+    def on_net(cls, name: str, net: str, n: int = 60) -> Loop:
+        """The method of a row on one of `NETS`."""
+        row = ROWS[name]
+        return cls.of(row.method, seeded(partial(NETS[net], row.s)), n=n)
+
+    def restarted(self, batch: Batch) -> Loop:
+        """The same method from the present weights on other samples."""
+        g = torch.Generator().manual_seed(0)
+        return Loop(self.method, self.problem, batch, self.method.init(self.problem, self.state.weights(), batch, g))
+
+    def run(self, steps: int) -> list[float]:
+        """The objective before and after each of so many iterations."""
+        values = [self.objective()]
+        for _ in range(steps):
+            self.step()
+            values.append(self.objective())
+        return values
 
     def step(self) -> State:
         """One iteration."""

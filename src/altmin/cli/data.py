@@ -32,6 +32,7 @@ def load_data(options: Namespace, dtype: str, screen: Screen, trained: Origin | 
             dtype=DTYPES[dtype],
             csv=table,
             progress=progress,
+            center=origin.center,
         )
     return dataset, origin
 
@@ -53,7 +54,8 @@ def _origin(options: Namespace, trained: Origin) -> Origin:
         raise ValueError(f"--data csv needs {' and '.join(missing)}")
     samples = options.train_samples or (trained.train_samples if name == trained.name else None)
     seed = trained.seed if options.seed is None else options.seed
-    return Origin(name=name, seed=seed, train_samples=samples, table=table)
+    center = trained.center if "center" not in options else options.center
+    return Origin(name=name, seed=seed, train_samples=samples, table=table, center=center)
 
 
 def _text(value: object) -> str:

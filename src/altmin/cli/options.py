@@ -136,6 +136,8 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
     group.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")
     group.add_argument("--train-samples", type=Count | None, default=None, help="use only so many; null: all")
     about = "of splits, initial weights and batches" if seed is not None else "of splits; null: as in training"
+    if seed is not None:
+        group.add_argument("--center", action="store_true", help="subtract the mean of the training samples")
     seed_type = Whole if seed is not None else Whole | None
     group.add_argument("--seed", type=seed_type, default=seed, help=about)
 

@@ -3,68 +3,31 @@
 from __future__ import annotations
 
 from jsonargparse import Namespace
-from torch import nn
 
 from altmin.cli.screen import Screen
 from altmin.data import describe
-from altmin.losses import LOSSES
 from altmin.methods import Method
-from altmin.modules import Elman, Residual
-from altmin.networks import ACTIVATION_NAMES
-from altmin.problem import Problem
 from altmin.registry import METHODS
-
-
-def _images(pooling: nn.Module) -> nn.Sequential:
-    """A convolution of 4 x 4 pixels, pooled to one number of each channel."""
-    shape = nn.Unflatten(1, (1, 4, 4))
-    return nn.Sequential(shape, nn.Conv2d(1, 2, 3), nn.ReLU(), pooling, nn.Flatten(), nn.Linear(2, 2))
-
-
-def _linear(*between: nn.Module) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(2, 2), *between, nn.Linear(2, 2))
-
-
-PLAIN = _linear(nn.ReLU())
-FEATURES: dict[str, tuple[nn.Sequential, dict[str, str]]] = {
-    **{name: (_linear(activation()), {}) for name, activation in ACTIVATION_NAMES.items()},
-    **{f"{name} loss": (PLAIN, {"loss": name}) for name in LOSSES},
-    **{name: (PLAIN, {"regularizer": f"{name}:1"}) for name in ("l1", "l2")},
-    "batch norm": (_linear(nn.BatchNorm1d(2), nn.ReLU()), {}),
-    "dropout": (_linear(nn.ReLU(), nn.Dropout(0.5)), {}),
-    "residual": (_linear(Residual(nn.ReLU(), nn.Linear(2, 2)), nn.ReLU()), {}),
-    "conv + average pooling": (_images(nn.AvgPool2d(2)), {}),
-    "conv + max pooling": (_images(nn.MaxPool2d(2)), {}),
-    "elman": (nn.Sequential(Elman(1, 2), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2)), {}),
-}
-"""What may be supported, with a network that has it."""
+from altmin.support import PARTS, kinds, lacks, needs
 
 
 def methods(options: Namespace) -> int:
     """List the methods; the exit code."""
     screen, columns = Screen(), ["method", "paper", "a step takes", "gradients", "supports"]
     rows = [
-        [e.name, e.paper, "a batch" if e.method.batched else "all samples", e.method.gradients, supported(e.method)]
+        [e.name, e.paper, "a batch" if e.method.batched else "all samples", e.method.gradients, _supports(e.method)]
         for e in METHODS.values()
     ]
     screen.table(columns, rows, left=len(columns))
-    screen.result(f"everything: {', '.join(FEATURES)}")
+    screen.result(f"everything: {'; '.join(', '.join(kinds(part)) for part in PARTS)}")
     return 0
 
 
-def supported(method: Method) -> str:
-    """What `method` supports, as its own check tells, in words."""
-    missing = [name for name, (network, more) in FEATURES.items() if not takes(method, network, **more)]
-    return f"everything but {', '.join(missing)}" if missing else "everything"
-
-
-def takes(method: Method, network: nn.Sequential, loss: str = "squared", regularizer: str = "none") -> bool:
-    """Whether the method's own check lets a problem pass."""
-    try:
-        method.check(Problem.from_module(network, loss, regularizer))
-    except (TypeError, ValueError):
-        return False
-    return True
+def _supports(method: Method) -> str:
+    """What the method takes, in words."""
+    missing, wanted = lacks(method), needs(method)
+    words = f"everything but {', '.join(missing)}" if missing else "everything"
+    return f"{words}; needs {' or '.join(wanted)}" if wanted else words
 
 
 def datasets(options: Namespace) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +58,13 @@ class Dataset:
     def features(self) -> int:
         """The width of the network's input."""
         return self.train.x.shape[1]
+
+    def centred(self) -> Dataset:
+        """The same samples, less the mean of the training ones: signs of random sums of them are then balanced."""
+        mean = self.train.x.mean(0)
+        splits = {name: getattr(self, name) for name in ("train", "validation", "test")}
+        moved = {name: Split(split.x - mean, split.y) for name, split in splits.items()}
+        return replace(self, note=f"{self.note}; centred".removeprefix("; "), **moved)
 
     @property
     def outputs(self) -> int:

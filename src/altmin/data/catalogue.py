@@ -83,6 +83,7 @@ def load(
     dtype: torch.dtype = torch.float32,
     csv: TableOptions | None = None,
     progress: Progress | None = None,
+    center: bool = False,
 ) -> Dataset:
     """The training, validation and test samples of a data set, downloaded if it lies nowhere yet.
 
@@ -94,12 +95,26 @@ def load(
         dtype: The floating-point type of features and of regression targets.
         csv: The tables to read for the name ``csv``.
         progress: Called with (file, bytes so far, bytes in all or `None`) while a file is downloaded.
+        center: Subtract the mean of the training samples from all samples.
 
     Raises:
         ValueError: An unknown name, or settings that do not go together.
         DataError: A file that is missing, cut short, or not what its name says.
     """
     require_settings(name, train_samples, dtype, csv)
+    dataset = _read(name, data_dir, train_samples, seed, dtype, csv, progress)
+    return dataset.centred() if center else dataset
+
+
+def _read(
+    name: str,
+    data_dir: Path | str | None,
+    train_samples: int | None,
+    seed: int,
+    dtype: torch.dtype,
+    csv: TableOptions | None,
+    progress: Progress | None,
+) -> Dataset:
     if csv is not None:
         return load_table(csv, train_samples, seed, dtype)
     if name == "digits":

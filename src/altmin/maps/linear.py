@@ -58,7 +58,7 @@ class LinearMap(Protocol):
         ...
 
     def adjoint(self, W: Tensor, r: Tensor, a: Tensor) -> Tensor:
-        """The transpose of `image`: ``<image(W, d, a), r> = <d, adjoint(W, r, a)>``."""
+        """The transpose of `image`: its product with any `d` is that of ``image(W, d, a)`` with `r`."""
         ...
 
     def gradient(self, r: Tensor, a: Tensor) -> Tensor:

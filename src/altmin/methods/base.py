@@ -11,6 +11,7 @@ from torch import Tensor
 from altmin.audit import Gradients
 from altmin.checks import Checked
 from altmin.problem import Batch, Problem
+from altmin.regularizers import L2, NoRegularizer
 from altmin.state import State
 
 
@@ -25,6 +26,7 @@ class Method(Checked):
         cure: What to try when training diverges.
         gradients: What it uses gradients for.
         lacks: The parts of networks that it does not support (`Layer.parts`).
+        quadratic: Whether the regulariser must be none or l2.
     """
 
     online: ClassVar[bool] = False
@@ -33,6 +35,7 @@ class Method(Checked):
     cure: ClassVar[str] = "smaller steps"
     gradients: ClassVar[Gradients] = Gradients.NONE
     lacks: ClassVar[frozenset[str]] = frozenset({"batch normalisation", "dropout", "Elman"})
+    quadratic: ClassVar[bool] = False
 
     def check(self, problem: Problem) -> None:
         """Raise `TypeError` where the method does not support a part of the problem."""
@@ -40,6 +43,10 @@ class Method(Checked):
             for part in layer.parts:
                 if part in self.lacks:
                     raise TypeError(f"{type(self).__name__} does not support {part} (layer {i + 1}); OnlineAM does")
+        omega = problem.regularizer
+        if self.quadratic and not isinstance(omega, NoRegularizer | L2):
+            name = type(self).__name__
+            raise TypeError(f"{name} supports the regularisers none and l2, got {omega!r}; IPDLAM takes l1")
 
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """The first state, from the weights of `start` and all samples in `batch`.

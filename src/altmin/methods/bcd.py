@@ -26,7 +26,7 @@ from altmin.objective import (
     regression_target,
 )
 from altmin.problem import Batch, Problem
-from altmin.regularizers import L2, NoRegularizer, Regularizer
+from altmin.regularizers import complete_square
 from altmin.solvers.pullback import solve_activations
 from altmin.solvers.ridge import fit_weights, gram, intercept
 from altmin.state import State, per_channel, put, with_forward
@@ -58,15 +58,11 @@ class BCD(Method):
     minimised.
     """
 
+    quadratic = True
     cure = "a larger `alpha`"
 
     gamma: float = number(1.0, "penalty of all residuals", above=0.0, paper="1")
     alpha: float = number(5.0, "weight of the proximal terms", least=0.0, paper="5; 1 for the network of ten layers")
-
-    def check(self, problem: Problem) -> None:
-        """Raise `TypeError` for what is not supported: also a regulariser other than l2."""
-        super().check(problem)
-        check_quadratic(self, problem)
 
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """``U``, ``V`` by a forward pass."""
@@ -130,23 +126,3 @@ class BCD(Method):
         terms = measure(problem, state, batch)
         terms = replace(terms, loss=own[0], activation=torch.cat([terms.activation, own[1:]]))
         return terms.penalty([self.gamma] * len(problem.layers), self.gamma), terms.residuals()
-
-
-def check_quadratic(method: Method, problem: Problem) -> None:
-    """Raise `TypeError` where the regulariser is not quadratic: then the weights have no closed form."""
-    omega = problem.regularizer
-    if not isinstance(omega, NoRegularizer | L2):
-        name = type(omega).__name__
-        raise TypeError(f"{type(method).__name__} needs `regularizer` to be none or l2, got {name}; IPDLAM takes l1")
-
-
-def complete_square(regularizer: Regularizer, W0: Tensor, d: float) -> tuple[Tensor, float]:
-    """Centre and weight of the one square that ``d/2 ||W - W0||^2 + Omega(W)`` is, up to a constant.
-
-    Args:
-        regularizer: ``Omega``: none or l2.
-        W0: Centre of the proximal term.
-        d: Its weight, >= 0.
-    """
-    weight = regularizer.weight if isinstance(regularizer, L2) else 0.0
-    return (W0 * (d / (d + weight)), d + weight) if weight else (W0, d)

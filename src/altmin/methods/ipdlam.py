@@ -19,7 +19,7 @@ from altmin.errors import InertiaWarning
 from altmin.methods.base import Method
 from altmin.objective import followers, mean_of, measure
 from altmin.problem import Batch, Problem
-from altmin.regularizers import L2, NoRegularizer
+from altmin.regularizers import L2, NoRegularizer, complete_square
 from altmin.solvers.majorize import Backtracking, weights_step
 from altmin.solvers.pullback import solve_activations
 from altmin.solvers.ridge import fit_weights, gram, intercept, statistics
@@ -205,9 +205,7 @@ class _Sweep:
             pull = rho * s.targets(self.b[i])
             W = weights_step(self.W[i], s.gram, pull, rho, omega, Backtracking(), center=hat, d=d, block=name)
             return W, s.mean_residual(W), s.count
-        center, pull = self.W[i] if hat is None else hat, omega.weight if isinstance(omega, L2) else 0.0
-        if pull:
-            center, d = (d / (d + pull)) * center, d + pull
+        center, d = complete_square(omega, self.W[i] if hat is None else hat, d)
         return fit_weights(layer, a, z, self.b[i], center, rho, d, self.batch, known, name)
 
     def update_a(self, i: int) -> None:

@@ -5,7 +5,6 @@ Carreira-Perpinan and Wang, "Distributed optimization of deeply nested systems" 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isfinite
@@ -15,14 +14,15 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import number
-from altmin.maps import LinearMap
 from altmin.methods.base import Method
 from altmin.objective import layer_input, prediction
 from altmin.problem import Batch, Layer, Problem
-from altmin.regularizers import L2, NoRegularizer
+from altmin.regularizers import L2
 from altmin.solvers.blocks import Block, blocks
+from altmin.solvers.last import fit_last
 from altmin.solvers.pullback import conjugate_gradients, without_rise
-from altmin.solvers.ridge import cholesky, pieces
+from altmin.solvers.ridge import cholesky
+from altmin.solvers.units import Units
 from altmin.state import State, put, with_forward
 
 REFIT_STEPS = 500
@@ -56,6 +56,7 @@ class MAC(Method):
     cure = "a larger `mu`"
     gradients = Gradients.LAYER
     lacks = Method.lacks | {"residual connections"}
+    quadratic = True
 
     mu: float = number(0.1, "penalty at the start", above=0.0, paper="1")
     factor: float = number(10.0, "growth of the penalty where the objective stalls; 1: none", least=1.0, paper="10")
@@ -74,14 +75,12 @@ class MAC(Method):
             raise ValueError(f"`mu_max` must be >= `mu` ({self.mu:g}), got {self.mu_max:g}")
 
     def check(self, problem: Problem) -> None:
-        """Refuse activations without a derivative, and regularisers that are not smooth."""
+        """Refuse activations without a derivative."""
         super().check(problem)
         for i, layer in enumerate(problem.layers):
             if not layer.activation.differentiable:
                 name = type(layer.activation).__name__
                 raise TypeError(f"MAC needs activations with a derivative, {name} (layer {i + 1}) has none; DLADMM can")
-        if not isinstance(problem.regularizer, NoRegularizer | L2):
-            raise TypeError(f"MAC supports the regularisers none and l2, got {problem.regularizer!r}")
 
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """``A`` by a forward pass."""
@@ -97,8 +96,7 @@ class MAC(Method):
         for i in range(last):
             W, b = self.fit_units(problem, state, batch, i)
             state = put(state, W=(i, W), b=(i, b))
-        W, b = fit_last(problem, state, layer_input(state, batch, last), batch, self.last_steps)
-        state = put(state, W=(last, W), b=(last, b))
+        state = fit_last(problem, state, layer_input(state, batch, last), batch, self.last_steps)
         z = tuple(prediction(problem, state, batch, i) for i in range(last + 1))
         state = replace(state, z=z, k=state.k + 1, epoch=state.epoch + batch.ends_epoch)
         return replace(state, extra=self.update_mu(problem, state, batch))
@@ -128,7 +126,7 @@ class MAC(Method):
             map = above.layer.map
             return d + map.adjoint(above.W, bend * map.image(above.W, d, a), a)
 
-        gradient = torch.add(own, out.to_input(error.gradient(out.z)))
+        gradient = torch.add(out.to_input(error.gradient(out.z)), own)  # in this order the audit keeps sight of it
         return conjugate_gradients(normal, -gradient, torch.zeros_like(a), "A", self.cg_steps)
 
     def error(self, problem: Problem, state: State, batch: Batch, i: int) -> _Distance | _Loss:
@@ -194,9 +192,8 @@ class MAC(Method):
         """Where asked, the last layer fitted to the loss and its regulariser at the forward pass's activations."""
         if not self.refit:
             return state
-        last, nested = len(problem.layers) - 1, with_forward(problem, state, batch.x)
-        W, b = fit_last(problem, nested, layer_input(nested, batch, last), batch, REFIT_STEPS)
-        return put(state, W=(last, W), b=(last, b))
+        nested = with_forward(problem, state, batch.x)
+        return fit_last(problem, state, layer_input(nested, batch, len(problem.layers) - 1), batch, REFIT_STEPS)
 
 
 @dataclass(frozen=True)
@@ -238,100 +235,8 @@ class _Loss:
         return z.new_tensor((H if isfinite(H) else 1.0) / self.mu)
 
 
-@dataclass(frozen=True)
-class Units:
-    """A layer's weights as ``theta``, ``(units, p)``: a row for each unit or channel, the intercept as one more column.
-
-    Attributes:
-        map: The layer's map.
-    """
-
-    map: LinearMap
-
-    def join(self, W: Tensor, b: Tensor) -> Tensor:
-        """Weights and intercept as ``theta``."""
-        rows = W.flatten(0, -2)
-        return torch.cat([rows, b[:, None]], 1) if self.map.bias else rows
-
-    def split(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """What `join` joins."""
-        p = self.map.shape[-1]
-        b = theta[:, p] if self.map.bias else theta.new_zeros(len(theta))
-        return theta[:, :p].reshape(self.map.shape), b.clone()
-
-    def __call__(self, theta: Tensor, a: Tensor) -> Tensor:
-        """The pre-activation of input `a`, linear in ``theta``."""
-        return self.map(*self.split(theta), a)
-
-    def gradient(self, r: Tensor, a: Tensor) -> Tensor:
-        """The transpose: the product of the value with `r` is that of ``theta`` with the result."""
-        return self.join(self.map.gradient(r, a), r.sum((0, *range(2, r.ndim))))
-
-    def gram(self, a: Tensor, batch: Batch) -> Tensor:
-        """``D^T D`` of the design `D` that ``theta`` acts on, over all processes; a matrix for each group."""
-        total = a.new_zeros(())
-        for part in pieces(self.map, a):
-            rows = self.map.rows(a[part])
-            if self.map.bias:
-                rows = torch.cat([rows, torch.ones_like(rows[..., :1])], -1)
-            total = total + rows.mT @ rows
-        return batch.sum(total)
-
-    def divide(self, theta: Tensor, root: Tensor, upper: bool = False) -> Tensor:
-        """``theta`` times ``C^{-1}`` for a lower triangular `C` of each group; with `upper` times ``C^{-T}``."""
-        grouped = theta.view(*self.map.shape[:-1], -1)
-        solved = torch.linalg.solve_triangular(root.mT if upper else root, grouped, upper=upper, left=False)
-        return solved.reshape(theta.shape)
-
-    def solve(self, normal: Callable[[Tensor], Tensor], rhs: Tensor, root: Tensor, block: str, steps: int) -> Tensor:
-        """``H theta = rhs`` for each unit by conjugate gradients in ``y = theta C``: ``C C^T`` preconditions `H`.
-
-        Pixels have a large mean, on which plain conjugate gradients lose their digits within ten steps.
-        """
-
-        def inner(y: Tensor) -> Tensor:
-            return self.divide(normal(self.divide(y, root)), root, upper=True)
-
-        start = torch.zeros_like(rhs)
-        return self.divide(conjugate_gradients(inner, self.divide(rhs, root, upper=True), start, block, steps), root)
-
-
 def _normal(units: Units, a: Tensor, bend: Tensor, ridge: Tensor, batch: Batch, d: Tensor) -> Tensor:
     return batch.sum(units.gradient(bend * units(d, a), a)) + ridge * d
-
-
-def fit_last(problem: Problem, state: State, a: Tensor, batch: Batch, steps: int) -> tuple[Tensor, Tensor]:
-    """``argmin R(a W_L^T + b_L; Y) + Omega(W_L)``, a convex problem, by L-BFGS from the present values.
-
-    Args:
-        problem: Gives the loss and the regulariser, none or l2.
-        state: Gives the last layer's weights, which are not changed.
-        a: The last layer's input.
-        batch: The samples.
-        steps: Most steps.
-
-    Returns:
-        Weights and intercept, with an objective that is not above that of the present ones.
-    """
-    units, omega, count = Units(problem.layers[-1].map), problem.regularizer, batch.count
-    start = units.join(state.W[-1], state.b[-1])
-    theta = start.clone()
-
-    def value() -> float:
-        loss = batch.sum(problem.loss(units(theta, a), batch.y))
-        return float(loss + omega(units.split(theta)[0])) / count
-
-    def closure() -> float:
-        W, b = units.split(theta)
-        theta.grad = batch.sum(units.gradient(problem.loss.grad(units(theta, a), batch.y), a))
-        if isinstance(omega, L2):
-            theta.grad += omega.weight * units.join(W, torch.zeros_like(b))
-        theta.grad /= count
-        return value()
-
-    before = value()
-    torch.optim.LBFGS([theta], max_iter=steps, line_search_fn="strong_wolfe").step(closure)
-    return units.split(theta if value() <= before else start)
 
 
 def _squares(t: Tensor, axis: int) -> Tensor:

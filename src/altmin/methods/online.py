@@ -20,10 +20,13 @@ from altmin.problem import Batch, Problem
 from altmin.regularizers import L1, L2, NoRegularizer
 from altmin.solvers.blocks import Block, blocks
 from altmin.solvers.codes import Codes, Mu, crossing, nesterov
+from altmin.solvers.last import fit_last
 from altmin.solvers.passes import Above, Pass, encode
 from altmin.solvers.recurrence import unfolded
 from altmin.solvers.rules import SGD, Adam, Memory, descend, shrink
 from altmin.state import State, forward, skipped
+
+REFIT_STEPS = 500
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,8 @@ class OnlineAM(Method):
             return state
         zs, as_ = forward(problem, state, batch.x)
         over = skipped(problem.layers[-1], batch.x, zs, as_)
-        return refit_last(problem, state, as_[-1] if as_ else batch.x, batch.y, over)
+        plain = replace(problem, regularizer=NoRegularizer())
+        return fit_last(plain, state, as_[-1] if as_ else batch.x, batch, REFIT_STEPS, over)
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass, where the penalty is zero, and how far the last batch's codes moved from it."""
@@ -238,30 +242,3 @@ class OnlineAM(Method):
     def scalars(self, state: State) -> dict[str, float]:
         """The present `mu`."""
         return {"mu": state.extra.mu}
-
-
-def refit_last(
-    problem: Problem, state: State, a: Tensor, y: Tensor, over: Tensor | None = None, steps: int = 500
-) -> State:
-    """``argmin R(a W_L^T + b_L; Y)`` over the last layer alone, a convex problem, by L-BFGS from its present value.
-
-    Args:
-        problem: Gives the loss.
-        state: Whose last layer is refitted, in place.
-        a: The last layer's input.
-        y: Encoded targets.
-        over: What a residual connection adds.
-        steps: Most steps.
-    """
-    last = blocks(problem, state)[-1]
-    params = last.params()
-    optimizer = torch.optim.LBFGS(params, max_iter=steps, line_search_fn="strong_wolfe")
-
-    def closure() -> float:
-        out = last(a, over)
-        for p, g in zip(params, out.to_params(problem.loss.grad(out.z, y) / len(a)), strict=True):
-            p.grad = g
-        return float(problem.loss(out.z, y)) / len(a)
-
-    optimizer.step(closure)
-    return state

@@ -14,13 +14,13 @@ from torch import Tensor
 from altmin import audit
 from altmin.checks import number
 from altmin.methods.backprop import Backprop
-from altmin.methods.mac import Units
 from altmin.problem import Batch, Problem
-from altmin.regularizers import L2, NoRegularizer
+from altmin.regularizers import L2
 from altmin.solvers.blocks import Forward
 from altmin.solvers.passes import encode
 from altmin.solvers.pullback import conjugate_gradients
 from altmin.solvers.ridge import cholesky
+from altmin.solvers.units import Units
 from altmin.state import State
 
 
@@ -43,18 +43,13 @@ class ProxProp(Backprop):
     """
 
     lacks = frozenset({"Elman"})
+    quadratic = True
 
     tau_theta: float = number(1.0, "step size of the hidden layers' proximal steps", above=0.0)
     solver: str = number(
         "cg", "how a proximal step is found", choices=("exact", "cg", "explicit"), paper="all three; cg mostly"
     )
     cg_steps: int = number(3, "steps of conjugate gradients", least=1, paper="3, 5, 10")
-
-    def check(self, problem: Problem) -> None:
-        """Refuse regularisers that are not smooth."""
-        super().check(problem)
-        if not isinstance(problem.regularizer, NoRegularizer | L2):
-            raise TypeError(f"ProxProp supports the regularisers none and l2, got {problem.regularizer!r}")
 
     @torch.no_grad()
     def step(self, problem: Problem, state: State, batch: Batch) -> State:

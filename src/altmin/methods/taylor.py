@@ -13,9 +13,9 @@ from torch import Tensor
 
 from altmin.checks import number
 from altmin.methods.base import Method
-from altmin.methods.bcd import check_quadratic, complete_square
 from altmin.objective import layer_input, linear_residual, measure, prediction
 from altmin.problem import Batch, Problem
+from altmin.regularizers import complete_square
 from altmin.solvers.pullback import solve_activations
 from altmin.solvers.ridge import Statistics, gram, intercept, ridge_weights, statistics
 from altmin.state import State, per_channel, put, with_forward
@@ -41,6 +41,7 @@ class TaylorADMM(Method):
     """
 
     lacks = Method.lacks | {"residual connections"}
+    quadratic = True
     cure = "a longer `warmup` or a larger `beta`"
 
     beta: float = number(1.0, "penalty of the linear residuals", above=0.0, paper="1")
@@ -49,11 +50,6 @@ class TaylorADMM(Method):
     start: str = number("gaussian", "Z and A at the start", choices=("gaussian", "forward"), paper="gaussian")
     scale: float = number(0.03, "standard deviation of a gaussian start", above=0.0, paper="not given")
     ridge: float = number(0.0, "proximal weight of W; 0: at rounding level", least=0.0, paper="0: a pseudo-inverse")
-
-    def check(self, problem: Problem) -> None:
-        """Raise `TypeError` for what is not supported: also a regulariser other than l2."""
-        super().check(problem)
-        check_quadratic(self, problem)
 
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """``Z``, ``A`` drawn from `generator` or by a forward pass, ``Lambda = 0``."""

@@ -1,0 +1,408 @@
+"""The labels of the methods: how far their gradients reach, on networks in which a chain across layers would be seen.
+
+The audit follows marks; the other proofs here do not: a world without derivatives, a layer whose slope is zero, an
+exchange of all that lies beyond the layer above, and autograd.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import altmin
+from altmin import DTP, MAC, SGD, Backprop, Batch, Problem, ProxProp, Sign, State, StraightThrough, activations
+from altmin.audit import BackpropError, Gradients
+from altmin.cli import main
+from altmin.methods import online
+from altmin.objective import followers
+from altmin.registry import METHODS
+from altmin.solvers.blocks import Forward
+from altmin.solvers.passes import Pass, encode
+from methods import table
+from methods.table import Loop, digits, seeded, takes
+
+pytestmark = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
+
+Bend = Callable[[], nn.Module]
+
+
+def deep(s: Bend) -> list[nn.Module]:
+    """Four hidden layers."""
+    widths = [64, 12, 11, 10, 9]
+    return [*(m for p, q in itertools.pairwise(widths) for m in (nn.Linear(p, q), s())), nn.Linear(9, 10)]
+
+
+def below_bits() -> list[nn.Module]:
+    """Bits in the third of four hidden layers; the others are smooth."""
+    parts = deep(nn.Tanh)
+    parts[5] = Sign()
+    return parts
+
+
+NETS: dict[str, Callable[[Bend], list[nn.Module]]] = {"deep": deep, **table.NETS}
+ENTRIES = [e for e in METHODS.values() if e.paper != "torch.optim" or e.name in ("sgd", "adam")]
+SWEEPS = 6  # from a forward pass, news travels down a layer an iteration in some methods
+LABELS = {entry.name: entry.method.gradients for entry in ENTRIES}
+
+
+def named(*labels: Gradients) -> list[str]:
+    return [name for name, label in LABELS.items() if label in labels]
+
+
+def bend(name: str) -> Bend:
+    return Sign if LABELS[name] is Gradients.STRAIGHT_THROUGH else nn.Tanh
+
+
+def made(name: str, net: str) -> nn.Sequential:
+    return seeded(partial(NETS[net], bend(name)))
+
+
+def begin(name: str, net: str) -> Loop:
+    return Loop.of(METHODS[name].method, made(name, net), n=60)
+
+
+def on_nets(*labels: Gradients) -> pytest.MarkDecorator:
+    """Every method of these labels with every network that it supports."""
+    cases = [(n, net) for n in named(*labels) for net in NETS if takes(METHODS[n].method, made(n, net))]
+    return pytest.mark.parametrize(("name", "net"), cases)
+
+
+def weights(state: State) -> list[Tensor]:
+    return [t.detach().clone() for t in state.W]
+
+
+def same(one: list[Tensor], two: list[Tensor]) -> list[bool]:
+    """Layer by layer, to the bit."""
+    return [torch.equal(p, q) for p, q in zip(one, two, strict=True)]
+
+
+# The labels, and the audit
+
+
+def test_every_label_has_methods_and_every_network_three_hidden_layers():
+    assert set(LABELS.values()) == set(Gradients)
+    assert all(len(Problem.from_module(seeded(partial(net, nn.Tanh))).layers) >= 4 for net in NETS.values())
+
+
+def test_labels_are_what_the_command_line_shows(capsys: pytest.CaptureFixture[str]):
+    assert main(["methods"]) == 0
+    lines = (re.split(r"\s{2,}", line) for line in capsys.readouterr().out.splitlines())
+    shown = {row[0]: row[3] for row in lines if row[0] in METHODS}
+    assert shown == {name: entry.method.gradients.value for name, entry in METHODS.items()}
+
+
+def fitted(name: str, net: str, audit: bool) -> list[Tensor]:
+    model, method = made(name, net), METHODS[name].method
+    g, size = torch.Generator().manual_seed(0), 30 if method.batched else None
+    altmin.fit(model, method, digits(60), epochs=SWEEPS, batch_size=size, generator=g, audit=audit)
+    return weights(State.from_module(model))
+
+
+@on_nets(Gradients.NONE, Gradients.LAYER)
+def test_audit_lets_local_methods_train_as_they_do_without_it(name: str, net: str):
+    audited = fitted(name, net, audit=True)
+    assert all(same(audited, fitted(name, net, audit=False)))
+    assert not any(same(audited, weights(State.from_module(made(name, net)))))
+
+
+@on_nets(Gradients.STRAIGHT_THROUGH, Gradients.BACKPROP)
+def test_audit_refuses_backpropagation(name: str, net: str):
+    with pytest.raises(BackpropError):
+        fitted(name, net, audit=True)
+
+
+# No gradients at all
+
+
+class AskedError(Exception):
+    """Somebody asked for a derivative."""
+
+
+class Underived:
+    """An activation or a loss as its method sees it, but for its derivatives.
+
+    It has values and proximal solutions. How those are found is the business of a subproblem in one variable, and may
+    be Newton's method; what may not be had is a derivative that a method could carry on to another variable or layer.
+    """
+
+    def __init__(self, whole: Any):
+        self.whole = whole
+
+    def __call__(self, *args: Tensor) -> Tensor:
+        return self.whole(*args)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("slope", "derivatives", "grad"):
+            raise AskedError(name)
+        return getattr(self.whole, name)
+
+
+@pytest.fixture
+def no_layer_derivatives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers as blocks have values only. Maps keep their adjoint, without which there is no least squares."""
+
+    def refuse(*_: object) -> None:
+        raise AskedError("a layer")
+
+    monkeypatch.setattr(Forward, "to_input", refuse)
+    monkeypatch.setattr(Forward, "to_params", refuse)
+
+
+def underived(problem: Problem) -> Problem:
+    layers = tuple(replace(layer, activation=Underived(layer.activation)) for layer in problem.layers)
+    return replace(problem, layers=layers, loss=Underived(problem.loss))  # type: ignore[arg-type]
+
+
+def stepped(loop: Loop, steps: int = SWEEPS) -> list[Tensor]:
+    for _ in range(steps):
+        loop.step()
+    return weights(loop.state)
+
+
+@on_nets(Gradients.NONE)
+@pytest.mark.usefixtures("no_layer_derivatives")
+def test_methods_without_gradients_train_where_there_are_none(name: str, net: str):
+    """Neither activations nor the loss nor layers have a derivative, and no graph can be made in inference mode."""
+    free, loop = begin(name, net), begin(name, net)
+    start = weights(loop.state)
+    expected = stepped(free)
+    loop.problem = underived(loop.problem)
+    with torch.inference_mode():
+        found = stepped(loop)
+    assert all(same(found, expected))
+    assert not any(same(found, start))
+
+
+@on_nets(Gradients.LAYER, Gradients.STRAIGHT_THROUGH, Gradients.BACKPROP)
+@pytest.mark.usefixtures("no_layer_derivatives")
+def test_all_other_methods_ask_for_derivatives(name: str, net: str):
+    """The world of the test above is one in which they cannot take a step."""
+    loop = begin(name, net)
+    loop.problem = underived(loop.problem)
+    with torch.inference_mode(), pytest.raises((AskedError, RuntimeError), match=r"slope|grad|a layer"):
+        loop.step()
+
+
+# Within a layer
+
+
+@on_nets(Gradients.LAYER)
+def test_local_methods_train_where_no_graph_can_be_made(name: str, net: str):
+    """So they do not differentiate by autograd, which knows no bounds of layers."""
+    free, loop = begin(name, net), begin(name, net)
+    with torch.inference_mode():
+        found = stepped(loop)
+    assert all(same(found, stepped(free)))
+
+
+BITS = seeded(below_bits)
+
+
+@pytest.mark.parametrize("name", [name for name in LABELS if takes(METHODS[name].method, BITS)])
+def test_only_the_chain_rule_stops_at_bits(name: str):
+    """The derivative of a sign is zero, and with it each product of derivatives that has it as a factor.
+
+    Backpropagation, by autograd or in closed form, leaves everything from the bits down untouched. Whoever moves it
+    does not follow that product: local methods, and the straight-through estimator, which replaces the factor.
+    """
+    loop = Loop.of(METHODS[name].method, BITS, n=60)
+    start = weights(loop.state)
+    stays = LABELS[name] is Gradients.BACKPROP
+    assert same(stepped(loop), start) == [stays, stays, stays, False, False]
+
+
+def reach(problem: Problem, i: int) -> int:
+    """The last layer whose error layer `i`'s code answers for: the next one, or where a connection leads."""
+    return max(i + 1, *followers(problem, "z", i), *followers(problem, "a", i), 0)
+
+
+def codes_below(name: str) -> pytest.MarkDecorator:
+    """Networks with the hidden layers whose code does not reach the last layer."""
+    cases = []
+    for net in NETS:
+        if takes(METHODS[name].method, made(name, net)):
+            problem = begin(name, net).problem
+            last = len(problem.layers) - 1
+            cases += [(net, i) for i in range(last) if reach(problem, i) < last]
+    return pytest.mark.parametrize(("net", "i"), cases)
+
+
+def drawn(like: tuple[Tensor, ...] | list[Tensor], seed: int) -> list[Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    return [t + 0.3 * torch.randn(t.shape, generator=g, dtype=t.dtype) for t in like]
+
+
+def exchanged(mine: tuple[Tensor, ...] | list[Tensor], keep: int, seed: int = 1) -> tuple[Tensor, ...]:
+    """The tensors of the layers up to `keep`, and others for the layers beyond."""
+    return (*mine[: keep + 1], *drawn(mine, seed)[keep + 1 :])
+
+
+def elsewhere(loop: Loop, keep: int) -> Loop:
+    """Another world: beyond layer `keep` other weights, and other targets for the outputs."""
+    W, b = exchanged(loop.state.W, keep), exchanged(loop.state.b, keep)
+    batch = Batch(loop.batch.x, loop.batch.y.roll(1, 0))
+    return Loop(loop.method, loop.problem, batch, replace(loop.state, W=W, b=b))
+
+
+def code(loop: Loop, i: int, above: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> Tensor:
+    """Code `i` as online alternating minimisation finds it, where those above are given."""
+    layers, solve = itertools.count(len(above) - 1, -1), online.nesterov
+
+    def nesterov(c: Tensor, *rest: Any) -> Tensor:
+        layer = next(layers)
+        return above[layer] if layer > i else solve(c, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(online, "nesterov", nesterov)
+        passed = encode(loop.problem, loop.state, loop.batch.x)
+        return loop.method.find_codes(loop.problem, loop.state, loop.batch, passed)[i]  # type: ignore[attr-defined]
+
+
+@codes_below("am-adam")
+def test_online_codes_see_no_further_than_the_codes_above(net: str, i: int, monkeypatch: pytest.MonkeyPatch):
+    """Given the code above, nothing behind it counts; a chain through two layers would have the weights beyond.
+
+    Where the code above is another one, or is found in that other world, code `i` differs: the test sees influence.
+    """
+    loop = begin("am-adam", net)
+    keep = reach(loop.problem, i)
+    other, above = elsewhere(loop, keep), drawn(encode(loop.problem, loop.state, loop.batch.x).z, 2)
+    found = code(loop, i, above, monkeypatch)
+    assert torch.equal(found, code(other, i, list(exchanged(above, keep)), monkeypatch))
+    assert not torch.equal(found, code(loop, i, drawn(above, 3), monkeypatch))
+
+
+def hidden_step(loop: Loop, codes: tuple[Tensor, ...]) -> list[Tensor]:
+    """The hidden weights after their step towards these codes."""
+    passed: Pass = encode(loop.problem, loop.state, loop.batch.x)
+    return weights(loop.method.step_hidden(loop.problem, loop.state, loop.batch, passed, list(codes)))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["am-adam", "am-sgd", "am-mem"])
+@pytest.mark.parametrize("net", NETS)
+def test_online_weights_see_no_further_than_their_codes(name: str, net: str):
+    """A layer moves on its input and its code: what is above may be exchanged, and no code of a layer above counts."""
+    start = begin(name, net)
+    for i in range(len(start.problem.layers) - 1):
+        one = begin(name, net)
+        before, codes = weights(one.state), drawn(encode(one.problem, one.state, one.batch.x).z, 2)
+        two = elsewhere(begin(name, net), i)
+        two.state = two.method.init(two.problem, two.state, two.batch)
+        one, two = hidden_step(one, tuple(codes)), hidden_step(two, exchanged(codes, i))
+        assert all(same(one[: i + 1], two[: i + 1]))
+        assert not any(same(one[: i + 1], before[: i + 1]))
+
+
+@codes_below("mac")
+def test_mac_sees_no_further_than_the_coordinates_above(net: str, i: int):
+    """Coordinates depend on those of the layer above, units on their own coordinates; what is beyond does not count.
+
+    MAC keeps coordinates in the state, so that those above are given without further ado.
+    """
+    loop, mac = begin("mac", net), METHODS["mac"].method
+    assert isinstance(mac, MAC)
+    p, b = loop.problem, loop.batch
+    state = replace(loop.state, a=tuple(drawn(loop.state.a, 2)))
+    loop.state, keep = state, reach(p, i)
+    other = elsewhere(loop, keep)
+    beyond = replace(other.state, a=exchanged(state.a, keep))
+    found = mac.update_a(p, state, b, i)
+    assert torch.equal(found, mac.update_a(p, beyond, other.batch, i))
+    assert not torch.equal(found, mac.update_a(p, replace(state, a=exchanged(state.a, i)), b, i))
+    above = replace(elsewhere(loop, i).state, a=exchanged(state.a, i))
+    W, _ = mac.fit_units(p, state, b, i)
+    assert torch.equal(W, mac.fit_units(p, above, other.batch, i)[0])
+    assert not torch.equal(W, state.W[i])
+
+
+class Flat(activations.Tanh):
+    """A tanh that says its slope is zero."""
+
+    def slope(self, z: Tensor) -> Tensor:
+        return torch.zeros_like(z)
+
+
+def with_flat(method: altmin.Method, i: int | None) -> list[Tensor]:
+    """The weights after a step in which layer `i` is flat."""
+    loop = Loop.of(method, seeded(partial(deep, nn.Tanh)), n=60)
+    if i is not None:
+        layers = list(loop.problem.layers)
+        layers[i] = replace(layers[i], activation=Flat())
+        loop.problem = replace(loop.problem, layers=tuple(layers))
+    return stepped(loop, 1)
+
+
+@pytest.mark.parametrize("i", range(4))
+def test_target_propagation_asks_a_slope_of_its_own_layer_alone(i: int):
+    """Without the slope of one layer that layer stays, and every other one takes its step, to the bit.
+
+    In a chain the same zero stops all layers below: in ProxProp, backpropagation in closed form, it does.
+    """
+    start = weights(State.from_module(seeded(partial(deep, nn.Tanh))))
+    plain, flat = (with_flat(DTP(rule=SGD(0.1), last=SGD(0.1)), at) for at in (None, i))
+    assert same(flat, start) == [layer == i for layer in range(5)]
+    assert same(flat, plain) == [layer != i for layer in range(5)]
+    assert same(with_flat(ProxProp("sgd"), i), start) == [layer <= i for layer in range(5)]
+
+
+# Straight-through, and full backpropagation
+
+
+class Surrogate(nn.Module):
+    """The value of a sign with the derivative of hard tanh."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        smooth = F.hardtanh(z)
+        return smooth + (Sign()(z) - smooth).detach()
+
+
+def after_autograd(net: str, s: Bend, make: Callable[..., torch.optim.Optimizer], steps: int) -> list[Tensor]:
+    """The weights of a module after steps on the mean loss by autograd and PyTorch's optimiser."""
+    model, (x, y) = seeded(partial(NETS[net], s)), digits(60)
+    optimizer = make(model.parameters())
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    return weights(State.from_module(model))
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_straight_through_steps_are_those_of_a_surrogate(net: str):
+    """They are autograd's through a hard tanh in place of each sign, where autograd's own gradient is zero."""
+    start = weights(State.from_module(seeded(partial(NETS[net], Sign))))
+    make = partial(torch.optim.SGD, lr=0.5)
+    found = stepped(Loop.of(StraightThrough("sgd", lr=0.5), seeded(partial(NETS[net], Sign)), n=60), 3)
+    for one, two in zip(found, after_autograd(net, Surrogate, make, 3), strict=True):
+        torch.testing.assert_close(one, two)
+    assert not any(same(found, start))
+    assert same(after_autograd(net, Sign, make, 3), start) == [True] * (len(start) - 1) + [False]
+
+
+YARDSTICKS: dict[str, tuple[altmin.Method, Callable[..., torch.optim.Optimizer]]] = {
+    "sgd": (Backprop("sgd", lr=0.5), partial(torch.optim.SGD, lr=0.5)),
+    "adam": (Backprop("adam", lr=0.01), partial(torch.optim.Adam, lr=0.01)),
+    "proxprop": (ProxProp("sgd", lr=0.5, solver="explicit"), partial(torch.optim.SGD, lr=0.5)),
+}
+
+
+def test_yardsticks_are_all_that_backpropagate():
+    assert set(YARDSTICKS) == set(named(Gradients.BACKPROP))
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("name", YARDSTICKS)
+def test_backpropagation_is_autograd_through_the_whole_network(name: str, net: str):
+    method, make = YARDSTICKS[name]
+    found = stepped(Loop.of(method, seeded(partial(NETS[net], nn.Tanh)), n=60), 3)
+    for one, two in zip(found, after_autograd(net, nn.Tanh, make, 3), strict=True):
+        torch.testing.assert_close(one, two)
