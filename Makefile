@@ -1,4 +1,4 @@
-.PHONY: format check test docs
+.PHONY: format check test support docs
 
 format:
 	ruff format .
@@ -12,6 +12,9 @@ check:
 test:
 	pytest
 
+support:
+	python -m altmin.support > docs/.support.md
+	mv docs/.support.md docs/support.md
+
 docs:
-	python -m altmin.support > docs/support.md
 	sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -19,7 +19,7 @@ from torch import nn
 import altmin
 from altmin import data, networks
 
-EPOCHS, BAR, GAIN, SIGN_GAIN = 20, 0.95, 0.01, 0.02
+EPOCHS, BAR, GAIN, SIGN_GAIN = 12, 0.95, 0.01, 0.02
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def trials() -> list[Trial]:
     rows = []
     for kind, network, frozen in (("binary", binary, 1), ("signs", signs, 2)):
         methods = {
-            "am-adam": altmin.OnlineAM(halve_every=4),
-            "frozen": Frozen(halve_every=4, frozen=frozen),
+            "am-adam": altmin.OnlineAM(halve_every=3),
+            "frozen": Frozen(halve_every=3, frozen=frozen),
             "dtp": altmin.DTP(),
             "straight-through": altmin.StraightThrough("adam"),
         }

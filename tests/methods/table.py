@@ -114,7 +114,7 @@ ROWS = {
     "dtp": Row(DTP(rule=Adam(0.003), last=Adam(0.01), feedback=Adam(0.01), noise=0.0), adds=False, units_alike=False),
     "proxprop": Row(ProxProp("sgd", lr=1.0), adds=False, regularizers=SQUARES),
     "straight-through": Row(StraightThrough("sgd", lr=0.1), adds=False, s=Sign),
-    "backprop": Row(Backprop("sgd", lr=0.1), adds=False),
+    "backprop": Row(Backprop("adam", lr=0.01), adds=False),
 }
 
 

@@ -69,7 +69,8 @@ def assert_order_does_not_matter(loop: Loop, steps: int, generator: torch.Genera
     order = torch.randperm(len(loop.batch.x), generator=generator)
     other = loop.restarted(Batch(loop.batch.x[order], loop.batch.y[order]))
     for _ in range(steps):
-        loop.step(), other.step()
+        loop.step()
+        other.step()
     for one, two in zip(loop.state.W, other.state.W, strict=True):
         torch.testing.assert_close(one, two, rtol=close, atol=0.1 * close)
     for one, two in zip(loop.state.z, other.state.z, strict=True):
@@ -90,7 +91,8 @@ def test_permuting_hidden_units_permutes_the_weights(name: str, generator: torch
     start = replace(start, W=(W1[order], W2[:, order], W3), b=(b1[order], b2, b3))
     other.state = other.method.init(other.problem, start, other.batch)
     for _ in range(2):
-        loop.step(), other.step()
+        loop.step()
+        other.step()
     torch.testing.assert_close(loop.state.W[0][order], other.state.W[0], rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(loop.state.W[1][:, order], other.state.W[1], rtol=1e-6, atol=1e-7)
 
@@ -112,7 +114,7 @@ def test_start_is_copied(name: str):
 def test_lowers_the_loss_of_other_networks(name: str, net: str):
     loop = Loop.on_net(name, net)
     before = forward(loop.problem, loop.state, loop.batch.x)[0][-1]
-    for _ in range(20):
+    for _ in range(40):
         loop.step()
     after = forward(loop.problem, loop.state, loop.batch.x)[0][-1]
     loss = loop.problem.loss
