@@ -19,7 +19,7 @@ GROUPS = [
     ["state"],
     ["objective", "solvers"],
     ["methods"],
-    ["diagnostics", "modules", "reading", "history", "inputs", "registry", "fit", "streams"],
+    ["diagnostics", "modules", "reading", "translation", "history", "inputs", "registry", "fit", "streams"],
     ["data", "networks", "support", "checkpoint", "runs", "plots"],
     ["cli", "__main__"],
 ]

@@ -11,8 +11,8 @@ from altmin.activations import DropoutBefore
 from altmin.maps import Composed, Dropout
 from altmin.modules import make_loss, make_regularizer, weights_of, write_back
 from altmin.problem import Skip
-from altmin.reading import ACTIVATIONS, KNOWN
 from altmin.state import forward
+from altmin.translation import ACTIVATIONS, KNOWN
 
 
 def between(*modules):

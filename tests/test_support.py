@@ -14,10 +14,10 @@ import altmin
 from altmin import support
 from altmin.audit import Gradients
 from altmin.cli import main
-from altmin.reading import ACTIVATIONS, KNOWN
 from altmin.registry import METHODS
 from altmin.state import forward
 from altmin.support import INPUTS, LAYERS, OUTPUTS, PARTS, REGULARIZERS, ROWS, Case
+from altmin.translation import ACTIVATIONS, KNOWN
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "support.md"
 WALKED = {name: method for name, method in ROWS.items() if name != "torch.optim"} | {

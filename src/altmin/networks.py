@@ -17,7 +17,7 @@ from torch import nn
 
 from altmin.errors import nearest
 from altmin.modules import Elman, Residual, Sign
-from altmin.reading import ACTIVATIONS
+from altmin.translation import ACTIVATIONS
 
 ACTIVATION_NAMES = {kind.__name__.lower(): kind for kind in ACTIVATIONS}
 

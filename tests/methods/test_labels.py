@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import altmin
-from altmin import DTP, MAC, MDLAM, SGD, Backprop, Batch, Problem, ProxProp, Sign, State, StraightThrough, activations
+from altmin import DTP, MAC, SGD, Backprop, Batch, Problem, ProxProp, Sign, State, StraightThrough, activations
 from altmin.audit import BackpropError, Gradients
 from altmin.cli import main
 from altmin.methods import online
@@ -50,9 +50,7 @@ def below_bits() -> list[nn.Module]:
 
 NETS: dict[str, Callable[[Bend], list[nn.Module]]] = {"deep": deep, **table.NETS}
 ENTRIES = [e for e in METHODS.values() if e.paper != "torch.optim" or e.name in ("sgd", "adam")]
-SWEEPS = 6  # from a forward pass, news travels down a layer an iteration in some methods
-# The default band of mDLAM, 10, is so wide that the lower layers have nothing to do at first.
-SHOWN = {entry.name: entry.method for entry in ENTRIES} | {"mdlam": MDLAM(rho=0.3, eps=0.3, eps_rule="fixed")}
+SHOWN = {entry.name: entry.method for entry in ENTRIES}
 LABELS = {entry.name: entry.method.gradients for entry in ENTRIES}
 
 
@@ -68,8 +66,17 @@ def made(name: str, net: str) -> nn.Sequential:
     return seeded(partial(NETS[net], bend(name)))
 
 
+def drawn(like: Sequence[Tensor], seed: int) -> list[Tensor]:
+    """Tensors near others."""
+    g = torch.Generator().manual_seed(seed)
+    return [t + 0.3 * torch.randn(t.shape, generator=g, dtype=t.dtype) for t in like]
+
+
 def begin(name: str, net: str) -> Loop:
-    return Loop.of(SHOWN[name], made(name, net), n=60)
+    """The start; variables of samples are away from a forward pass, so that every layer has something to do."""
+    loop = Loop.of(SHOWN[name], made(name, net), n=60)
+    loop.state = replace(loop.state, z=tuple(drawn(loop.state.z, 4)), a=tuple(drawn(loop.state.a, 5)))
+    return loop
 
 
 def on_nets(*labels: Gradients) -> pytest.MarkDecorator:
@@ -85,6 +92,11 @@ def weights(state: State) -> list[Tensor]:
 def same(one: list[Tensor], two: list[Tensor]) -> list[bool]:
     """Layer by layer, to the bit."""
     return [torch.equal(p, q) for p, q in zip(one, two, strict=True)]
+
+
+def moved(one: list[Tensor], two: list[Tensor]) -> list[bool]:
+    """Layer by layer, by more than rounding."""
+    return [float((p - q).norm()) > 1e-6 * float(q.norm()) for p, q in zip(one, two, strict=True)]
 
 
 # The labels, and the audit
@@ -105,7 +117,7 @@ def test_labels_are_what_the_command_line_shows(capsys: pytest.CaptureFixture[st
 def fitted(name: str, net: str, audit: bool) -> list[Tensor]:
     model, method = made(name, net), SHOWN[name]
     g, size = torch.Generator().manual_seed(0), 30 if method.batched else None
-    altmin.fit(model, method, digits(60), epochs=SWEEPS, batch_size=size, generator=g, audit=audit)
+    altmin.fit(model, method, digits(60), epochs=2, batch_size=size, generator=g, audit=audit)
     return weights(State.from_module(model))
 
 
@@ -113,7 +125,7 @@ def fitted(name: str, net: str, audit: bool) -> list[Tensor]:
 def test_audit_lets_local_methods_train_as_they_do_without_it(name: str, net: str):
     audited = fitted(name, net, audit=True)
     assert all(same(audited, fitted(name, net, audit=False)))
-    assert not any(same(audited, weights(State.from_module(made(name, net)))))
+    assert not all(same(audited, weights(State.from_module(made(name, net)))))
 
 
 @on_nets(Gradients.STRAIGHT_THROUGH, Gradients.BACKPROP)
@@ -164,7 +176,7 @@ def underived(problem: Problem) -> Problem:
     return replace(problem, layers=layers, loss=Underived(problem.loss))  # type: ignore[arg-type]
 
 
-def stepped(loop: Loop, steps: int = SWEEPS) -> list[Tensor]:
+def stepped(loop: Loop, steps: int = 2) -> list[Tensor]:
     for _ in range(steps):
         loop.step()
     return weights(loop.state)
@@ -181,7 +193,7 @@ def test_methods_without_gradients_train_where_there_are_none(name: str, net: st
     with torch.inference_mode():
         found = stepped(loop)
     assert all(same(found, expected))
-    assert not any(same(found, start))
+    assert all(moved(found, start))
 
 
 @on_nets(Gradients.LAYER, Gradients.STRAIGHT_THROUGH, Gradients.BACKPROP)
@@ -206,20 +218,20 @@ def test_local_methods_train_where_no_graph_can_be_made(name: str, net: str):
     assert all(same(found, stepped(free)))
 
 
-BITS = seeded(below_bits)
-
-
-@pytest.mark.parametrize("name", [name for name in LABELS if takes(SHOWN[name], BITS)])
+@pytest.mark.parametrize("name", [n for n in LABELS if LABELS[n] is not Gradients.NONE and n != "mac"])
 def test_only_the_chain_rule_stops_at_bits(name: str):
     """The derivative of a sign is zero, and with it each product of derivatives that has it as a factor.
 
-    Backpropagation, by autograd or in closed form, leaves everything from the bits down untouched. Whoever moves it
-    does not follow that product: local methods, and the straight-through estimator, which replaces the factor.
+    Backpropagation, by autograd or in closed form, leaves everything from the bits down untouched, to the bit. Whoever
+    moves it does not follow that product: local methods, and the straight-through estimator, which replaces the factor.
+    All start at a forward pass, where only the loss has anything to say. (MAC refuses signs.)
     """
-    loop = Loop.of(SHOWN[name], BITS, n=60)
+    loop = Loop.of(SHOWN[name], seeded(below_bits), n=60)
     start = weights(loop.state)
-    stays = LABELS[name] is Gradients.BACKPROP
-    assert same(stepped(loop), start) == [stays, stays, stays, False, False]
+    found = stepped(loop)
+    chain = LABELS[name] is Gradients.BACKPROP
+    assert same(found, start) == [chain, chain, chain, False, False]
+    assert all(moved(found, start)[3 * chain :])
 
 
 def reach(problem: Problem, i: int) -> int:
@@ -238,12 +250,7 @@ def codes_below(name: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("net", "i"), cases)
 
 
-def drawn(like: tuple[Tensor, ...] | list[Tensor], seed: int) -> list[Tensor]:
-    g = torch.Generator().manual_seed(seed)
-    return [t + 0.3 * torch.randn(t.shape, generator=g, dtype=t.dtype) for t in like]
-
-
-def exchanged(mine: tuple[Tensor, ...] | list[Tensor], keep: int, seed: int = 1) -> tuple[Tensor, ...]:
+def exchanged(mine: Sequence[Tensor], keep: int, seed: int = 1) -> tuple[Tensor, ...]:
     """The tensors of the layers up to `keep`, and others for the layers beyond."""
     return (*mine[: keep + 1], *drawn(mine, seed)[keep + 1 :])
 
@@ -301,7 +308,7 @@ def test_online_weights_see_no_further_than_their_codes(name: str, net: str):
         two.state = two.method.init(two.problem, two.state, two.batch)
         one, two = hidden_step(one, tuple(codes)), hidden_step(two, exchanged(codes, i))
         assert all(same(one[: i + 1], two[: i + 1]))
-        assert not any(same(one[: i + 1], before[: i + 1]))
+        assert all(moved(one[: i + 1], before[: i + 1]))
 
 
 @codes_below("mac")
@@ -312,9 +319,7 @@ def test_mac_sees_no_further_than_the_coordinates_above(net: str, i: int):
     """
     loop, mac = begin("mac", net), SHOWN["mac"]
     assert isinstance(mac, MAC)
-    p, b = loop.problem, loop.batch
-    state = replace(loop.state, a=tuple(drawn(loop.state.a, 2)))
-    loop.state, keep = state, reach(p, i)
+    p, b, state, keep = loop.problem, loop.batch, loop.state, reach(loop.problem, i)
     other = elsewhere(loop, keep)
     beyond = replace(other.state, a=exchanged(state.a, keep))
     found = mac.update_a(p, state, b, i)
@@ -386,7 +391,7 @@ def test_straight_through_steps_are_those_of_a_surrogate(net: str):
     found = stepped(Loop.of(StraightThrough("sgd", lr=0.5), seeded(partial(NETS[net], Sign)), n=60), 3)
     for one, two in zip(found, after_autograd(net, Surrogate, make, 3), strict=True):
         torch.testing.assert_close(one, two)
-    assert not any(same(found, start))
+    assert all(moved(found, start))
     assert same(after_autograd(net, Sign, make, 3), start) == [True] * (len(start) - 1) + [False]
 
 

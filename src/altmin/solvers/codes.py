@@ -89,19 +89,20 @@ def nesterov(
 
 
 def crossing(activation: Activation, c: Tensor, g: Tensor, step: float, cost: float) -> Tensor:
-    """``argmin_z (s(z) - a)^2 + cost (z - c)^2/mean(c^2)`` (P1) at the target ``a = s(c) - step g/sqrt(mean(g^2))``.
+    """``argmin_z (s(z) - a)^2 + cost (z - c)^2/u^2`` (P1) at the target ``a = s(c) - step g/sqrt(mean(g^2))``.
 
     No derivative of `s` is asked for. A code of sign either stays or goes just across zero, where the target asks
-    loudly enough for the other sign and the code is near zero, both relative to the whole layer: the numbers do not
-    depend on widths, batches or the size of weights.
+    loudly enough for the other sign and the code is near zero. Near is relative to ``u^2 = mean(c^2)`` over the unit's
+    samples, and loud to the whole layer: the numbers do not depend on widths, batches or the size of weights.
 
     Args:
         activation: ``s``, a step function.
-        c: Codes.
+        c: Codes, ``(N, n_l, ...)``.
         g: The derivative of what is above in the activation ``s(c)``.
         step: Size of the targets' step.
         cost: Weight of the distance, > 0.
     """
-    unit, loudness = (t.square().mean().sqrt().clamp_min(TINY) for t in (c, g))
-    target = torch.add(activation(c), g / loudness, alpha=-step)
+    samples = (0, *range(2, c.ndim))
+    unit = c.square().mean(samples, keepdim=True).sqrt().clamp_min(TINY)
+    target = torch.add(activation(c), g / g.square().mean().sqrt().clamp_min(TINY), alpha=-step)
     return activation.solve_z(target, c / unit, cost).mul_(unit)
