@@ -19,7 +19,7 @@ from torch import nn
 import altmin
 from altmin import data, networks
 
-EPOCHS, BAR, GAIN, SIGN_GAIN = 12, 0.95, 0.01, 0.02
+EPOCHS, BAR, GAIN, SIGN_GAIN = {"binary": 20, "signs": 8}, 0.95, 0.01, 0.02
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,15 @@ def trials() -> list[Trial]:
     binary = partial(networks.binary, (784,), 10)
     rows = []
     for kind, network, frozen in (("binary", binary, 1), ("signs", signs, 2)):
+        epochs = EPOCHS[kind]
         methods = {
-            "am-adam": altmin.OnlineAM(halve_every=3),
-            "frozen": Frozen(halve_every=3, frozen=frozen),
+            "am-adam": altmin.OnlineAM(halve_every=epochs // 4),
+            "frozen": Frozen(halve_every=epochs // 4, frozen=frozen),
             "dtp": altmin.DTP(),
             "straight-through": altmin.StraightThrough("adam"),
         }
         rows += [
-            Trial(f"{kind}, {name}", method.gradients.value, method, network, EPOCHS)
+            Trial(f"{kind}, {name}", method.gradients.value, method, network, epochs)
             for name, method in methods.items()
         ]
     return rows
