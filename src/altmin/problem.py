@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from altmin.activations import Activation, DropoutBefore
+from altmin.activations import Activation, DropoutBefore, estimated
 from altmin.losses import CrossEntropy, Loss
 from altmin.maps import Composed, Conv2d, LinearMap, Recurrent
 from altmin.regularizers import NoRegularizer, Regularizer
@@ -102,6 +102,11 @@ class Problem:
         from altmin.reading import layers_of
 
         return cls(layers_of(model), make_loss(loss), make_regularizer(regularizer))
+
+    def estimated(self) -> Problem:
+        """The same with the straight-through estimator's derivative at every sign and step."""
+        layers = tuple(replace(layer, activation=estimated(layer.activation)) for layer in self.layers)
+        return replace(self, layers=layers)
 
     @property
     def inputs(self) -> int | None:

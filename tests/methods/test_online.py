@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import altmin
-from altmin import SGD, Adam, Codes, Memory, Mu, OnlineAM, Problem, State
+from altmin import SGD, Adam, Codes, Gradients, Memory, Mu, OnlineAM, Problem, Sign, State, Step
 from altmin.solvers.blocks import blocks
 from altmin.solvers.passes import encode
 from altmin.state import forward
@@ -270,3 +270,28 @@ def test_batch_norm_of_the_last_layer_follows_the_forward_pass_not_the_step():
     altmin.fit(model, OnlineAM(last=SGD(5.0)), (x, y), epochs=1, batch_size=120)
     torch.testing.assert_close(model[1].running_mean, twin[1].running_mean)
     torch.testing.assert_close(model[1].running_var, twin[1].running_var)
+
+
+@pytest.mark.parametrize(("s", "height"), [(Sign, 1.0), (Step, 0.5)])
+def test_the_estimators_slope_is_the_one_that_autograd_sees(s: type[nn.Module], height: float):
+    model = nn.Sequential(nn.Linear(3, 4), s(), nn.Linear(4, 2)).double()
+    true = Problem.from_module(model).layers[0].activation
+    surrogate = Problem.from_module(model).estimated().layers[0].activation
+    z = torch.linspace(-2.0, 2.0, 41, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(surrogate(z).sum(), z)
+    torch.testing.assert_close(surrogate(z), true(z))
+    torch.testing.assert_close(surrogate.slope(z.detach()), slope)
+    assert slope.tolist() == [height * (abs(v) <= 1) for v in z.tolist()]
+
+
+def test_signs_are_crossed_by_what_the_label_says():
+    moved = {}
+    for jumps, label in (("prox", Gradients.LAYER), ("straight-through", Gradients.STRAIGHT_THROUGH)):
+        method = OnlineAM(rule=SGD(1.0), last=SGD(0.1), codes=Codes(jumps=jumps))
+        assert method.gradients is label
+        loop = Loop.on_digits(method, s=Sign)
+        start = loop.state.W[0].clone()
+        loop.step()
+        moved[jumps] = loop.state.W[0] - start
+        assert float(moved[jumps].abs().max()) > 0
+    assert not torch.allclose(moved["prox"], moved["straight-through"])

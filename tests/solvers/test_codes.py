@@ -62,13 +62,13 @@ def codes_and_derivatives() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("name", FLIPS)
 @pytest.mark.parametrize(("step", "cost"), [(1.0, 0.5), (0.3, 1.0), (3.0, 0.05)])
 def test_crossing_is_the_least_value_on_a_grid(name, step, cost):
-    """``(s(z) - a)^2 + cost (z - c)^2/mean(c^2)`` at the target that the derivative asks for."""
+    """``(s(z) - a)^2 + cost (z - c)^2/u^2``, `u` the unit's size, at the target that the derivative asks for."""
     s, (c, g) = FLIPS[name], codes_and_derivatives()
     s = s.drawn(c, torch.Generator().manual_seed(1)) if isinstance(s, DropoutBefore) else s
     a = s(c) - step * g / g.square().mean().sqrt()
 
     def value(z: Tensor) -> Tensor:
-        return (s(z) - a).square() + cost * (z - c).square() / c.square().mean()
+        return (s(z) - a).square() + cost * (z - c).square() / c.square().mean(0)
 
     found, best = crossing(s, c, g, step, cost), torch.full_like(c, float("inf"))
     for z in torch.linspace(-12, 12, 2401, dtype=torch.float64):
@@ -83,5 +83,7 @@ def test_crossing_does_not_depend_on_the_size_of_codes_and_derivatives():
     c, g = codes_and_derivatives()
     found = crossing(Sign(), c, g, 1.0, 0.5)
     torch.testing.assert_close(crossing(Sign(), 50 * c, 1e-4 * g, 1.0, 0.5), 50 * found)
+    by_unit = torch.linspace(1.0, 9.0, c.shape[1], dtype=c.dtype)
+    torch.testing.assert_close(crossing(Sign(), by_unit * c, g, 1.0, 0.5), by_unit * found)
     zero = torch.zeros_like(g)
     torch.testing.assert_close(crossing(Sign(), c, zero, 1.0, 0.5), c)

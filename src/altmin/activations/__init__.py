@@ -9,12 +9,14 @@ Every class answers the same questions about an elementwise function ``s``:
 
 from altmin.activations.base import Activation
 from altmin.activations.dropout import DropoutBefore
+from altmin.activations.estimated import Estimated, estimated
 from altmin.activations.piecewise import Hardtanh, Identity, LeakyReLU, Piece, PiecewiseLinear, ReLU, Sign, Step
 from altmin.activations.smooth import Sigmoid, Smooth, Softplus, Tanh
 
 __all__ = [
     "Activation",
     "DropoutBefore",
+    "Estimated",
     "Hardtanh",
     "Identity",
     "LeakyReLU",
@@ -27,4 +29,5 @@ __all__ = [
     "Softplus",
     "Step",
     "Tanh",
+    "estimated",
 ]

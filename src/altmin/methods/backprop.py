@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from altmin.activations import Activation, DropoutBefore, Sign, Step
 from altmin.audit import Gradients
 from altmin.checks import number
 from altmin.errors import nearest
@@ -202,26 +201,4 @@ class StraightThrough(Backprop):
 
     def differentiable(self, problem: Problem) -> Problem:
         """The problem with estimators in place of `Sign` and `Step`."""
-        layers = tuple(replace(layer, activation=_estimator(layer.activation)) for layer in problem.layers)
-        return replace(problem, layers=layers)
-
-
-class _Sign(Sign):
-    def __call__(self, z: Tensor) -> Tensor:
-        return _straight(super().__call__(z), z.clamp(-1.0, 1.0))
-
-
-class _Step(Step):
-    def __call__(self, z: Tensor) -> Tensor:
-        return _straight(super().__call__(z), 0.5 * z.clamp(-1.0, 1.0))
-
-
-def _straight(s: Tensor, t: Tensor) -> Tensor:
-    """The value of `s` with the derivative of `t`."""
-    return s.detach() + (t - t.detach())
-
-
-def _estimator(s: Activation) -> Activation:
-    if isinstance(s, DropoutBefore):
-        return replace(s, inner=_estimator(s.inner))
-    return {Sign: _Sign, Step: _Step}.get(type(s), lambda: s)()
+        return problem.estimated()

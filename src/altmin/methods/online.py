@@ -64,20 +64,19 @@ class OnlineAM(Method):
         mu: The penalty and its schedule.
 
     Deviations: losses are means over the batch here, sums elsewhere. The centre of the codes' proximity term is the
-    forward value, which the authors' code forgets to hold fixed. Weights are regularised by the problem's regulariser
-    (l1 is the paper's weight sparsity), by its prox behind each step, and codes likewise. Sign and step are crossed by
-    their prox (P1), where the authors' code has a straight-through estimator; layers above them learn from forward
-    activations, since targets that jumped are no inputs that the network will see. By default squares are sums
-    over a sample's entries and code steps relative to the inverse curvature (`Codes.scaling`). The memory forgets
-    (the paper's accumulates) and holds the intercept as a column. Learning rates stay as they are, and there is batch
-    normalisation only where the model has it.
+    forward value, which the authors' code forgets to hold fixed. Weights are regularised by the problem's
+    regulariser (l1 is the paper's weight sparsity), by its prox behind each step, and codes likewise. Sign and step
+    are crossed by their prox (P1), where the authors' code has a straight-through estimator (`Codes.jumps` has
+    both); layers above them learn from forward activations, since targets that jumped are no inputs that the
+    network will see. By default squares are sums over a sample's entries and code steps relative to the inverse
+    curvature (`Codes.scaling`). The memory forgets (the paper's accumulates) and holds the intercept as a column.
+    Learning rates stay as they are, and there is batch normalisation only where the model has it.
     """
 
     online = True
     batched = True
     default_batch = 200
     cure = "a smaller learning rate or a larger `mu.start`"
-    gradients = Gradients.LAYER
     lacks = frozenset()
 
     rule: Adam | SGD | Memory = field(default_factory=Adam)
@@ -95,6 +94,11 @@ class OnlineAM(Method):
             if not isinstance(getattr(self, name), allowed):
                 wanted = " or ".join(f"{kind.__name__}(...)" for kind in allowed)
                 raise TypeError(f"`{name}` must be {wanted}, got {getattr(self, name)!r}")
+
+    @property
+    def gradients(self) -> Gradients:  # type: ignore[override]
+        """Within a layer, unless sign and step are crossed by the straight-through estimator."""
+        return Gradients.LAYER if self.codes.jumps == "prox" else Gradients.STRAIGHT_THROUGH
 
     def check(self, problem: Problem) -> None:
         """Refuse what the memory rule cannot solve."""
@@ -126,6 +130,7 @@ class OnlineAM(Method):
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One mini-batch of Algorithm 1. Weights, running statistics and memories are written in place."""
+        problem = problem if self.codes.jumps == "prox" else problem.estimated()
         passed = encode(problem, state, batch.x, state.extra.generator)
         codes = self.find_codes(problem, state, batch, passed)
         self.set_lr(state)

@@ -24,7 +24,9 @@ class Codes(Checked):
         scaling: ``"samples"``: losses and squares are sums over a sample's entries and `lr` is relative to the inverse
             curvature, so that `lr` and `mu` do not depend on batch, width or the size of the weights; ``"entries"``:
             means over batch and entries and an absolute `lr`, as in the authors' code.
-        flip_step, flip_cost: See `crossing`, which activations without a derivative are crossed by.
+        jumps: ``"prox"``: sign and step are crossed by `crossing`, which takes no derivative;
+            ``"straight-through"``: by code steps along the derivative of hard tanh.
+        flip_step, flip_cost: See `crossing`.
     """
 
     steps: int = number(5, "code steps a batch", least=0, paper="5")
@@ -41,6 +43,12 @@ class Codes(Checked):
         paper="1",
     )
     sparsity: float = number(0.0, "weight of the codes' l1 norm", least=0.0, paper="0")
+    jumps: str = number(
+        "prox",
+        "how sign and step are crossed: by P1, or by the straight-through estimator",
+        choices=("prox", "straight-through"),
+        paper="straight-through in the authors' code",
+    )
     flip_step: float = number(1.0, "how far targets of sign and step move, relative to the gradient's size", above=0.0)
     flip_cost: float = number(200.0, "proximity (r of P1) that a code has to overcome to cross a jump", above=0.0)
     scaling: str = number(
