@@ -16,7 +16,7 @@ from exhibit import Trial, chosen, judge, options, table
 import altmin
 from altmin import data, networks
 
-PART, EPOCHS, BATCH, BAR = 4_096, 10, 1024, 0.30
+PART, EPOCHS, BATCH, BAR = 2_048, 10, 1024, 0.30
 
 
 def trials() -> list[Trial]:
