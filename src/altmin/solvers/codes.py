@@ -113,4 +113,6 @@ def crossing(activation: Activation, c: Tensor, g: Tensor, step: float, cost: fl
     samples = (0, *range(2, c.ndim))
     unit = c.square().mean(samples, keepdim=True).sqrt().clamp_min(TINY)
     target = torch.add(activation(c), g / g.square().mean().sqrt().clamp_min(TINY), alpha=-step)
-    return activation.solve_z(target, c / unit, cost).mul_(unit)
+    found = activation.solve_z(target, c / unit, cost).mul_(unit)
+    # A code that stays is left to the bit: optimisers that scale gradients would make steps of its rounding.
+    return torch.where(activation(found) == activation(c), c, found)
