@@ -19,7 +19,7 @@ import altmin
 from altmin import data, networks
 
 PART, PART_EPOCHS, EPOCHS, BATCH = 5_000, 2, 10, 128
-PENALTY_PART, ITERATIONS = 10_000, 25
+PENALTY_PART, ITERATIONS = 10_000, 12
 BARS = {"mnist": 0.985, "fashion-mnist": 0.87}
 PENALTY_BAR = 0.90
 
