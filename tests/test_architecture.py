@@ -21,6 +21,7 @@ GROUPS = [
     ["methods"],
     ["diagnostics", "modules", "reading", "translation", "history", "inputs", "registry", "fit", "streams"],
     ["data", "networks", "support", "checkpoint", "runs", "plots"],
+    ["bench"],
     ["cli", "__main__"],
 ]
 RANK = {name: rank for rank, group in enumerate(GROUPS) for name in group}

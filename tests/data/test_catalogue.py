@@ -16,7 +16,7 @@ from altmin.errors import DataError
 
 
 def test_names():
-    assert names() == ["digits", "mnist", "fashion-mnist", "cifar10", "higgs", "csv"]
+    assert names() == ["digits", "synthetic", "mnist", "fashion-mnist", "cifar10", "higgs", "csv"]
 
 
 def test_an_unknown_name_gets_the_nearest():
@@ -71,6 +71,17 @@ def test_description_of_digits_is_true():
     row, data = describe()[0], load("digits")
     assert row.samples == len(data.train) + len(data.validation) + len(data.test)
     assert (row.features, row.classes) == (data.features, data.outputs)
+
+
+def test_synthetic_images_are_drawn_by_the_seed_and_can_be_told_apart():
+    first, again, other = (load("synthetic", train_samples=300, seed=seed) for seed in (0, 0, 1))
+    assert len(first.train) == 300
+    assert first.features == torch.tensor(first.shape).prod() == 784
+    assert torch.equal(first.train.x, again.train.x)
+    assert not torch.equal(first.train.x, other.train.x)
+    means = torch.stack([first.train.x[first.train.y == c].mean(0) for c in range(first.outputs)])
+    nearest = torch.cdist(first.test.x, means).argmin(1)
+    assert float((nearest == first.test.y).double().mean()) > 0.95
 
 
 def test_importing_and_loading_leave_random_states_alone():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from jsonargparse import Namespace
 
 from altmin.audit import BackpropError
+from altmin.cli.bench import bench
 from altmin.cli.options import parse
 from altmin.cli.prediction import predict
 from altmin.cli.screen import complain, plain_warnings
@@ -19,6 +20,7 @@ from altmin.cli.training import INTERRUPTED, compare, train
 RUN: dict[str, Callable[[Namespace], int]] = {
     "train": train,
     "compare": compare,
+    "bench": bench,
     "predict": predict,
     "methods": methods,
     "datasets": datasets,

@@ -21,6 +21,7 @@ from altmin.runs import BATCHED_EPOCHS, EPOCHS, FULL_EPOCHS
 COMMANDS = {
     "train": "train a network by one method",
     "compare": "train the same network by several methods",
+    "bench": "time methods beside Adam",
     "predict": "apply a trained network to a test set",
     "methods": "list the methods",
     "datasets": "list the data sets",
@@ -57,7 +58,12 @@ def _parser(method: str | None, unexplained: set[str]) -> ArgumentParser:
         prog="altmin", description=altmin.__doc__, version=altmin.__version__, exit_on_error=False, allow_abbrev=False
     )
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
-    made = {"train": _train(method), "compare": _compare(unexplained), "predict": _predict()}
+    made = {
+        "train": _train(method),
+        "compare": _compare(unexplained),
+        "bench": _bench(unexplained),
+        "predict": _predict(),
+    }
     for name, help in COMMANDS.items():
         commands.add_subcommand(name, made.get(name) or _options(f"altmin {name}", help, config=False), help=help)
     return parser
@@ -95,12 +101,32 @@ def _compare(unexplained: set[str]) -> ArgumentParser:
         "as --dladmm.rho 1e-3; altmin compare METHOD --help lists them."
     )
     parser = _options("altmin compare [METHOD ...] [options]", about)
+    _add_methods(parser, unexplained)
+    _add_training(parser, out="altmin-compare")
+    return parser
+
+
+def _bench(unexplained: set[str]) -> ArgumentParser:
+    about = (
+        "Time each METHOD beside PyTorch's own Adam on the same network, samples and batches; without one, all methods "
+        "without backpropagation that support the network, and altmin's Adam. A number of a method is set by "
+        "--METHOD.NUMBER, such as --am-adam.codes.steps 1; altmin bench METHOD --help lists them. All are held in "
+        "memory at once."
+    )
+    parser = _options("altmin bench [METHOD ...] [options]", about)
+    _add_methods(parser, unexplained)
+    group = _add_task(parser, "synthetic")
+    parser.set_defaults({"threads": 1})
+    group.add_argument("--rounds", type=Count, default=3, help="timed passes over the samples, of which the median")
+    _add_output(parser, "altmin-bench")
+    return parser
+
+
+def _add_methods(parser: ArgumentParser, unexplained: set[str]) -> None:
     parser.add_argument("methods", nargs="*", action=_Given, default=[], metavar="METHOD", help=", ".join(METHODS))
     for name, known in METHODS.items():
         group = parser.add_argument_group(None if name in unexplained else f"numbers of {name}")
         add_method(group, known.method, f"{name}.", hidden=name in unexplained)
-    _add_training(parser, out="altmin-compare")
-    return parser
 
 
 class _Given(argparse.Action):
@@ -143,22 +169,28 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
 
 
 def _add_training(parser: ArgumentParser, out: str) -> None:
-    _add_data(parser, "digits, or csv with --csv.train", seed=0)
-    add_network(parser)
-    group = parser.add_argument_group("training")
-    group.add_argument("--loss", type=str | None, default=None, help=f"{', '.join(LOSSES)}; null: as in the paper")
-    group.add_argument("--regularizer", type=str, default="none", help="none, l1:WEIGHT or l2:WEIGHT")
+    group = _add_task(parser, "digits")
     group.add_argument("--epochs", type=Count | None, default=None, help=f"iterations; null: {_epochs()}")
-    group.add_argument(
-        "--batch-size",
-        type=Count | None,
-        default=None,
-        help="null: the method's; in compare full-batch methods take all samples",
-    )
     group.add_argument(
         "--keep", type=Literal["best", "last"], default="best", help="weights best on validation, or last"
     )
     group.add_argument("--audit", action="store_true", help="stop at any gradient through more than one layer")
+    _add_output(parser, out)
+
+
+def _add_task(parser: ArgumentParser, data: str) -> Any:
+    """The options of data, network and steps; the group of the latter."""
+    _add_data(parser, f"{data}, or csv with --csv.train", seed=0)
+    add_network(parser)
+    group = parser.add_argument_group("training")
+    group.add_argument("--loss", type=str | None, default=None, help=f"{', '.join(LOSSES)}; null: as in the paper")
+    group.add_argument("--regularizer", type=str, default="none", help="none, l1:WEIGHT or l2:WEIGHT")
+    group.add_argument(
+        "--batch-size",
+        type=Count | None,
+        default=None,
+        help="null: the method's; among several methods full-batch ones take all samples",
+    )
     group.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
     group.add_argument(
         "--threads",
@@ -166,6 +198,10 @@ def _add_training(parser: ArgumentParser, out: str) -> None:
         default=None,
         help="of the CPU; null: one for small products, else PyTorch's choice",
     )
+    return group
+
+
+def _add_output(parser: ArgumentParser, out: str) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--out", type=str, default=out, help="folder for the results")
     group.add_argument("--quiet", action="store_true", help="print the final result only")

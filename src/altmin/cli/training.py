@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from altmin.checkpoint import SOURCE, Description, save
+from altmin.checkpoint import SOURCE, Description, Origin, save
 from altmin.cli.data import load_data, require_writable
 from altmin.cli.network import chosen
 from altmin.cli.numbers import configured
@@ -32,10 +32,10 @@ def train(options: Namespace) -> int:
     """Train by one method, write the results and the network; the exit code."""
     screen, name, out = Screen(options.quiet), options.method, Path(options.out)
     method = configured(METHODS[name].method, options)
-    setup = _setup(options, screen)
+    setup = setup_of(options, screen)
     setup.check(name, method, setup.problem(name))
     require_writable(out, setup.network)
-    screen.say(_about(setup.dataset))
+    screen.say(about(setup.dataset))
     with Interrupt() as interrupt, screen.progress:
         done = run(setup, name, method, (screen.training(name, setup.epochs_of(name)), interrupt))
     save(done.network, done.model, out)
@@ -52,11 +52,11 @@ def compare(options: Namespace) -> int:
     """Train by several methods, write the results, the picture and the networks; the exit code."""
     from altmin.plots import plot
 
-    screen, methods, out = Screen(options.quiet), _methods(options), Path(options.out)
-    setup = _setup(options, screen)
-    plan = _plan(methods, setup, screen, listed=bool(options.methods))
+    screen, methods, out = Screen(options.quiet), methods_of(options), Path(options.out)
+    setup = setup_of(options, screen)
+    plan = plan_of(methods, setup, screen, listed=bool(options.methods))
     require_writable(out)
-    screen.say(_about(setup.dataset))
+    screen.say(about(setup.dataset))
     with Interrupt() as interrupt, screen.progress:
         runs = _run_all(plan, out, screen, interrupt)
     plot(runs, out / "compare.png")
@@ -65,10 +65,10 @@ def compare(options: Namespace) -> int:
     return _exit(interrupt, runs)
 
 
-def _methods(options: Namespace) -> dict[str, Method]:
+def methods_of(options: Namespace) -> dict[str, Method]:
     """The methods by name, with their numbers."""
     default = [name for name, known in METHODS.items() if known.method.gradients not in REFUSED]
-    default += [] if options.audit else [YARDSTICK]
+    default += [] if options.get("audit") else [YARDSTICK]
     entries = [entry(name) for name in options.methods or default]
     for name, known in METHODS.items():
         if known not in entries and configured(known.method, options[name.replace("-", "_")]) != known.method:
@@ -78,7 +78,7 @@ def _methods(options: Namespace) -> dict[str, Method]:
     return {known.name: configured(known.method, options[known.name.replace("-", "_")]) for known in entries}
 
 
-def _plan(methods: dict[str, Method], setup: Setup, screen: Screen, listed: bool) -> dict[str, tuple[Setup, Method]]:
+def plan_of(methods: dict[str, Method], setup: Setup, screen: Screen, listed: bool) -> dict[str, tuple[Setup, Method]]:
     """Each method and what it is trained on, checked; those that nobody listed may lack support for the network."""
     whole = replace(setup, batch_size=None)  # for methods that do not take batches
     plan = {name: (setup if method.batched else whole, method) for name, method in methods.items()}
@@ -109,17 +109,21 @@ def _run_all(plan: dict[str, tuple[Setup, Method]], out: Path, screen: Screen, i
     return runs
 
 
-def _setup(options: Namespace, screen: Screen) -> Setup:
-    """What the options say about data, network and training; cheap checks come before the data are read."""
-    shared = {
-        name: options[name]
-        for name in ("loss", "regularizer", "epochs", "batch_size", "keep", "seed", "threads", "audit")
-    }
+def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
+    """What the options say about data, network and training; cheap checks come before the data are read.
+
+    Args:
+        options: Those of a command; what it does not have stays as `Setup` has it.
+        screen: Where downloads are shown.
+        data: The data set where none is named.
+    """
+    known = ("loss", "regularizer", "epochs", "batch_size", "keep", "seed", "threads", "audit")
+    shared = {name: options[name] for name in known if name in options}
     make_loss(options.loss or "squared")
     make_regularizer(options.regularizer)
     device = check_device(options.device)
     model, own = chosen(options)
-    dataset, origin = load_data(options, options.dtype, screen)
+    dataset, origin = load_data(options, options.dtype, screen, Origin(name=data))
     network = Description(
         model=model,
         inputs=dataset.image or (dataset.features,),
@@ -132,7 +136,7 @@ def _setup(options: Namespace, screen: Screen) -> Setup:
     return Setup(dataset=dataset, network=network, device=device, **shared)
 
 
-def _about(dataset: Dataset) -> str:
+def about(dataset: Dataset) -> str:
     """What is trained, validated and tested on."""
     parts = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
     counts = ", ".join(f"{len(split):,} {name}" for name, split in parts.items())

@@ -12,13 +12,14 @@ from altmin.data.download import Progress
 from altmin.data.files import Source, data_root
 from altmin.data.higgs import HIGGS, load_higgs
 from altmin.data.images import CIFAR10, DIGITS, FASHION, FASHION_MNIST, MNIST, load_cifar, load_digits, load_idx
+from altmin.data.synthetic import TRAIN, load_synthetic
 from altmin.data.table import TableOptions, load_table
 from altmin.errors import nearest
 
 
 @dataclass(frozen=True)
 class Description:
-    """One row of the list of data sets; `None` stands for what depends on the table.
+    """One row of the list of data sets; `None` stands for what depends on the table or is chosen.
 
     Attributes:
         name: The name to load it by.
@@ -46,6 +47,7 @@ IDX = "55,000 / 5,000 / 10,000"
 SOURCES: dict[str, Source] = {source.name: source for source in (MNIST, FASHION_MNIST, CIFAR10, HIGGS)}
 DESCRIPTIONS = (
     Description("digits", 1_797, 64, 10, "scikit-learn", DRAWN),
+    Description("synthetic", None, 784, 10, "drawn by seed", f"as many as asked for, or {TRAIN:,} / 1,000 / 1,000"),
     Description("mnist", 70_000, 784, 10, "LeCun, Cortes and Burges", IDX),
     Description("fashion-mnist", 70_000, 784, 10, "Zalando Research", IDX),
     Description("cifar10", 60_000, 3_072, 10, "Krizhevsky", "batches 1 to 4 / batch 5 / test batch"),
@@ -119,6 +121,8 @@ def _read(
         return load_table(csv, train_samples, seed, dtype)
     if name == "digits":
         return load_digits(train_samples, seed, dtype)
+    if name == "synthetic":
+        return load_synthetic(train_samples, seed, dtype)
     if name == "higgs":
         return load_higgs(SOURCES[name], data_dir, train_samples, seed, dtype, progress)
     if name == "cifar10":

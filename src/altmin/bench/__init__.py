@@ -1,0 +1,27 @@
+"""What an iteration of each method costs beside Adam: CPU seconds, matrix products, memory."""
+
+from altmin.bench.contenders import ADAM, Contender, TorchAdam, Trained, line_up
+from altmin.bench.ledger import Ledger, Product
+from altmin.bench.measure import Row, bench, machine
+from altmin.bench.picture import draw
+from altmin.bench.report import Report
+from altmin.bench.table import COLUMNS, MEANING, cells, markdown
+
+__all__ = [
+    "ADAM",
+    "COLUMNS",
+    "MEANING",
+    "Contender",
+    "Ledger",
+    "Product",
+    "Report",
+    "Row",
+    "TorchAdam",
+    "Trained",
+    "bench",
+    "cells",
+    "draw",
+    "line_up",
+    "machine",
+    "markdown",
+]

@@ -1,0 +1,91 @@
+"""Who is timed: the library's methods as `fit` runs them, and Adam as plain PyTorch has it fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from altmin.fit import Run
+from altmin.inputs import prepare
+from altmin.methods import Method
+from altmin.problem import Problem
+from altmin.runs import Setup
+from altmin.state import State
+
+FORMS: tuple[Literal["fused", "foreach"], ...] = ("fused", "foreach")
+ADAM = "torch.optim.Adam"
+
+
+class Contender(Protocol):
+    """What can be timed.
+
+    Attributes:
+        name: What its row is called.
+        batch_size: Samples a step.
+    """
+
+    name: str
+    batch_size: int
+
+    def epoch(self) -> None:
+        """One pass over the samples: many steps on batches, or one on all samples."""
+        ...
+
+
+class Trained:
+    """A method of the library: `step` on the batches that `fit` would draw, and nothing else of `fit`."""
+
+    def __init__(self, name: str, method: Method, setup: Setup) -> None:
+        model, train = setup.network.build(setup.seed).to(setup.device), setup.dataset.train
+        problem = Problem.from_module(model, setup.loss_of(name), setup.regularizer)
+        task = prepare(model, problem, method, (train.x, train.y), None, setup.batch_size, setup.device)
+        self.name, self.batch_size = name, task.batch_size
+        generator = torch.Generator().manual_seed(setup.seed)
+        self._run = Run(task, method, model, "last", generator)
+        with torch.no_grad():
+            self._state = method.init(problem, State.from_module(model), task.train, generator)
+
+    @torch.no_grad()
+    def epoch(self) -> None:
+        """One pass."""
+        for batch in self._run.batches():
+            self._state = self._run.method.step(self._run.task.problem, self._state, batch)
+
+
+class TorchAdam:
+    """The yardstick: the same network in plain PyTorch, its Adam in one of its fast forms, samples held in memory."""
+
+    def __init__(self, form: Literal["fused", "foreach"], batch_size: int, setup: Setup) -> None:
+        train = setup.dataset.train
+        self.name, self.batch_size = f"{ADAM}, {form}", batch_size
+        self._x, self._y = train.x.to(setup.device), train.y.to(setup.device)
+        self._model = setup.network.build(setup.seed).to(setup.device)
+        self._optimizer = torch.optim.Adam(self._model.parameters(), lr=1e-3, **{form: True})
+        self._loss = nn.CrossEntropyLoss() if setup.dataset.classes is not None else nn.MSELoss()
+        self._generator = torch.Generator().manual_seed(setup.seed)
+
+    def epoch(self) -> None:
+        """One pass."""
+        for x, y in self._batches():
+            self._optimizer.zero_grad()
+            self._loss(self._model(x), y).backward()
+            self._optimizer.step()
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        x, y, n = self._x, self._y, len(self._x)
+        if self.batch_size == n:
+            yield x, y
+            return
+        for rows in torch.randperm(n, generator=self._generator).to(x.device).split(self.batch_size):
+            yield x.index_select(0, rows), y.index_select(0, rows)
+
+
+def line_up(plan: dict[str, tuple[Setup, Method]]) -> list[Contender]:
+    """The methods of `plan`, and Adam in both forms for every batch size that they have."""
+    methods: list[Contender] = [Trained(name, method, setup) for name, (setup, method) in plan.items()]
+    any_setup, _ = next(iter(plan.values()))
+    sizes = dict.fromkeys(contender.batch_size for contender in methods)
+    return [TorchAdam(form, size, any_setup) for size in sizes for form in FORMS] + methods

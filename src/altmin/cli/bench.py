@@ -1,0 +1,51 @@
+"""``altmin bench``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from jsonargparse import Namespace
+
+from altmin.cli.data import require_writable
+from altmin.cli.screen import Screen, complain
+from altmin.cli.training import methods_of, plan_of, setup_of
+from altmin.errors import DivergenceError
+
+
+def bench(options: Namespace) -> int:
+    """Time methods beside Adam, write the report and the picture; the exit code."""
+    from altmin.bench import COLUMNS, MEANING, Report, cells, draw, line_up
+    from altmin.bench import bench as measure
+
+    screen, methods, out = Screen(options.quiet), methods_of(options), Path(options.out)
+    setup = setup_of(options, screen, data="synthetic")
+    plan = plan_of(methods, setup, screen, listed=bool(options.methods))
+    require_writable(out)
+    try:
+        with threads(options.threads):
+            rows = measure(line_up(plan), options.rounds, setup.device, screen.say)
+            report = Report.of(setup, options.rounds, rows)
+    except DivergenceError as error:
+        complain("error", error)
+        return 1
+    report.write(out / "bench.json")
+    draw(rows, report.title, out / "bench.png")
+    screen.result(report.title)
+    screen.table(COLUMNS, [cells(row, report.setting["samples"]) for row in rows])
+    screen.result(MEANING)
+    screen.say(f"wrote bench.json and bench.png to {out}")
+    return 0
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """PyTorch with so many threads; `None` leaves it as it is."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
