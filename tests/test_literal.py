@@ -1,0 +1,114 @@
+"""The library's iterates are those of the papers' printed loops, which `benchmarks/literal` has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import literal
+from altmin import Codes, Method, Mu, OnlineAM
+from altmin import methods as library
+from altmin.problem import Batch, Problem
+from altmin.state import State
+from literal.shared import softmax_prox
+from methods.table import digits, network
+
+HIDDEN, SAMPLES = (12, 9), 150
+quiet = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
+
+
+def problem_of(loss: str) -> tuple[Problem, State, Batch, Tensor]:
+    """A small network on digits in float64: problem, weights, all samples encoded, and their labels."""
+    x, y = digits(SAMPLES)
+    model = network(*HIDDEN)
+    problem = Problem.from_module(model, loss)
+    batch = Batch(x, problem.loss.encode(y, problem.outputs, x.dtype))
+    return problem, State.from_module(model), batch, y
+
+
+def equal(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b.detach(), rtol=0, atol=1e-9)
+
+
+def moved(state: State, start: State) -> float:
+    """The movement of the layer whose weights moved least."""
+    return min(float((new - old).abs().max()) for new, old in zip(state.W, start.W, strict=True))
+
+
+def scattered(state: State) -> State:
+    """Variables off the forward pass, where mDLAM's hidden layers have nothing to do."""
+    generator = torch.Generator().manual_seed(1)
+    z = tuple(t + 0.5 * torch.randn(t.shape, generator=generator, dtype=t.dtype) for t in state.z)
+    return replace(state, z=z, a=tuple(map(torch.relu, z[:-1])))
+
+
+def compare(method: Method, printed: type, loss: str, iterations: int, **numbers: Any) -> None:
+    """Every iterate of `method` is that of the loops in `printed`; all weights move."""
+    problem, start, batch, _ = problem_of(loss)
+    state = scattered(method.init(problem, start, batch))
+    theirs = printed(start.W, start.b, batch.x, batch.y, **numbers)
+    theirs.z[:], theirs.a[: len(state.a)] = state.z, state.a
+    for _ in range(iterations):
+        state = method.step(problem, state, batch)
+        theirs.step()
+        equal(state.W, theirs.W)
+        equal(state.b, theirs.b)
+        equal(state.z, theirs.z)
+        equal(state.a, theirs.a[: len(state.a)])
+    if state.u is not None:
+        equal([state.u], [theirs.u])
+    assert moved(state, start) > 1e-4
+
+
+@pytest.mark.parametrize("order", ["increase", "reverse"])
+@pytest.mark.parametrize(("factor", "delta", "rho"), [(0.7, 1.0, 1.0), (0.2, 0.3, 0.05)])
+def test_ipdlam(order: str, factor: float, delta: float, rho: float):
+    method = library.IPDLAM(alpha=factor, beta=factor, gamma=factor, delta=delta, rho=rho, order=order)
+    compare(method, literal.IPDLAM, "squared", 12, factor=factor, delta=delta, rho=rho)
+
+
+@quiet
+@pytest.mark.parametrize("per_sample", [True, False])
+@pytest.mark.parametrize(("rho", "nu", "start", "factor"), [(2.5, 1.0, 1.0, 2.0), (0.7, 0.2, 1e-3, 1.5)])
+def test_dladmm(per_sample: bool, rho: float, nu: float, start: float, factor: float):
+    numbers = {"rho": rho, "nu": nu, "start": start, "factor": factor, "per_sample": per_sample}
+    method = library.DLADMM(schedule="constant", **numbers)  # type: ignore[arg-type]
+    compare(method, literal.DLADMM, "cross_entropy", 8, tol=1e-14, **numbers)
+
+
+@pytest.mark.parametrize(("rho", "start", "factor"), [(1.0, 1.0, 2.0), (0.3, 1e-3, 1.5)])
+@pytest.mark.parametrize("eps", [10.0, 1.0, 0.05])
+def test_mdlam(rho: float, start: float, factor: float, eps: float):
+    numbers = {"rho": rho, "start": start, "factor": factor, "eps": eps}
+    compare(library.MDLAM(**numbers), literal.MDLAM, "cross_entropy", 8, tol=1e-14, **numbers)
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.parametrize(("code_lr", "mu"), [(0.3, 0.003), (3.0, 0.1)])
+def test_online(steps: int, code_lr: float, mu: float):
+    problem, start, whole, labels = problem_of("cross_entropy")
+    method = OnlineAM(codes=Codes(steps=steps, lr=code_lr, scaling="entries"), mu=Mu(start=mu))
+    state = method.init(problem, start, whole)
+    theirs = literal.OnlineAM(start.W, start.b, code_lr=code_lr, code_steps=steps, mu=mu)
+    for rows in torch.arange(SAMPLES).split(30) * 4:
+        state = method.step(problem, state, whole.select(rows, ends_epoch=False))
+        theirs.step(whole.x[rows], labels[rows])
+        equal(state.W, theirs.W)
+        equal(state.b, theirs.b)
+    assert moved(state, start) > 1e-4
+
+
+def test_fista_finds_the_minimiser():
+    """The prox that both dlADMM and mDLAM print, by its stationarity."""
+    generator = torch.Generator().manual_seed(0)
+    v = 4 * torch.randn(40, 7, generator=generator, dtype=torch.float64)
+    y = nn.functional.one_hot(torch.arange(40) % 7, 7).double()
+    z = softmax_prox(v, y, 0.3, v, tol=1e-14)
+    torch.testing.assert_close(torch.softmax(z, 1) - y, 0.3 * (v - z), rtol=0, atol=1e-9)
