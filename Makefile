@@ -1,4 +1,4 @@
-.PHONY: format check test support docs
+.PHONY: format check test bench support docs
 
 format:
 	ruff format .
@@ -11,6 +11,10 @@ check:
 
 test:
 	pytest
+
+bench:
+	OMP_NUM_THREADS=1 pytest benchmarks/test_kernels.py -o addopts= --benchmark-only \
+		--benchmark-timer=time.process_time --benchmark-columns=min,median,rounds
 
 support:
 	python -m altmin.support > docs/.support.md

@@ -1,0 +1,103 @@
+"""The scripts of `benchmarks/` run, on tasks so small that their figures mean nothing."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from typing import Any
+
+import matplotlib.image
+import pytest
+import torch
+
+import compare
+import report
+import scaling
+import test_kernels
+from altmin.bench import Report, Row, measure
+from common import METHODS_OF_THE_PAPERS
+
+KERNELS = {name: f for name, f in vars(test_kernels).items() if name.startswith("test_")}
+TINY = ["--rounds", "1", "--methods", "dladmm", "ipdlam"]
+quiet = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch):
+    """No time is spent on clocks' resolution; threads stay as they were."""
+    monkeypatch.setattr(measure, "LEAST", 0.0)
+    monkeypatch.setattr(measure, "SIDE", 64)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def run(script: Any, monkeypatch: pytest.MonkeyPatch, *argv: str) -> None:
+    monkeypatch.setattr(sys, "argv", [script.__name__, *argv])
+    script.main()
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_kernel_runs(name: str, monkeypatch: pytest.MonkeyPatch):
+    for size in ("N", "WIDTH", "BATCH"):
+        monkeypatch.setattr(test_kernels, size, 40)
+    given = {"benchmark": lambda f, *args: f(*args), "solve": test_kernels.softmax_prox_newton}
+    KERNELS[name](**{key: given[key] for key in inspect.signature(KERNELS[name]).parameters})
+
+
+@quiet
+def test_library_and_printed_loops_are_rows_of_one_run(monkeypatch, tmp_path, capsys):
+    options = ["--samples", "60", "--hidden", "8", "8", "--out", str(tmp_path), "--rounds", "1"]
+    run(compare, monkeypatch, *options)
+    names = [row.name for row in Report.read(tmp_path / "literal.json").rows]
+    text = capsys.readouterr().out
+    for name in METHODS_OF_THE_PAPERS:
+        assert {name, f"{name}, literal"} < set(names)
+        assert f"{name}: printed loops cost " in text
+
+
+@quiet
+def test_scaling_writes_its_table_and_picture(monkeypatch, tmp_path, capsys):
+    sizes = ["--samples", "40", "80", "--widths", "4", "8", "--width", "4"]
+    run(scaling, monkeypatch, *sizes, *TINY, "--out", str(tmp_path))
+    points = json.loads((tmp_path / "scaling.json").read_text())
+    assert [(p["samples"], p["width"]) for p in points[::2]] == [(40, 4), (80, 4), (40, 4), (40, 8)]
+    assert matplotlib.image.imread(tmp_path / "scaling.png").ndim == 3
+    text = capsys.readouterr().out
+    assert "samples^" in text
+    assert "width^" in text
+
+
+def test_exponent_of_a_power():
+    assert scaling.exponent([1, 2, 5], [3, 12, 75]) == pytest.approx(2.0)
+
+
+ROW = Row("dladmm", 50, 2.0, 2.5, 4.0, 10**10, 1.0, 0.5, 2**20, 3 * 2**19, [2.0])
+SETTING = {"model": "mlp", "widths": [4, 3, 3, 2], "samples": 50, "data": "digits", "dtype": "float32", "rounds": 3}
+MACHINE = {"device": "AVX2", "threads": 1, "gflops": 70.2}
+REPORT = Report(SETTING, MACHINE, {"altmin": "1", "torch": "2.9", "python": "3.11"}, [ROW])
+
+
+def test_report_fills_the_page_between_its_markers(monkeypatch, tmp_path):
+    page, file = tmp_path / "page.md", tmp_path / "bench.json"
+    page.write_text(f"# Title\n{report.BEGIN}\nold\n{report.END}\nrest\n")
+    REPORT.write(file)
+    for _ in range(2):
+        run(report, monkeypatch, str(file), str(file), "--page", str(page))
+    text = page.read_text()
+    assert text.startswith("# Title\n")
+    assert text.endswith("\nrest\n")
+    assert "old" not in text
+    assert text.count("| dladmm | all | 2 |") == 2
+    assert "mlp 4-3-3-2, 50 samples of digits, float32; 1 thread(s), AVX2, 70 GFLOP/s" in text
+
+
+@pytest.mark.parametrize("page", ["", report.BEGIN, report.END + report.BEGIN, 2 * (report.BEGIN + report.END)])
+def test_a_page_without_its_markers_is_refused(page: str):
+    with pytest.raises(ValueError, match="once, in this order"):
+        report.filled(page, [REPORT])
+
+
+def test_the_documentation_has_the_markers():
+    assert report.filled(report.PAGE.read_text(encoding="utf-8"), [REPORT]).count("| dladmm | all |") == 1
