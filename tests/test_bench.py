@@ -135,7 +135,7 @@ def test_contenders_take_turns_and_are_compared_round_by_round():
     assert rows[2].flops == 400 * 2 * 128**3
 
 
-ROW = Row("dladmm", 50, 2.0, 2.5, 4.0, 10**10, 1.0, 0.5, 2**20, 3 * 2**19, [2.0])
+ROW = Row("dladmm", 50, 2.0, 2.5, 2.0, 4.0, 10**10, 1.0, 0.5, 2**20, 3 * 2**19, [2.0])
 
 
 def test_cells():

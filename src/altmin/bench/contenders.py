@@ -63,7 +63,9 @@ class TorchAdam:
         self.name, self.batch_size = f"{ADAM}, {form}", batch_size
         self._x, self._y = train.x.to(setup.device), train.y.to(setup.device)
         self._model = setup.network.build(setup.seed).to(setup.device)
-        self._optimizer = torch.optim.Adam(self._model.parameters(), lr=1e-3, **{form: True})
+        self._optimizer = torch.optim.Adam(
+            self._model.parameters(), lr=1e-3, fused=form == "fused", foreach=form == "foreach"
+        )
         self._loss = nn.CrossEntropyLoss() if setup.dataset.classes is not None else nn.MSELoss()
         self._generator = torch.Generator().manual_seed(setup.seed)
 

@@ -35,6 +35,7 @@ class Row:
         batch_size: Samples a step.
         cpu_seconds: Of a pass over the samples: many steps on batches, or one on all samples.
         seconds: The same on the wall's clock.
+        cost: Whichever of the two is compared: CPU seconds, the wall's where a device works beside the CPUs.
         ratio: The median over the rounds of its cost over that of the faster Adam on batches of that size.
         flops: Of the pass's matrix products.
         product_seconds: What these products cost alone, one after the other, on this machine in this run.
@@ -48,6 +49,7 @@ class Row:
     batch_size: int
     cpu_seconds: float
     seconds: float
+    cost: float
     ratio: float
     flops: int
     product_seconds: float
@@ -153,6 +155,7 @@ def _row(seen: Samples, adam: list[float], device: str) -> Row:
         batch_size=seen.contender.batch_size,
         cpu_seconds=median(times.cpu for times in seen.own),
         seconds=median(times.wall for times in seen.own),
+        cost=median(costs),
         ratio=median(own / other for own, other in zip(costs, adam, strict=True)),
         flops=ledger.flops,
         product_seconds=median(seen.products),

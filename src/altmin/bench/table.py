@@ -16,7 +16,6 @@ MEANING = (
 def cells(row: Row, samples: int) -> list[str]:
     """A row of the table."""
     batch = "all" if row.batch_size == samples else str(row.batch_size)
-    cost = row.product_seconds / row.share if row.share else row.seconds
     return [
         row.name,
         batch,
@@ -24,7 +23,7 @@ def cells(row: Row, samples: int) -> list[str]:
         f"{row.seconds:.3g}",
         f"{row.ratio:.2f}",
         f"{1e-9 * row.flops:.4g}",
-        f"{1e-9 * row.flops / cost:.3g}",
+        f"{1e-9 * row.flops / row.cost:.3g}",
         f"{row.share:.2f}",
         f"{row.peak_bytes / 2**20:.0f}",
         f"{row.peak_bytes / row.existing_bytes:.2f}",
