@@ -53,8 +53,8 @@ def compare(method: Method, printed: type, loss: str, iterations: int, **numbers
     """Every iterate of `method` is that of the loops in `printed`; all weights move."""
     problem, start, batch, _ = problem_of(loss)
     state = scattered(method.init(problem, start, batch))
-    theirs = printed(start.W, start.b, batch.x, batch.y, **numbers)
-    theirs.z[:], theirs.a[: len(state.a)] = state.z, state.a
+    theirs = printed([t.clone() for t in start.W], [t.clone() for t in start.b], batch.x, batch.y, **numbers)
+    theirs.z, theirs.a[: len(state.a)] = [t.clone() for t in state.z], [t.clone() for t in state.a]
     for _ in range(iterations):
         state = method.step(problem, state, batch)
         theirs.step()
@@ -84,8 +84,9 @@ def test_dladmm(per_sample: bool, rho: float, nu: float, start: float, factor: f
 
 
 @pytest.mark.parametrize(("rho", "start", "factor"), [(1.0, 1.0, 2.0), (0.3, 1e-3, 1.5)])
-@pytest.mark.parametrize("eps", [10.0, 1.0, 0.05])
+@pytest.mark.parametrize("eps", [1.0, 0.05])
 def test_mdlam(rho: float, start: float, factor: float, eps: float):
+    """The band stays wide: in a narrow one momentum ends in the corner where it began, and rounding says which step."""
     numbers = {"rho": rho, "start": start, "factor": factor, "eps": eps}
     compare(library.MDLAM(**numbers), literal.MDLAM, "cross_entropy", 8, tol=1e-14, **numbers)
 
