@@ -53,8 +53,23 @@ def test_equal_products_are_one_entry_and_can_be_run_again():
         b @ b
     assert sorted(ledger.products.values()) == [1, 1, 3]
     for product in ledger.products:
-        assert product.prepare()().shape == (6, 6)  # type: ignore[attr-defined]
+        with product.again() as run:
+            assert run().shape == (6, 6)  # type: ignore[attr-defined]
         assert 0 < cost_of(product, "cpu") < 1e-2
+
+
+def test_products_are_run_again_with_the_precision_that_they_had():
+    a, seen, before = torch.randn(6, 6), [], torch.get_float32_matmul_precision()
+    with Ledger() as ledger:
+        a @ a
+        torch.set_float32_matmul_precision("medium")
+        a @ a
+        torch.set_float32_matmul_precision(before)
+    for product in ledger.products:
+        with product.again():
+            seen.append(torch.get_float32_matmul_precision())
+    assert seen == [before, "medium"]
+    assert torch.get_float32_matmul_precision() == before
 
 
 def kib(count: int) -> torch.Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,18 +39,26 @@ class Product:
         op: PyTorch's operator.
         args: Its arguments, tensors as `Operand`.
         kwargs: Its named arguments.
+        rounding: PyTorch's setting for products of float32 matrices, as it was then.
         flops: Floating-point operations, a multiplication and an addition counted as two.
     """
 
     op: Any
     args: tuple[Hashable, ...]
     kwargs: tuple[tuple[str, Hashable], ...]
+    rounding: str
     flops: int = field(compare=False)
 
-    def prepare(self) -> Callable[[], object]:
-        """The same product of random operands, to be run again and again."""
+    @contextmanager
+    def again(self) -> Iterator[Callable[[], object]]:
+        """A context with a function that makes the same product of random operands, again and again."""
         args, kwargs = [_made(v) for v in self.args], {name: _made(v) for name, v in self.kwargs}
-        return lambda: self.op(*args, **kwargs)
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(self.rounding)
+        try:
+            yield lambda: self.op(*args, **kwargs)
+        finally:
+            torch.set_float32_matmul_precision(before)
 
 
 class Ledger(TorchDispatchMode):
@@ -119,7 +128,8 @@ class Ledger(TorchDispatchMode):
         if flops is None:
             return None
         frozen = tuple(map(_frozen, args)), tuple((name, _frozen(v)) for name, v in kwargs.items())
-        return lambda out: Product(func, *frozen, flops=flops(*args, **kwargs, out_val=out))
+        rounding = torch.get_float32_matmul_precision()
+        return lambda out: Product(func, *frozen, rounding, flops(*args, **kwargs, out_val=out))
 
 
 def _tensors(tree: Any) -> list[Tensor]:

@@ -106,10 +106,11 @@ def timed(run: Callable[[], object], device: str) -> Times:
 
 def cost_of(product: Product, device: str) -> float:
     """Seconds of one product: repeated, until clocks can tell."""
-    run, count = product.prepare(), 1
-    run()
-    while (cost := _cost(timed(partial(_repeat, run, count), device), device)) < LEAST:
-        count *= 4
+    count = 1
+    with product.again() as run:
+        run()
+        while (cost := _cost(timed(partial(_repeat, run, count), device), device)) < LEAST:
+            count *= 4
     return cost / count
 
 
