@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from altmin.bench import Row, bench, line_up
-from altmin.plots import COLOURS
+from altmin.plots import COLOURS, plain
 from common import options, plan, setup
 
 LAYERS = 2
@@ -73,8 +74,9 @@ def panel(axes: Axes, points: Sequence[Point], by: str, label: str) -> None:
         axes.plot(x, [row.product_seconds for row in rows], "--", color=colour, linewidth=1)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    plain(axes.yaxis)
     axes.set_xticks(x, [f"{n:,}" for n in x])
-    axes.minorticks_off()
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(label)
     axes.grid(alpha=0.3)
 

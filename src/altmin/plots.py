@@ -71,16 +71,16 @@ def _label(panels: Sequence[Axes], regression: bool) -> None:
         axes.grid(alpha=0.3)
         if axes.has_data():
             axes.set_xscale("log")
-            _plain(axes.xaxis)
+            plain(axes.xaxis)
     panels[0].set_ylabel("loss" if regression else "accuracy (%)")
     if not regression:
         _widen(panels[0])
     elif panels[0].has_data():
         panels[0].set_yscale("log")
-        _plain(panels[0].yaxis)
+        plain(panels[0].yaxis)
 
 
-def _plain(axis: Axis) -> None:
+def plain(axis: Axis) -> None:
     """Label a logarithmic axis at 1, 2, 5, 10, ... instead of powers of ten."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
