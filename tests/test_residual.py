@@ -31,11 +31,10 @@ from altmin import (
     State,
 )
 from altmin.methods import dladmm
-from altmin.methods.ipdlam import _Sweep
 from altmin.objective import followers, linear_residual, pulls, regression_target
 from altmin.problem import Skip
 from altmin.solvers.passes import encode
-from altmin.state import forward, per_channel
+from altmin.state import forward, per_channel, put
 from methods.table import Loop, digits
 
 BAND = MDLAM(rho=0.3, eps=0.3, eps_rule="fixed", accelerated=False)
@@ -197,18 +196,18 @@ def test_every_block_of_dladmm_descends_on_the_lagrangian(net: str, loss: str, r
     assert fell == {name for name, _ in steps_of_dladmm(m, loop.problem, loop.batch)}
 
 
-def objective_of(sweep: _Sweep, problem: Problem, state: State, batch: Batch, rho: float) -> Tensor:
-    """``Phi_rho`` of equation (2) at the sweep's variables, from the modules' definitions alone."""
-    total = problem.loss(sweep.z[-1], batch.y)
+def objective_of(state: State, problem: Problem, batch: Batch, rho: float) -> Tensor:
+    """``Phi_rho`` of equation (2), from the modules' definitions alone."""
+    total = problem.loss(state.z[-1], batch.y)
     for i, layer in enumerate(problem.layers):
-        below = batch.x if i == 0 else sweep.a[i - 1]
+        below = batch.x if i == 0 else state.a[i - 1]
         over = 0.0
         if layer.skip is not None:
             kind, k = layer.skip
-            over = batch.x if k < 0 else sweep.z[k] if kind == "z" else sweep.a[k]
-        total = total + rho / 2 * (sweep.z[i] - layer.map(sweep.W[i], sweep.b[i], below) - over).square().sum()
+            over = batch.x if k < 0 else state.z[k] if kind == "z" else state.a[k]
+        total = total + rho / 2 * (state.z[i] - layer.map(state.W[i], state.b[i], below) - over).square().sum()
         if i + 1 < len(problem.layers):
-            total = total + rho / 2 * (sweep.a[i] - layer.activation(sweep.z[i])).square().sum()
+            total = total + rho / 2 * (state.a[i] - layer.activation(state.z[i])).square().sum()
     return total
 
 
@@ -217,28 +216,25 @@ def objective_of(sweep: _Sweep, problem: Problem, state: State, batch: Batch, rh
 def test_every_block_of_dlam_is_minimised(net: str, loss: str):
     """Each update lowers the objective; where it is smooth in a block, its derivative is zero after the update."""
     loop = off_the_forward_pass(loop_of(net, DLAM(rho=0.7), loss, n=60))
-    sweep = _Sweep(loop.method, loop.problem, loop.state, loop.batch)  # type: ignore[arg-type]
+    m, p, b, s = loop.method, loop.problem, loop.batch, loop.state
+    assert isinstance(m, DLAM)
 
-    def value() -> Tensor:
-        return objective_of(sweep, loop.problem, loop.state, loop.batch, 0.7)
-
-    def slope(group: list[Tensor], i: int) -> float:
-        kept, group[i] = group[i], group[i].detach().clone().requires_grad_()
-        gradient = torch.autograd.grad(value(), group[i])[0]
-        group[i] = kept
+    def slope(name: str, i: int) -> float:
+        at = getattr(s, name)[i].clone().requires_grad_()
+        gradient = torch.autograd.grad(objective_of(put(s, **{name: (i, at)}), p, b, 0.7), at)[0]
         return float(gradient.abs().max())
 
-    last = len(loop.problem.layers) - 1
+    last = len(p.layers) - 1
     for i in (*range(last + 1), *reversed(range(last + 1))):
-        for update in (sweep.update_z, sweep.update_W, *([sweep.update_a] if i < last else [])):
-            before = float(value())
-            update(i)
-            assert float(value()) < before, (update.__name__, i)
-        assert slope(sweep.b, i) < 1e-6
-        if i < last and not loop.problem.layers[i + 1].map.piecewise:
-            assert slope(sweep.a, i) < 1e-5
-    sweep.update_z(last)
-    assert slope(sweep.z, last) < 1e-6
+        for update in (m.update_z, m.update_W, *([m.update_a] if i < last else [])):
+            before = float(objective_of(s, p, b, 0.7))
+            s = update(p, s, b, i)
+            assert float(objective_of(s, p, b, 0.7)) < before, (update.__name__, i)
+        assert slope("b", i) < 1e-6
+        if i < last and not p.layers[i + 1].map.piecewise:
+            assert slope("a", i) < 1e-5
+    s = m.update_z(p, s, b, last)
+    assert slope("z", last) < 1e-6
 
 
 @nets
@@ -247,25 +243,25 @@ def test_codes_of_ipdlam_minimise_their_block_with_its_proximal_term(net: str, l
     """``Z_l`` has no greater value than any number of a grid, entry by entry; for ``Z_L`` the derivative is zero."""
     delta, rho, alpha = 0.4, 0.7, 0.5
     loop = off_the_forward_pass(loop_of(net, IPDLAM(alpha, 0.0, 0.0, delta, rho), loss, n=30))
-    p, b, (W, c) = loop.problem, loop.batch, (loop.state.W, loop.state.b)
-    sweep = _Sweep(loop.method, p, loop.state, b)  # type: ignore[arg-type]
+    m, p, b, s = loop.method, loop.problem, loop.batch, loop.state
+    assert isinstance(m, IPDLAM)
     for i, layer in enumerate(p.layers):
-        hat = loop.state.z[i] + alpha * (loop.state.z[i] - loop.state.extra.z[i])
-        sweep.update_z(i)
+        hat = s.z[i] + alpha * (s.z[i] - s.extra.before.z[i])
+        s = m.update_z(p, s, b, i)
 
-        def penalty(z: Tensor, i=i, layer=layer, hat=hat) -> Tensor:
-            at = State(W, c, (*sweep.z[:i], z, *sweep.z[i + 1 :]), tuple(sweep.a))
+        def penalty(z: Tensor, i=i, layer=layer, hat=hat, s=s) -> Tensor:
+            at = put(s, z=(i, z))
             terms = [linear_residual(p, at, b, j) for j in (i, *followers(p, "z", i))]
             if i + 1 < len(p.layers):
                 terms.append(at.a[i] - layer.activation(z))
             return rho / 2 * (torch.stack([t.square() for t in terms]).sum(0) + delta * (z - hat).square())
 
         if i + 1 == len(p.layers):
-            z = sweep.z[i].clone().requires_grad_()
+            z = s.z[i].clone().requires_grad_()
             gradient = torch.autograd.grad(penalty(z).sum() + p.loss(z, b.y), z)[0]
             assert gradient.abs().max() < 1e-6
             continue
-        found = penalty(sweep.z[i])
+        found = penalty(s.z[i])
         for number in torch.linspace(-4, 4, 161, dtype=torch.float64):
             assert (found <= penalty(torch.full_like(found, float(number))) + 1e-9).all()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -69,14 +70,15 @@ def regression_target(problem: Problem, state: State, batch: Batch, layer: int) 
     return state.z[layer] if over is None else state.z[layer] - over
 
 
-def followers(problem: Problem, kind: str, layer: int) -> list[int]:
+def followers(problem: Problem, kind: Literal["z", "a"], layer: int) -> list[int]:
     """The layers to whose pre-activation a residual connection adds ``Z`` or ``A`` of `layer`."""
     return [i for i, parts in enumerate(problem.layers) if parts.skip == (kind, layer)]
 
 
-def pulls(problem: Problem, state: State, batch: Batch, layer: int) -> list[Tensor]:
-    """What residual connections draw ``Z_l`` towards: where each one's ``E`` would be zero."""
-    return [state.z[layer] + linear_residual(problem, state, batch, i) for i in followers(problem, "z", layer)]
+def pulls(problem: Problem, state: State, batch: Batch, layer: int, kind: Literal["z", "a"] = "z") -> list[Tensor]:
+    """What residual connections draw ``Z_l`` (``A_l``) towards: where each one's ``E`` would be zero."""
+    now = state.z[layer] if kind == "z" else state.a[layer]
+    return [now + linear_residual(problem, state, batch, i) for i in followers(problem, kind, layer)]
 
 
 def squares(residuals: Iterable[Tensor]) -> Tensor:

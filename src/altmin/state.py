@@ -67,6 +67,11 @@ class State:
         if self.u is not None:
             yield "U", self.u
 
+    def at(self, rows: Tensor | slice) -> State:
+        """`z`, `a` and `u` of some samples only: views where `rows` is a slice, else copies."""
+        z, a = (tuple(t[rows] for t in group) for group in (self.z, self.a))
+        return replace(self, z=z, a=a, u=None if self.u is None else self.u[rows])
+
     def to(self, device: torch.device) -> State:
         """`W`, `b` and `norm` on a device."""
         norm = tuple(None if n is None else Norm(*(t.to(device) for t in vars(n).values())) for n in self.norm)
@@ -137,6 +142,12 @@ def with_forward(problem: Problem, start: State, x: Tensor) -> State:
     weights = start.weights()
     z, a = forward(problem, weights, x)
     return replace(weights, z=z, a=tuple(t.clone() if t is zt else t for t, zt in zip(a, z, strict=False)))
+
+
+def dual(state: State) -> Tensor:
+    """``U``, where the method's `init` has made one."""
+    assert state.u is not None
+    return state.u
 
 
 def put(state: State, **changes: tuple[int, Tensor]) -> State:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
@@ -174,6 +174,12 @@ def pairs() -> Iterator[tuple[str, str]]:
         for net, parts in NETS.items():
             if takes(row.method, nn.Sequential(*parts(row.s))):
                 yield name, net
+
+
+def own(state: State) -> State:
+    """The state with copies of ``Z`` and ``A``, so that an update may write in them."""
+    z, a = (tuple(t.clone() for t in group) for group in (state.z, state.a))
+    return replace(state, z=z, a=a)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from altmin import Batch, Problem, State
 from altmin.methods.bcd import BCD
 from altmin.modules import Residual
 from altmin.state import forward, put
-from methods.table import Loop, digits
+from methods.table import Loop, digits, own
 
 Energy = Callable[[Tensor], Tensor]
 METHOD = BCD(gamma=0.7, alpha=1.3)
@@ -105,7 +105,7 @@ def test_every_block_is_stationary(model: Callable[[], nn.Sequential], loss: str
     last = len(p.layers) - 1
     assert_stationary(energy(s, lambda t: put(s, z=(last, t)), None), m.update_last_u(p, s, b).z[last], s.z[last])
     for i in range(last):
-        v, u = m.update_v(p, s, b, i), m.update_u(p, s, b, i)
+        v, u = m.update_v(p, own(s), b, i), m.update_u(p, own(s), b, i)
         assert_stationary(energy(s, lambda t, i=i: put(s, a=(i, t)), None), v.a[i], s.a[i])
         assert_stationary(energy(s, lambda t, i=i: put(s, z=(i, t)), s.z[i]), u.z[i], s.z[i])
     for i in range(last + 1):
@@ -121,7 +121,7 @@ def test_relu_block_is_the_global_minimum_on_a_grid():
     loop = begin(model, n=20)
     m, p, s = loop.method, loop.problem, loop.state
     assert isinstance(m, BCD)
-    found = m.update_u(p, s, loop.batch, 0).z[0]
+    found = m.update_u(p, own(s), loop.batch, 0).z[0]
     grid = torch.linspace(-8, 8, 16001, dtype=torch.float64)[:, None, None]
     predicted = loop.batch.x @ s.W[0].T + s.b[0]
 
@@ -148,7 +148,7 @@ def test_residual_of_the_outputs_is_recorded():
 
 def test_sweep_goes_from_the_last_layer_to_the_first_as_published():
     loop = begin(chain())
-    m, p, b, s = loop.method, loop.problem, loop.batch, loop.state
+    m, p, b, s = loop.method, loop.problem, loop.batch, own(loop.state)
     assert isinstance(m, BCD)
     s = m.update_W(p, m.update_last_u(p, m.update_outputs(p, s, b), b), b, 2)
     for i in (1, 0):

@@ -14,8 +14,9 @@ import altmin
 from altmin import Batch, Problem, State
 from altmin.methods.taylor import TaylorADMM
 from altmin.modules import Residual
+from altmin.objective import prediction
 from altmin.state import forward, put
-from methods.table import Loop, digits, network
+from methods.table import Loop, digits, network, own
 
 METHOD = TaylorADMM(beta=0.6, gamma=1.7, start="forward")
 
@@ -92,9 +93,9 @@ def test_every_block_is_stationary(loss: str, regularizer: str | None, ridge: fl
         assert_stationary(loop, "W", i, new, ridge)
         assert_stationary(loop, "b", i, new)
     for i in range(2):
-        assert_stationary(loop, "a", i, m.update_a(p, s, b, i))
-        assert_stationary(loop, "z", i, m.update_z(p, s, b, i))
-    assert_stationary(loop, "z", 2, m.update_outputs(p, s, b))
+        assert_stationary(loop, "a", i, m.update_a(p, own(s), b, i))
+        assert_stationary(loop, "z", i, m.update_z(p, own(s), b, i))
+    assert_stationary(loop, "z", 2, m.update_outputs(p, s, b, prediction(p, s, b, 2)))
 
 
 def test_weights_and_intercept_are_those_of_least_squares():
@@ -115,11 +116,12 @@ def test_objective_is_the_docstrings():
 
 def test_sweep_goes_from_the_first_layer_to_the_last_as_published():
     loop = begin(chain(), replace(METHOD, warmup=1000))
-    m, p, b, s = loop.method, loop.problem, loop.batch, loop.state
+    m, p, b, s = loop.method, loop.problem, loop.batch, own(loop.state)
     assert isinstance(m, TaylorADMM)
     for i in (0, 1):
         s = m.update_z(p, m.update_a(p, m.update_W(p, s, b, i), b, i), b, i)
-    s = m.update_outputs(p, m.update_W(p, s, b, 2), b)
+    s = m.update_W(p, s, b, 2)
+    s = m.update_outputs(p, s, b, prediction(p, s, b, 2))
     for one, two in zip(s.W + s.b + s.z + s.a, (new := loop.step()).W + new.b + new.z + new.a, strict=True):
         assert torch.equal(one, two)
 

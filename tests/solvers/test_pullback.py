@@ -12,7 +12,7 @@ from torch import Tensor
 from altmin.errors import DivergenceError
 from altmin.maps import AvgPool2d, Composed, Conv2d, Flatten, Linear, LinearMap, Mask, MaxPool2d
 from altmin.solvers import ridge
-from altmin.solvers.pullback import conjugate_gradients, solve_activations, without_rise
+from altmin.solvers.pullback import Pullback, conjugate_gradients, without_rise
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
@@ -49,8 +49,10 @@ class Case:
         self.v = randn(*self.map(self.W, self.b, self.now).shape, seed=5)
 
     def solve(self) -> Tensor:
-        proximal = (self.a0, self.d) if self.d else ()
-        return solve_activations(self.map, self.W, self.v, self.target, self.now, self.c1, self.c2, *proximal)
+        """With the proximal term folded into the target, as the methods do."""
+        weight = self.c2 + self.d
+        target = torch.lerp(self.target, self.a0, self.d / weight)
+        return Pullback(self.map, self.W, self.c1, weight)(self.v, target, self.now)
 
     def value(self, a: Tensor) -> Tensor:
         """The objective of each sample, by the map itself."""

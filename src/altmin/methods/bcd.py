@@ -14,22 +14,13 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
+from altmin.methods import exact
 from altmin.methods.base import Method
-from altmin.objective import (
-    followers,
-    layer_input,
-    linear_residual,
-    mean_of,
-    measure,
-    prediction,
-    pulls,
-    regression_target,
-)
+from altmin.objective import layer_input, measure, prediction, regression_target
 from altmin.problem import Batch, Problem
 from altmin.regularizers import complete_square
-from altmin.solvers.pullback import solve_activations
 from altmin.solvers.ridge import fit_weights, gram, intercept
-from altmin.state import State, per_channel, put, with_forward
+from altmin.state import State, put, with_forward
 
 
 class Memory(NamedTuple):
@@ -70,7 +61,10 @@ class BCD(Method):
         return replace(state, extra=Memory(state.z[-1].clone(), gram(problem.layers[0].map, batch.x, batch)))
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
-        """One sweep of the algorithm: ``V_l``, ``U_l``, ``W_l``, ``b_l`` from the last layer to the first."""
+        """One sweep of the algorithm: ``V_l``, ``U_l``, ``W_l``, ``b_l`` from the last layer to the first.
+
+        ``V_l`` and ``U_l`` of the hidden layers are written in place.
+        """
         last = len(problem.layers) - 1
         for i in range(last, -1, -1):
             if i == last:
@@ -95,19 +89,12 @@ class BCD(Method):
 
     def update_v(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``V_l``, ``l < N``, by P5."""
-        now, above = state.a[i], regression_target(problem, state, batch, i + 1)
-        drawn = [now + linear_residual(problem, state, batch, j) for j in followers(problem, "a", i)]
-        target, weight = mean_of(problem.layers[i].activation(state.z[i]), drawn)
-        pulled = above - per_channel(state.b[i + 1], above)
-        new = solve_activations(problem.layers[i + 1].map, state.W[i + 1], pulled, target, now, 1.0, weight)
-        return put(state, a=(i, new))
+        return put(state, a=(i, exact.update_a(problem, state, batch, i)))
 
     def update_u(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``U_l``, ``l < N``, by P1, the proximal term folded into its centre."""
-        v, weight = mean_of(prediction(problem, state, batch, i), pulls(problem, state, batch, i))
-        r = weight + self.alpha / self.gamma
-        v = v.lerp_(state.z[i], 1 - weight / r)
-        return put(state, z=(i, problem.layers[i].activation.solve_z(state.a[i], v, r)))
+        now, d = state.z[i], self.alpha / self.gamma
+        return put(state, z=(i, exact.update_z(problem, state, batch, i, hat=now, d=d)))
 
     def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``W_l`` by P3 at the present ``b_l``, then ``b_l`` by P7."""

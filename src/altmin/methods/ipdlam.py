@@ -16,23 +16,25 @@ from torch import Tensor
 
 from altmin.checks import number
 from altmin.errors import InertiaWarning
+from altmin.methods import exact
 from altmin.methods.base import Method
-from altmin.objective import followers, mean_of, measure
+from altmin.objective import layer_input, measure, prediction, regression_target
 from altmin.problem import Batch, Problem
 from altmin.regularizers import L2, NoRegularizer, complete_square
 from altmin.solvers.majorize import Backtracking, weights_step
-from altmin.solvers.pullback import solve_activations
 from altmin.solvers.ridge import fit_weights, gram, intercept, statistics
-from altmin.state import State, per_channel, skipped, with_forward
+from altmin.state import State, put, with_forward
 
 
-class Previous(NamedTuple):
-    """The iterate before the present one, which inertia extrapolates from, and ``X^T X`` of a full batch."""
+class Memory(NamedTuple):
+    """What iPDLAM keeps beside the variables.
 
-    W: tuple[Tensor, ...]
-    b: tuple[Tensor, ...]
-    z: tuple[Tensor, ...]
-    a: tuple[Tensor, ...]
+    Attributes:
+        before: The iterate before the present one, which inertia extrapolates from; `None` without a proximal term.
+        gram: ``X^T X``, once a full batch has been seen.
+    """
+
+    before: State | None
     gram: Tensor | None = None
 
 
@@ -89,31 +91,73 @@ class IPDLAM(Method):
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """``Z``, ``A`` by a forward pass, and a previous iterate equal to the first."""
         state = with_forward(problem, start, batch.x)
-        if self.delta == 0:
-            return replace(state, extra=Previous((), (), (), ()))
-        W, b, z, a = (tuple(t.clone() for t in group) for group in (state.W, state.b, state.z, state.a))
-        return replace(state, extra=Previous(W, b, z, a))
+        before = None if self.delta == 0 else _copied(state)
+        return replace(state, extra=Memory(before))
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
-        """One iteration of Algorithm 1 on the rows of `batch`, whose ``Z`` and ``A`` are written in place."""
-        sweep = _Sweep(self, problem, state, batch)
+        """One iteration of Algorithm 1 on the rows of `batch`.
+
+        ``Z``, ``A`` and the iterate before them are written in place: with a proximal term the memory of the iterate
+        before becomes the next one's, and `state` is the one before that, else `state` is overwritten.
+        """
+        whole, state = state, taken(state, batch)
         layers = range(len(problem.layers))
         if self.order == "nested":
             for i in reversed(layers):
                 if i < layers[-1]:
-                    sweep.update_a(i)
-                sweep.update_z(i)
-                sweep.update_W(i)
+                    state = self.update_a(problem, state, batch, i)
+                state = self.update_z(problem, state, batch, i)
+                state = self.update_W(problem, state, batch, i)
         else:
             layers = layers if self.order == "increase" else layers[::-1]
             for i in layers:
-                sweep.update_z(i)
+                state = self.update_z(problem, state, batch, i)
             for i in layers:
-                sweep.update_W(i)
+                state = self.update_W(problem, state, batch, i)
             for i in layers:
                 if i + 1 < len(layers):
-                    sweep.update_a(i)
-        return sweep.result()
+                    state = self.update_a(problem, state, batch, i)
+        return replace(returned(state, whole, batch), k=state.k + 1, epoch=state.epoch + batch.ends_epoch)
+
+    def update_z(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
+        """Steps 4 and 5 of Algorithm 1: ``Z_l`` by P1, ``Z_L`` by P2."""
+        hat = ahead(state, "z", i, self.alpha)
+        if i + 1 < len(state.z):
+            return moved(state, "z", i, exact.update_z(problem, state, batch, i, hat=hat, d=self.delta))
+        v, weight = prediction(problem, state, batch, i), 1 + self.delta
+        v = v if hat is None else v.lerp_(hat, self.delta / weight)
+        return moved(state, "z", i, problem.loss.prox(v, batch.y, self.penalty(state) * weight, state.z[i]))
+
+    def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
+        """Step 6: ``W_l`` by P3 (P4 with an l1 regulariser), then ``b_l`` by P7."""
+        map, known = problem.layers[i].map, None
+        if i == 0 and batch.rows is None:
+            known = state.extra.gram if state.extra.gram is not None else gram(map, batch.x, batch)
+            state = replace(state, extra=state.extra._replace(gram=known))
+        W, residual, count = self.weights(problem, state, batch, i, known)
+        state = moved(state, "W", i, W)
+        if not map.bias:
+            return state
+        return moved(state, "b", i, intercept(residual, count, 1.0, self.delta, ahead(state, "b", i, self.beta)))
+
+    def weights(
+        self, problem: Problem, state: State, batch: Batch, i: int, known: Tensor | None
+    ) -> tuple[Tensor, Tensor, int]:
+        """``W_l``, and what the intercept needs: ``sum_i (Z_i - W A_i)`` and the number of rows."""
+        map, omega, rho, name = problem.layers[i].map, problem.regularizer, self.penalty(state), f"W_{i + 1}"
+        a, z, d = layer_input(state, batch, i), regression_target(problem, state, batch, i), rho * self.delta
+        now, b, hat = state.W[i], state.b[i], ahead(state, "W", i, self.beta)
+        if isinstance(omega, NoRegularizer | L2):
+            center, d = complete_square(omega, now if hat is None else hat, d)
+            return fit_weights(map, a, z, b, center, rho, d, batch, known, name)
+        s = statistics(map, a, z, batch, known)
+        W = weights_step(now, s.gram, rho * s.targets(b), rho, omega, Backtracking(), center=hat, d=d, block=name)
+        return W, s.mean_residual(W), s.count
+
+    def update_a(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
+        """Step 7: ``A_l`` by P5."""
+        hat = ahead(state, "a", i, self.gamma)
+        return moved(state, "a", i, exact.update_a(problem, state, batch, i, hat=hat, d=self.delta))
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """``Phi_rho`` of equation (2) by terms, and ``||E_l||``, ``||D_l||``."""
@@ -135,103 +179,49 @@ class DLAM(IPDLAM):
     delta: float = number(0.0, "weight of the proximal terms", least=0.0, paper="0; 5 in the code it refers to")
 
 
-class _Sweep:
-    """One iteration's variables: the batch's rows of ``Z`` and ``A``, updated in turn."""
+def ahead(state: State, name: str, i: int, factor: float) -> Tensor | None:
+    """``v^ = v_k + m (v_k - v_{k-1})`` of a block; `None` where there is no proximal term to use it.
 
-    def __init__(self, method: IPDLAM, problem: Problem, state: State, batch: Batch):
-        self.method, self.problem, self.state, self.batch = method, problem, state, batch
-        self.rho, self.last = method.penalty(state), len(problem.layers) - 1
-        self.old = Previous(state.W, state.b, self.rows(state.z), self.rows(state.a))
-        before: Previous = state.extra
-        self.before = Previous(before.W, before.b, self.rows(before.z), self.rows(before.a))
-        self.W, self.b, self.z, self.a = list(state.W), list(state.b), list(self.old.z), list(self.old.a)
-        self.gram = before.gram if batch.rows is None else None
+    For ``Z`` and ``A`` it takes the place of ``v_{k-1}``, of which there is no more need.
+    """
+    if state.extra.before is None:
+        return None
+    now, before = getattr(state, name)[i], getattr(state.extra.before, name)[i]
+    return torch.lerp(before, now, 1.0 + factor, out=before if name in "za" else None)
 
-    def rows(self, group: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        rows = self.batch.rows
-        return group if rows is None else tuple(t[rows] for t in group)
 
-    def ahead(self, name: str, i: int, factor: float) -> Tensor | None:
-        """``v_k + m (v_k - v_{k-1})`` of a block; `None` where there is no proximal term to use it."""
-        if self.method.delta == 0:
-            return None
-        now, before = getattr(self.old, name)[i], getattr(self.before, name)[i]
-        return torch.lerp(before, now, 1.0 + factor)
+def moved(state: State, name: str, i: int, new: Tensor) -> State:
+    """The state with `new` in the place of a variable, whose present value becomes the previous one."""
+    memory = state.extra
+    if memory.before is not None:
+        memory = memory._replace(before=put(memory.before, **{name: (i, getattr(state, name)[i])}))
+    return replace(put(state, **{name: (i, new)}), extra=memory)
 
-    def input(self, i: int) -> Tensor:
-        return self.batch.x if i == 0 else self.a[i - 1]
 
-    def over(self, i: int) -> Tensor | None:
-        return skipped(self.problem.layers[i], self.batch.x, self.z, self.a)
+def taken(state: State, batch: Batch) -> State:
+    """The state of the batch's samples alone: copies, but the state itself where the batch has all."""
+    if batch.rows is None:
+        return state
+    before = state.extra.before
+    before = None if before is None else _copied(before.at(batch.rows))
+    return replace(_copied(state.at(batch.rows)), extra=state.extra._replace(before=before))
 
-    def predict(self, i: int) -> Tensor:
-        """``A_{l-1} W_l^T + b_l`` and what a residual connection adds."""
-        z, over = self.problem.layers[i].map(self.W[i], self.b[i], self.input(i)), self.over(i)
-        return z if over is None else z.add_(over)
 
-    def pulls(self, kind: str, i: int) -> list[Tensor]:
-        """What residual connections from ``Z_l`` or ``A_l`` draw it towards, at the same weight as its own residual."""
-        group = self.z if kind == "z" else self.a  # the last layer has no activation, and none follow it
-        return [group[i] + self.z[j] - self.predict(j) for j in followers(self.problem, kind, i)]
+def returned(part: State, whole: State, batch: Batch) -> State:
+    """`part` with the samples of `whole`, in which those of the batch are written."""
+    if batch.rows is None:
+        return part
+    now, before = _written(part, whole, batch), part.extra.before
+    before = None if before is None else _written(before, whole.extra.before, batch)
+    return replace(now, extra=part.extra._replace(before=before))
 
-    def update_z(self, i: int) -> None:
-        """Steps 4 and 5 of Algorithm 1."""
-        layer, delta = self.problem.layers[i], self.method.delta
-        v, weight = mean_of(self.predict(i), self.pulls("z", i))
-        hat = self.ahead("z", i, self.method.alpha)
-        if hat is not None:
-            v.lerp_(hat, delta / (weight + delta))
-        if i == self.last:
-            self.z[i] = self.problem.loss.prox(v, self.batch.y, self.rho * (weight + delta), self.z[i])
-        else:
-            self.z[i] = layer.activation.solve_z(self.a[i], v, weight + delta)
 
-    def update_W(self, i: int) -> None:
-        """Step 6: ``W_l`` by P3 (P4 with an l1 regulariser), then ``b_l`` by P7."""
-        layer, over, whole = self.problem.layers[i].map, self.over(i), self.batch.rows is None
-        a, z = self.input(i), self.z[i] if over is None else self.z[i] - over
-        if i == 0 and whole and self.gram is None:
-            self.gram = gram(layer, a, self.batch)
-        self.W[i], residual, count = self.weights(i, a, z, self.gram if i == 0 and whole else None)
-        if layer.bias:
-            self.b[i] = intercept(residual, count, 1.0, self.method.delta, self.ahead("b", i, self.method.beta))
+def _written(part: State, whole: State, batch: Batch) -> State:
+    for into, values in zip(whole.z + whole.a, part.z + part.a, strict=True):
+        into[batch.rows] = values
+    return replace(part, z=whole.z, a=whole.a)
 
-    def weights(self, i: int, a: Tensor, z: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor, int]:
-        layer, omega = self.problem.layers[i].map, self.problem.regularizer
-        rho, d = self.rho, self.rho * self.method.delta
-        hat, name = self.ahead("W", i, self.method.beta), f"W_{i + 1}"
-        if not isinstance(omega, NoRegularizer | L2):
-            s = statistics(layer, a, z, self.batch, known)
-            pull = rho * s.targets(self.b[i])
-            W = weights_step(self.W[i], s.gram, pull, rho, omega, Backtracking(), center=hat, d=d, block=name)
-            return W, s.mean_residual(W), s.count
-        center, d = complete_square(omega, self.W[i] if hat is None else hat, d)
-        return fit_weights(layer, a, z, self.b[i], center, rho, d, self.batch, known, name)
 
-    def update_a(self, i: int) -> None:
-        """Step 7: ``A_l`` by P5."""
-        above, over, now = self.problem.layers[i + 1].map, self.over(i + 1), self.a[i]
-        target, weight = mean_of(self.problem.layers[i].activation(self.z[i]), self.pulls("a", i))
-        v = self.z[i + 1] - per_channel(self.b[i + 1], self.z[i + 1])
-        v = v if over is None else v.sub_(over)
-        hat = self.ahead("a", i, self.method.gamma)
-        self.a[i] = solve_activations(above, self.W[i + 1], v, target, now, 1.0, weight, hat, self.method.delta)
-
-    def result(self) -> State:
-        """The next state: the batch's rows are written, and the present ones become the previous ones."""
-        state, before, rows = self.state, self.state.extra, self.batch.rows
-        kept = Previous(state.W, state.b, before.z, before.a) if self.method.delta else before
-        if rows is None:
-            z, a = tuple(self.z), tuple(self.a)
-            kept = kept._replace(z=state.z, a=state.a, gram=self.gram) if self.method.delta else kept
-            kept = kept._replace(gram=self.gram)
-        else:
-            z, a = state.z, state.a
-            self.write(kept.z + kept.a, self.old.z + self.old.a)
-            self.write(z + a, (*self.z, *self.a))
-        epoch = state.epoch + self.batch.ends_epoch
-        return replace(state, W=tuple(self.W), b=tuple(self.b), z=z, a=a, k=state.k + 1, epoch=epoch, extra=kept)
-
-    def write(self, into: tuple[Tensor, ...], values: tuple[Tensor, ...]) -> None:
-        for whole, part in zip(into, values, strict=False):
-            whole[self.batch.rows] = part
+def _copied(state: State) -> State:
+    z, a = (tuple(t.clone() for t in group) for group in (state.z, state.a))
+    return replace(state, z=z, a=a)

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
+from altmin.methods import exact
 from altmin.methods.base import Method
-from altmin.objective import layer_input, linear_residual, measure, prediction
+from altmin.objective import layer_input, measure, prediction
 from altmin.problem import Batch, Problem
 from altmin.regularizers import complete_square
-from altmin.solvers.pullback import solve_activations
 from altmin.solvers.ridge import Statistics, gram, intercept, ridge_weights, statistics
-from altmin.state import State, per_channel, put, with_forward
+from altmin.state import State, dual, put, with_forward
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,18 @@ class TaylorADMM(Method):
         return drawn.mul_(self.scale).to(like.device)
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
-        """One iteration of Algorithm 1."""
+        """One iteration of Algorithm 1; ``Z`` and ``A`` of the hidden layers are written in place."""
         last = len(problem.layers) - 1
         for i in range(last):
             state = self.update_W(problem, state, batch, i)
             state = self.update_a(problem, state, batch, i)
             state = self.update_z(problem, state, batch, i)
         state = self.update_W(problem, state, batch, last)
-        state = self.update_outputs(problem, state, batch)
+        predicted = prediction(problem, state, batch, last)
+        state = self.update_outputs(problem, state, batch, predicted)
         if state.k >= self.warmup:
-            E = linear_residual(problem, state, batch, last)
-            state = replace(state, u=torch.add(multiplier(state), E, alpha=self.beta))
+            E = state.z[last] - predicted
+            state = replace(state, u=torch.add(dual(state), E, alpha=self.beta))
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch)
 
     def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
@@ -91,26 +92,23 @@ class TaylorADMM(Method):
 
     def update_a(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``A_l`` by P5."""
-        above, z = problem.layers[i + 1].map, state.z[i + 1]
-        v, target = z - per_channel(state.b[i + 1], z), problem.layers[i].activation(state.z[i])
-        return put(state, a=(i, solve_activations(above, state.W[i + 1], v, target, state.a[i], self.beta, self.gamma)))
+        return put(state, a=(i, exact.update_a(problem, state, batch, i, self.beta, self.gamma)))
 
     def update_z(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``Z_l``, ``l < L``, by P1 with ``r = beta/gamma``."""
-        v = prediction(problem, state, batch, i)
-        return put(state, z=(i, problem.layers[i].activation.solve_z(state.a[i], v, self.beta / self.gamma)))
+        return put(state, z=(i, exact.update_z(problem, state, batch, i, self.beta, self.gamma)))
 
-    def update_outputs(self, problem: Problem, state: State, batch: Batch) -> State:
+    def update_outputs(self, problem: Problem, state: State, batch: Batch, predicted: Tensor) -> State:
         """``Z_L`` by P2 with ``r = 2 beta`` at its prediction less ``Lambda/(2 beta)``."""
         last, r = len(state.z) - 1, 2 * self.beta
-        v = prediction(problem, state, batch, last).sub_(multiplier(state), alpha=1 / r)
+        v = torch.sub(predicted, dual(state), alpha=1 / r)
         return put(state, z=(last, problem.loss.prox(v, batch.y, r, state.z[last])))
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The objective by terms, and ``||E_l||``, ``||D_l||``."""
         terms = measure(problem, state, batch)
         parts = terms.penalty([2 * self.beta] * len(problem.layers), 2 * self.gamma)
-        return parts | {"dual": batch.sum((state.z[-1] * multiplier(state)).sum())}, terms.residuals()
+        return parts | {"dual": batch.sum((state.z[-1] * dual(state)).sum())}, terms.residuals()
 
 
 def centred(s: Statistics) -> Statistics:
@@ -119,9 +117,3 @@ def centred(s: Statistics) -> Statistics:
     gram = s.gram - s.a_sum[..., :, None] * mean[..., None, :]
     cross = s.cross - s.z_sum[..., :, None] * mean[..., None, :]
     return Statistics(gram, cross, torch.zeros_like(s.a_sum), torch.zeros_like(s.z_sum), s.count)
-
-
-def multiplier(state: State) -> Tensor:
-    """``Lambda``, which `TaylorADMM.init` has made."""
-    assert state.u is not None
-    return state.u

@@ -15,49 +15,55 @@ STEPS = 100
 HALVINGS = 30
 
 
-def solve_activations(
-    map: LinearMap,
-    W: Tensor,
-    v: Tensor,
-    target: Tensor,
-    now: Tensor,
-    c1: float,
-    c2: float,
-    a0: Tensor | None = None,
-    d: float = 0.0,
-) -> Tensor:
-    """``argmin_A c1 ||V - A W^T||^2 + c2 ||A - T||^2 + d ||A - A0||^2`` (P5), the shape of `now`.
+class Pullback:
+    """``argmin_A c1 ||V - A W^T||^2 + c2 ||A - T||^2`` (P5) for any number of samples: factor once, solve often.
 
-    Behind max pooling the problem is not convex: the largest number of each window is held where it is at `now`, and a
-    sample whose true objective rose goes back half-way until it does not.
+    Below a linear layer the smaller side of `W` is factored: with ``M = c1 W^T W + c2 I`` the minimiser is
+    ``(c1 V W + c2 T) M^{-1}``, and with ``M = c1 W W^T + c2 I`` it is ``T + c1 (V - T W^T) M^{-1} W``; either way two
+    products over the samples.
+
+    Behind max pooling the problem is not convex: the largest number of each window is held where it is at present, and
+    a sample whose true objective rose goes back half-way until it does not.
 
     Args:
         map: The layer above; ``A W^T`` stands for its value without the intercept.
         W: Its weights.
-        v: ``V``, what it is to give, without the intercept.
-        target: ``T``.
-        now: The present activations, where conjugate gradients start.
         c1: Weight of the layer above, > 0.
-        c2: Weight of `target`, > 0.
-        a0: Centre of the proximal term; needed where ``d > 0``.
-        d: Weight of the proximal term, >= 0.
+        c2: Weight of the target, > 0.
 
     Raises:
-        DivergenceError: nan or inf.
+        DivergenceError: nan or inf; the call raises it too.
     """
-    rhs = c2 * target
-    if a0 is not None:
-        rhs.add_(a0, alpha=d)
-    if isinstance(map, Linear):
-        return _dense(map, W, rhs.add_(map.adjoint(W, v, now), alpha=c1), c1, c2 + d)
-    parts = [_iterated(map, W, v[part], rhs[part], now[part], c1, c2 + d) for part in pieces(map, now)]
-    return torch.cat(parts)
 
+    def __init__(self, map: LinearMap, W: Tensor, c1: float, c2: float):
+        self.map, self.W, self.c1, self.c2 = map, W, c1, c2
+        if isinstance(map, Linear):
+            self.wide = len(W) < W.shape[1]
+            self.gain = self._gain(W if self.wide else W.T)
 
-def _dense(map: Linear, W: Tensor, rhs: Tensor, c1: float, shift: float) -> Tensor:
-    normal = c1 * (W.T @ W)
-    normal.diagonal().add_(shift)
-    return rhs @ torch.cholesky_inverse(cholesky(normal, "A"))
+    def __call__(self, v: Tensor, target: Tensor, now: Tensor) -> Tensor:
+        """The activations, in the shape of `now`.
+
+        Args:
+            v: ``V``, what the layer above is to give, without the intercept.
+            target: ``T``.
+            now: The present activations, where conjugate gradients start.
+        """
+        if not isinstance(self.map, Linear):
+            return torch.cat([self._iterated(v[part], target[part], now[part]) for part in pieces(self.map, now)])
+        if self.wide:
+            return target.addmm(v.addmm(target, self.W.T, alpha=-1.0), self.gain, alpha=self.c1)
+        return target.addmm(v, self.W, beta=self.c2, alpha=self.c1) @ self.gain
+
+    def _gain(self, side: Tensor) -> Tensor:
+        """``M^{-1} W`` where `W` is wide, else ``M^{-1}``; ``M = c1 side side^T + c2 I``."""
+        normal = self.c1 * (side @ side.T)
+        normal.diagonal().add_(self.c2)
+        factor = cholesky(normal, "A")
+        return torch.cholesky_solve(self.W, factor) if self.wide else torch.cholesky_inverse(factor)
+
+    def _iterated(self, v: Tensor, target: Tensor, now: Tensor) -> Tensor:
+        return _iterated(self.map, self.W, v, self.c2 * target, now, self.c1, self.c2)
 
 
 def _iterated(map: LinearMap, W: Tensor, v: Tensor, rhs: Tensor, now: Tensor, c1: float, shift: float) -> Tensor:
@@ -99,8 +105,6 @@ def conjugate_gradients(
     p, size = r, _dot(r, r)
     goal = torch.finfo(rhs.dtype).eps * _dot(rhs, rhs)
     for _ in range(steps):
-        if not torch.isfinite(size).all():
-            raise DivergenceError(block, "nan or inf in conjugate gradients", "smaller steps or a larger penalty")
         if bool((size <= goal).all()):
             break
         bend = normal(p)
@@ -108,6 +112,8 @@ def conjugate_gradients(
         x, r = torch.addcmul(x, step, p), torch.addcmul(r, step, bend, value=-1.0)
         before, size = size, _dot(r, r)
         p = torch.addcmul(r, _quotient(size, before), p)
+    if not torch.isfinite(size).all():
+        raise DivergenceError(block, "nan or inf in conjugate gradients", "smaller steps or a larger penalty")
     return x
 
 
