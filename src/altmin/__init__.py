@@ -1,7 +1,7 @@
 """Train neural networks by alternating minimisation instead of backpropagation."""
 
 from altmin.audit import BackpropError, Gradients, no_backprop
-from altmin.errors import DataError, DivergenceError, InertiaWarning, PenaltyWarning
+from altmin.errors import DataError, DivergenceError, InertiaWarning, PenaltyWarning, PrecisionWarning
 from altmin.fit import fit
 from altmin.history import History
 from altmin.losses import CrossEntropy, Hinge, SquaredLoss
@@ -63,6 +63,7 @@ __all__ = [
     "Mu",
     "OnlineAM",
     "PenaltyWarning",
+    "PrecisionWarning",
     "Problem",
     "ProxProp",
     "Residual",

@@ -39,6 +39,10 @@ class PenaltyWarning(UserWarning):
     """A penalty below the bound of the method's convergence proof (dlADMM: ``rho > 2H``)."""
 
 
+class PrecisionWarning(UserWarning):
+    """A precision that was asked for cannot be had, or not for a step: float32 is used instead."""
+
+
 class DataError(ValueError):
     """A data set that is missing, cut short, or not what its file name says."""
 

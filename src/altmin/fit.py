@@ -16,10 +16,11 @@ from altmin.audit import no_backprop
 from altmin.diagnostics import score
 from altmin.errors import DivergenceError
 from altmin.history import History, Record
-from altmin.inputs import Prepared, prepare
+from altmin.inputs import Place, Prepared, prepare
 from altmin.losses import Loss
 from altmin.methods.base import Method
 from altmin.modules import write_back
+from altmin.precision import Precision, computing, exact
 from altmin.problem import Batch, Problem
 from altmin.regularizers import Regularizer
 from altmin.state import State
@@ -42,6 +43,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     generator: torch.Generator | None = None,
     device: str | torch.device | None = None,
+    precision: Precision | None = None,
     audit: bool = False,
 ) -> History:
     """Train `model` in place, from its present weights.
@@ -61,6 +63,9 @@ def fit(
         callbacks: Called as ``callback(history, state)`` after every epoch; `True` stops training.
         generator: Draws the order of the samples; by default seeded from PyTorch's global generator.
         device: Where to train; the model and the data are moved there. By default they stay where they are.
+        precision: ``"float32"`` or ``"float64"``: the model, for good, and the data are converted. ``"bf16"``: float32
+            with matrix products in bfloat16, added up in float32, where the hardware has them; factorisations, small
+            matrices and recorded figures need no such products. By default the model's own dtype.
         audit: Whether to train under `altmin.no_backprop`, which raises where gradients pass through several layers.
 
     Returns:
@@ -75,12 +80,11 @@ def fit(
     """
     check_positive("epochs", epochs)
     check_options(method, keep, validation, callbacks, generator)
-    problem = Problem.from_module(model, loss, regularizer)
-    task = prepare(model, problem, method, data, validation, batch_size, device)
-    if device is not None:
-        model.to(device)
+    problem, place = Problem.from_module(model, loss, regularizer), Place.of(model, device, precision)
+    task = prepare(model, problem, method, data, validation, batch_size, place)
+    place.take(model)
     run = Run(task, method, model, keep, generator or fresh_generator())
-    with no_backprop() if audit else nullcontext():
+    with no_backprop() if audit else nullcontext(), computing(precision, place.like.device):
         return run.train((run.batches() for _ in range(epochs)), callbacks)
 
 
@@ -163,6 +167,7 @@ class Run:
         """The samples that a record is about."""
         return self.task.train
 
+    @exact()
     def report(self, state: State, iteration: int) -> Record:
         """The record of a state, after a look for nan and inf."""
         task, method, samples = self.task, self.method, self.measured()

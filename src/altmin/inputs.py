@@ -12,10 +12,42 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
 from altmin.methods.base import Method
+from altmin.precision import Precision, dtype_of
 from altmin.problem import Batch, Problem
 from altmin.state import State, forward
 
 Pair = tuple[Any, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where training takes place, and in what numbers.
+
+    Attributes:
+        like: A tensor there: its dtype and device are expected.
+        move: Move tensors to that device; arrays and samples of a `Dataset` always are.
+        cast: Convert floating-point numbers to that dtype.
+    """
+
+    like: Tensor
+    move: bool = False
+    cast: bool = False
+
+    @classmethod
+    def of(cls, model: nn.Sequential, device: str | torch.device | None, precision: Precision | None) -> Place:
+        """Where `model` lies and what it consists of, but for what is asked for."""
+        like, dtype = check_model(model), dtype_of(precision)
+        name = like.device if device is None else check_device(device)
+        return cls(like.new_empty(0, device=name, dtype=dtype), device is not None, dtype is not None)
+
+    def take(self, model: nn.Sequential) -> None:
+        """Move and convert the model."""
+        model.to(self.like)
+
+    def tensor(self, t: Tensor, always: bool) -> Tensor:
+        """`t`, moved and converted where it is to be, or moved `always`."""
+        t = t.to(self.like.device) if self.move or always else t
+        return t.to(self.like.dtype) if self.cast and t.is_floating_point() else t
 
 
 @dataclass(frozen=True)
@@ -44,7 +76,7 @@ def prepare(
     data: Any,
     validation: Any,
     batch_size: int | None,
-    device: str | torch.device | None = None,
+    place: Place,
 ) -> Prepared:
     """Check the data against the model, the loss and the method.
 
@@ -54,17 +86,13 @@ def prepare(
             does not fit.
     """
     method.check(problem)
-    like = check_model(model)
-    move = device is not None
-    if move:
-        like = like.new_empty(0, device=check_device(device))
-    train, classes = batch_of("data", data, problem, like, move)
+    train, classes = batch_of("data", data, problem, place)
     check_shapes("data", train.x, model, problem)
     if classes and len(torch.unique(train.y, dim=0)) < 2:
         raise ValueError("`data` holds one class only; a classifier needs two or more")
     held = None
     if validation is not None:
-        held, held_classes = batch_of("validation", validation, problem, like, move)
+        held, held_classes = batch_of("validation", validation, problem, place)
         check_shapes("validation", held.x, model, problem)
         if held_classes != classes:
             raise TypeError("`validation` and `data` must both have class labels or both real-valued targets")
@@ -103,20 +131,18 @@ def check_model(model: nn.Sequential) -> Tensor:
     return params[0]
 
 
-def batch_of(name: str, data: Any, problem: Problem, like: Tensor, move: bool = False) -> tuple[Batch, bool]:
+def batch_of(name: str, data: Any, problem: Problem, place: Place) -> tuple[Batch, bool]:
     """A batch of all samples of `data`, and whether its targets are classes.
 
     Args:
         name: The argument's name, for errors.
         data: A pair ``(x, y)`` of tensors or arrays, or a `Dataset` of such pairs.
         problem: Gives the widths and the encoding of the targets.
-        like: A parameter of the model: its dtype and device are expected.
-        move: Move tensors to that device too; arrays and samples of a `Dataset` always are.
+        place: Where it is to be.
     """
-    x, y = pair_of(name, data)
-    x, y = (_tensor(name, "x", x), _tensor(name, "y", y))
-    x = x.to(like.device) if move or _is_array(data, 0) else x
-    y = y.to(like.device) if move or _is_array(data, 1) else y
+    like, (x, y) = place.like, pair_of(name, data)
+    x = place.tensor(_tensor(name, "x", x), _is_array(data, 0))
+    y = place.tensor(_tensor(name, "y", y), _is_array(data, 1))
     x = check_inputs(name, x, problem, like)
     if y.ndim == 0:
         raise ValueError(f"`{name}`: y must have shape (N,) or (N, n_L), got a single number")
@@ -190,7 +216,7 @@ def check_inputs(name: str, x: Tensor, problem: Problem, like: Tensor) -> Tensor
 
 def check_shapes(name: str, x: Tensor, model: nn.Sequential, problem: Problem) -> None:
     """Raise `ValueError` where a sample does not pass through the network: the shapes inside depend on the data."""
-    state = State.from_module(model).to(x.device)
+    state = State.from_module(model).to(x)
     try:
         forward(problem, state, x[:1])
     except (RuntimeError, ValueError) as error:

@@ -19,8 +19,9 @@ from altmin.diagnostics import Score, score
 from altmin.errors import DivergenceError
 from altmin.fit import Callback, fit
 from altmin.history import History
-from altmin.inputs import batch_of, check_batch_size, check_shapes
+from altmin.inputs import Place, batch_of, check_batch_size, check_shapes
 from altmin.methods import Method
+from altmin.precision import Precision
 from altmin.problem import Problem
 from altmin.registry import METHODS
 from altmin.state import State
@@ -47,6 +48,7 @@ class Setup:
         seed: Of the network's start and of the batches.
         device: Where to train.
         threads: Of the CPU; `None` is one for products so small that threads only wait for each other, else as it is.
+        precision: As in `altmin.fit`.
         audit: As in `altmin.fit`.
     """
 
@@ -60,6 +62,7 @@ class Setup:
     seed: int = 0
     device: str = "cpu"
     threads: int | None = None
+    precision: Precision | None = None
     audit: bool = False
 
     def loss_of(self, name: str) -> str:
@@ -150,6 +153,7 @@ def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] =
             callbacks=(last, *callbacks),
             generator=torch.Generator().manual_seed(setup.seed),
             device=setup.device,
+            precision=setup.precision,
             audit=setup.audit,
         )
     except DivergenceError as diverged:
@@ -180,6 +184,7 @@ def _entry(setup: Setup, name: str, method: Method, problem: Problem, history: H
         **setup.network.options,
         "widths": [setup.dataset.features, *(layer.map.outputs for layer in problem.layers)],
         "dtype": setup.network.dtype,
+        "precision": setup.precision or setup.network.dtype,
         "loss": setup.loss_of(name),
         "regularizer": setup.regularizer or "none",
         "epochs": setup.epochs_of(name),
@@ -224,5 +229,5 @@ def _scores(problem: Problem, state: State, data: Dataset, model: nn.Sequential)
 def scored(problem: Problem, state: State, split: Split, model: nn.Sequential) -> Score:
     """Loss and accuracy of `state` on a split, where `model` lies."""
     like = next(model.parameters())
-    batch, classes = batch_of("split", (split.x.to(like.device), split.y.to(like.device)), problem, like)
+    batch, classes = batch_of("split", (split.x, split.y), problem, Place(like, move=True))
     return score(problem, state, batch, classes)

@@ -72,10 +72,10 @@ class State:
         z, a = (tuple(t[rows] for t in group) for group in (self.z, self.a))
         return replace(self, z=z, a=a, u=None if self.u is None else self.u[rows])
 
-    def to(self, device: torch.device) -> State:
-        """`W`, `b` and `norm` on a device."""
-        norm = tuple(None if n is None else Norm(*(t.to(device) for t in vars(n).values())) for n in self.norm)
-        return State(tuple(W.to(device) for W in self.W), tuple(b.to(device) for b in self.b), norm=norm)
+    def to(self, like: Tensor) -> State:
+        """`W`, `b` and `norm` in the dtype and on the device of `like`."""
+        norm = tuple(None if n is None else Norm(*(t.to(like) for t in vars(n).values())) for n in self.norm)
+        return State(tuple(W.to(like) for W in self.W), tuple(b.to(like) for b in self.b), norm=norm)
 
     def with_own_last(self) -> State:
         """The same state, the last layer's numbers copied, so that they can be written in place."""

@@ -9,14 +9,15 @@ from itertools import chain, islice
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from altmin.audit import no_backprop
 from altmin.fit import Callback, Run, check_options, check_positive, fresh_generator
 from altmin.history import History, Record
-from altmin.inputs import Prepared, batch_of, check_device, check_model, check_shapes
+from altmin.inputs import Place, Prepared, batch_of, check_shapes
 from altmin.losses import Loss
 from altmin.methods.base import Method
+from altmin.precision import Precision, computing
 from altmin.problem import Batch, Problem
 from altmin.registry import METHODS
 from altmin.regularizers import Regularizer
@@ -38,6 +39,7 @@ def fit_stream(
     callbacks: Sequence[Callback] = (),
     generator: torch.Generator | None = None,
     device: str | torch.device | None = None,
+    precision: Precision | None = None,
     audit: bool = False,
 ) -> History:
     """Train `model` in place on mini-batches that are read once, in turn, one at a time.
@@ -64,6 +66,7 @@ def fit_stream(
         callbacks: Called as ``callback(history, state)`` after every record; `True` stops training.
         generator: For methods that draw random numbers; by default seeded from PyTorch's global generator.
         device: Where to train; the model and each batch are moved there.
+        precision: As in `fit`.
         audit: As in `fit`.
 
     Returns:
@@ -81,19 +84,16 @@ def fit_stream(
     _check_streams(method, batches)
     problem = Problem.from_module(model, loss, regularizer)
     method.check(problem)
-    like = check_model(model)
-    if device is not None:
-        like = like.new_empty(0, device=check_device(device))
-    feed = _Feed(iter(batches), model, problem, like, device is not None)
+    place = Place.of(model, device, precision)
+    feed = _Feed(iter(batches), model, problem, place)
     held = None if validation is None else feed.checked("validation", validation)
     first = next(feed, None)
     if first is None:
         raise ValueError("`batches` is empty; training needs one batch or more")
     task = Prepared(problem, _Expected.of(first, steps), held, bool(feed.classes), len(first.x))
-    if device is not None:
-        model.to(device)
+    place.take(model)
     run = _StreamRun(task, method, model, keep, generator or fresh_generator(), feed)
-    with no_backprop() if audit else nullcontext():
+    with no_backprop() if audit else nullcontext(), computing(precision, place.like.device):
         return run.train(_rounds(islice(chain([first], feed), steps), every), callbacks)
 
 
@@ -122,8 +122,7 @@ class _Feed:
     source: Iterator[Any]
     model: nn.Sequential
     problem: Problem
-    like: Tensor
-    move: bool
+    place: Place
     classes: bool | None = None
     shape: torch.Size | None = None
     steps: int = 0
@@ -141,7 +140,7 @@ class _Feed:
 
     def checked(self, name: str, data: Any) -> Batch:
         """The samples of `data`, which fit the model and have the kind of targets that others had before."""
-        batch, classes = batch_of(name, data, self.problem, self.like, self.move)
+        batch, classes = batch_of(name, data, self.problem, self.place)
         if self.shape != batch.x.shape[1:]:
             check_shapes(name, batch.x, self.model, self.problem)
         if self.classes not in (None, classes):

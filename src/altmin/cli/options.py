@@ -15,6 +15,7 @@ from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method
 from altmin.data import names
 from altmin.losses import LOSSES
+from altmin.precision import Precision
 from altmin.registry import METHODS, entry
 from altmin.runs import BATCHED_EPOCHS, EPOCHS, FULL_EPOCHS
 
@@ -174,6 +175,8 @@ def _add_training(parser: ArgumentParser, out: str) -> None:
     group.add_argument(
         "--keep", type=Literal["best", "last"], default="best", help="weights best on validation, or last"
     )
+    about = "of training; bf16: products in bfloat16 added up in float32; null: as --dtype says"
+    group.add_argument("--precision", type=Precision | None, default=None, help=about)
     group.add_argument("--audit", action="store_true", help="stop at any gradient through more than one layer")
     _add_output(parser, out)
 

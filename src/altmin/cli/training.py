@@ -117,19 +117,20 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
         screen: Where downloads are shown.
         data: The data set where none is named.
     """
-    known = ("loss", "regularizer", "epochs", "batch_size", "keep", "seed", "threads", "audit")
+    known = ("loss", "regularizer", "epochs", "batch_size", "keep", "seed", "threads", "precision", "audit")
     shared = {name: options[name] for name in known if name in options}
     make_loss(options.loss or "squared")
     make_regularizer(options.regularizer)
     device = check_device(options.device)
     model, own = chosen(options)
-    dataset, origin = load_data(options, options.dtype, screen, Origin(name=data))
+    dtype = {None: options.dtype, "bf16": "float32"}.get(options.precision, options.precision)
+    dataset, origin = load_data(options, dtype, screen, Origin(name=data))
     network = Description(
         model=model,
         inputs=dataset.image or (dataset.features,),
         outputs=dataset.outputs,
         options=own,
-        dtype=options.dtype,
+        dtype=dtype,
         classes=dataset.classes,
         data=origin,
     )

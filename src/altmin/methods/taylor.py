@@ -17,7 +17,7 @@ from altmin.methods.base import Method
 from altmin.objective import layer_input, measure, prediction
 from altmin.problem import Batch, Problem
 from altmin.regularizers import complete_square
-from altmin.solvers.ridge import Statistics, gram, intercept, ridge_weights, statistics
+from altmin.solvers.ridge import fit_weights, gram, intercept
 from altmin.state import State, dual, put, with_forward
 
 
@@ -82,13 +82,12 @@ class TaylorADMM(Method):
 
     def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``W_l`` and ``b_l`` together: P3 on the centred statistics, then P7."""
-        map, a = problem.layers[i].map, layer_input(state, batch, i)
-        stats = statistics(map, a, state.z[i], batch, state.extra if i == 0 else None)
+        map, a, z = problem.layers[i].map, layer_input(state, batch, i), state.z[i]
         center, d = complete_square(problem.regularizer, state.W[i], 2 * self.ridge)
-        fit = centred(stats) if map.bias else stats
-        W = ridge_weights(fit, torch.zeros_like(state.b[i]), center, 2 * self.beta, d, f"W_{i + 1}")
+        b, known = None if map.bias else state.b[i], state.extra if i == 0 else None
+        W, residual, count = fit_weights(map, a, z, b, center, 2 * self.beta, d, batch, known, f"W_{i + 1}")
         state = put(state, W=(i, W))
-        return put(state, b=(i, intercept(stats.mean_residual(W), stats.count))) if map.bias else state
+        return put(state, b=(i, intercept(residual, count))) if map.bias else state
 
     def update_a(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``A_l`` by P5."""
@@ -109,11 +108,3 @@ class TaylorADMM(Method):
         terms = measure(problem, state, batch)
         parts = terms.penalty([2 * self.beta] * len(problem.layers), 2 * self.gamma)
         return parts | {"dual": batch.sum((state.z[-1] * dual(state)).sum())}, terms.residuals()
-
-
-def centred(s: Statistics) -> Statistics:
-    """The statistics of samples from which their mean is taken: the best intercept for any weights is then zero."""
-    mean = s.a_sum / s.count
-    gram = s.gram - s.a_sum[..., :, None] * mean[..., None, :]
-    cross = s.cross - s.z_sum[..., :, None] * mean[..., None, :]
-    return Statistics(gram, cross, torch.zeros_like(s.a_sum), torch.zeros_like(s.z_sum), s.count)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from altmin.errors import DivergenceError
+from altmin.precision import exact
 from altmin.problem import Batch
 from altmin.regularizers import Regularizer, is_none
 
@@ -58,6 +59,7 @@ class Backtracking:
         return trial
 
 
+@exact()
 def weights_step(
     W: Tensor,
     gram: Tensor,

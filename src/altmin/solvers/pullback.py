@@ -9,6 +9,7 @@ from torch import Tensor
 
 from altmin.errors import DivergenceError
 from altmin.maps import Linear, LinearMap
+from altmin.precision import exact
 from altmin.solvers.ridge import cholesky, pieces
 
 STEPS = 100
@@ -55,6 +56,7 @@ class Pullback:
             return target.addmm(v.addmm(target, self.W.T, alpha=-1.0), self.gain, alpha=self.c1)
         return target.addmm(v, self.W, beta=self.c2, alpha=self.c1) @ self.gain
 
+    @exact()
     def _gain(self, side: Tensor) -> Tensor:
         """``M^{-1} W`` where `W` is wide, else ``M^{-1}``; ``M = c1 side side^T + c2 I``."""
         normal = self.c1 * (side @ side.T)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from altmin.errors import DivergenceError
 from altmin.maps import LinearMap
+from altmin.precision import exact, or_exact
 from altmin.problem import Batch
 
 PIECE = 2**22  # numbers of a design that is made for the purpose, at once
@@ -38,6 +39,13 @@ class Statistics:
     def targets(self, b: Tensor) -> Tensor:
         """``(Z - b)^T A``: the right-hand side of the weights, the shape of `cross`."""
         return self.cross - b.view_as(self.z_sum)[..., :, None] * self.a_sum[..., None, :]
+
+    def centred(self) -> Statistics:
+        """Those of samples from which their mean is taken: the best intercept for any weights is then zero."""
+        mean = self.a_sum / self.count
+        gram = self.gram - self.a_sum[..., :, None] * mean[..., None, :]
+        cross = self.cross - self.z_sum[..., :, None] * mean[..., None, :]
+        return Statistics(gram, cross, torch.zeros_like(self.a_sum), torch.zeros_like(self.z_sum), self.count)
 
     def mean_residual(self, W: Tensor) -> Tensor:
         """``sum_i (Z_i - W A_i)``, one number a unit: what the intercept has to explain."""
@@ -109,6 +117,7 @@ def cholesky(matrix: Tensor, block: str) -> Tensor:
     raise DivergenceError(block, f"normal matrix not positive definite (ridge {jitter:.1e})", "a larger `delta`")
 
 
+@exact()
 def ridge_weights(s: Statistics, b: Tensor, W0: Tensor, c: float, d: float, block: str = "W") -> Tensor:
     """``argmin_W c ||Z - b - A W^T||^2 + d ||W - W0||^2`` (P3), ``(q, p)``.
 
@@ -158,7 +167,7 @@ def fit_weights(
     map: LinearMap,
     a: Tensor,
     z: Tensor,
-    b: Tensor,
+    b: Tensor | None,
     W0: Tensor,
     c: float,
     d: float,
@@ -168,11 +177,14 @@ def fit_weights(
 ) -> tuple[Tensor, Tensor, int]:
     """``argmin_W c ||Z - b - A W^T||^2 + d ||W - W0||^2`` (P3) with the smaller side factored.
 
+    Where `b` is `None`, the minimum is over the intercept too. Where the factorisation fails with products in bfloat16,
+    all is done once more in float32.
+
     Args:
         map: Makes the design of `a` and the targets of `z`.
         a: Inputs of the layer, ``(N, ...)``.
         z: What it has to explain, ``(N, ...)``.
-        b: Intercept, ``(q,)``.
+        b: Intercept, ``(q,)``; `None` solves for it too.
         W0: Centre of the proximal term, the shape of the weights.
         c: Weight of the squares, > 0.
         d: Weight of the proximal term, >= 0.
@@ -183,12 +195,18 @@ def fit_weights(
     Returns:
         The weights, and for the intercept (P7) ``sum_i (Z_i - W A_i)`` and the number of rows.
     """
-    if known_gram is None and d > 0 and batch.group is None and not map.unfolds and len(a) < a.shape[1]:
-        W = woodbury_weights(a, z - b, W0, c, d, block)
-        return W, z.sum(0) - W @ a.sum(0), len(a)
-    s = statistics(map, a, z, batch, known_gram)
-    W = ridge_weights(s, b, W0, c, d, block)
-    return W, s.mean_residual(W), s.count
+    few = d > 0 and batch.group is None and not map.unfolds and len(a) < a.shape[1]
+
+    def fit(gram: Tensor | None) -> tuple[Tensor, Tensor, int]:
+        if few and gram is None and b is not None:
+            W = woodbury_weights(a, z - b, W0, c, d, block)
+            return W, z.sum(0) - W @ a.sum(0), len(a)
+        s = statistics(map, a, z, batch, gram)
+        fitted, at = (s, b) if b is not None else (s.centred(), torch.zeros_like(s.z_sum))
+        W = ridge_weights(fitted, at, W0, c, d, block)
+        return W, s.mean_residual(W), s.count
+
+    return or_exact(lambda: fit(known_gram), lambda: fit(None))
 
 
 def intercept(residual_sum: Tensor, count: int, c: float = 1.0, d: float = 0.0, b0: Tensor | None = None) -> Tensor:
