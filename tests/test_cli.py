@@ -236,6 +236,18 @@ def test_audit_reaches_fit(out):
     assert results(out)[0]["audit"] is True
 
 
+@pytest.mark.parametrize(("precision", "dtype"), [("float64", "float64"), ("float32", "float32"), ("bf16", "float32")])
+def test_precision_reaches_fit_and_the_network_on_disk(precision, dtype, out, monkeypatch, capsys):
+    """Where the processor has no products in bfloat16, that is said, once."""
+    monkeypatch.setattr("altmin.precision.cpu_rounds", lambda: False)
+    other = "float32" if dtype == "float64" else "float64"
+    train(out, "ipdlam", "--epochs", "2", "--dtype", other, "--precision", precision, "--quiet")
+    (run,) = results(out)
+    assert (run["precision"], run["dtype"]) == (precision, dtype)
+    assert {str(t.dtype) for t in load_file(out / "model.safetensors").values()} == {f"torch.{dtype}"}
+    assert capsys.readouterr().err.count("altmin: warning: `precision='bf16'`") == (precision == "bf16")
+
+
 @pytest.mark.parametrize("options", ["train adam", "compare dladmm adam", "compare dladmm sgd"])
 def test_audit_refuses_backpropagation_before_training(options, out, capsys):
     assert main([*options.split(), *SMALL, "--audit", "--out", str(out)]) == 2

@@ -15,12 +15,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from altmin.errors import InertiaWarning, PenaltyWarning
+from altmin.errors import InertiaWarning, PenaltyWarning, PrecisionWarning
 from altmin.fit import Callback
 from altmin.history import History, Record
 from altmin.state import State
 
 WIDE = 200  # where nobody's window limits a table
+OWN = (InertiaWarning, PenaltyWarning, PrecisionWarning)
 ROOMY = 100  # a window that leaves two blanks between columns
 
 
@@ -106,11 +107,11 @@ def plain_warnings() -> Iterator[None]:
     seen: set[str] = set()
     with warnings.catch_warnings():
         default = warnings.showwarning
-        for category in (InertiaWarning, PenaltyWarning):
+        for category in OWN:
             warnings.simplefilter("always", category)
 
         def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
-            if not issubclass(category, (InertiaWarning, PenaltyWarning)):
+            if not issubclass(category, OWN):
                 default(message, category, *where)
             elif str(message) not in seen:
                 seen.add(str(message))
