@@ -49,11 +49,12 @@ def computing(precision: Precision | None, device: torch.device) -> AbstractCont
     if precision != "bf16":
         return nullcontext()
     if device.type == "cuda":
-        capable, mode = torch.cuda.is_bf16_supported(including_emulation=False), RoundedProducts()
+        known = "dtype" in _aten.mm.overloads()  # PyTorch 2.8
+        capable, mode = known and torch.cuda.is_bf16_supported(including_emulation=False), RoundedProducts()
     else:
         capable, mode = cpu_rounds(), None
     if not capable:
-        text = f"`precision='bf16'`: this {device.type} has no products in bfloat16; float32 is used instead"
+        text = f"`precision='bf16'`: no products in bfloat16 on this {device.type} by this PyTorch; float32 it is"
         warnings.warn(text, PrecisionWarning, stacklevel=3)
         return nullcontext()
     return rounded(mode)

@@ -67,8 +67,8 @@ class State:
         if self.u is not None:
             yield "U", self.u
 
-    def at(self, rows: Tensor | slice) -> State:
-        """`z`, `a` and `u` of some samples only: views where `rows` is a slice, else copies."""
+    def samples(self, rows: Tensor | slice) -> State:
+        """The same with the per-sample variables of some samples: views where `rows` is a slice, else copies."""
         z, a = (tuple(t[rows] for t in group) for group in (self.z, self.a))
         return replace(self, z=z, a=a, u=None if self.u is None else self.u[rows])
 

@@ -45,7 +45,7 @@ def update_z(
     """
     out, activation = state.z[i] if hat is None else hat, problem.layers[i].activation
     for rows in stretches(out):
-        part, samples = state.at(rows), batch.select(rows, batch.ends_epoch)
+        part, samples = state.samples(rows), batch.select(rows, batch.ends_epoch)
         v, count = mean_of(prediction(problem, part, samples, i), pulls(problem, part, samples, i))
         weight = c1 * count + d
         v = v if hat is None else v.lerp_(hat[rows], d / weight)
@@ -81,7 +81,7 @@ def update_a(
     weight = c2 * (1 + len(followers(problem, "a", i))) + d
     pullback = Pullback(problem.layers[i + 1].map, state.W[i + 1], c1, weight)
     for rows in stretches(out, state.z[i + 1]):
-        part, samples = state.at(rows), batch.select(rows, batch.ends_epoch)
+        part, samples = state.samples(rows), batch.select(rows, batch.ends_epoch)
         above = regression_target(problem, part, samples, i + 1)
         center, _ = mean_of(activation(part.z[i]), pulls(problem, part, samples, i, "a"))
         center = center if hat is None else torch.lerp(center, hat[rows], d / weight)

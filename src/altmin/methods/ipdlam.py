@@ -203,8 +203,8 @@ def taken(state: State, batch: Batch) -> State:
     if batch.rows is None:
         return state
     before = state.extra.before
-    before = None if before is None else _copied(before.at(batch.rows))
-    return replace(_copied(state.at(batch.rows)), extra=state.extra._replace(before=before))
+    before = None if before is None else _copied(before.samples(batch.rows))
+    return replace(_copied(state.samples(batch.rows)), extra=state.extra._replace(before=before))
 
 
 def returned(part: State, whole: State, batch: Batch) -> State:

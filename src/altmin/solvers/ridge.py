@@ -102,18 +102,19 @@ def cholesky(matrix: Tensor, block: str) -> Tensor:
     Raises:
         DivergenceError: The matrix holds nan or inf, or is not positive semidefinite.
     """
-    if not torch.isfinite(matrix).all():
-        raise DivergenceError(block, "nan or inf in the normal matrix", "smaller steps or a larger penalty")
     factor, failed = torch.linalg.cholesky_ex(matrix)
+    finite = torch.isfinite(matrix).all()
+    if finite & ~failed.any():  # the only look at what a device has computed
+        return factor
+    if not finite:
+        raise DivergenceError(block, "nan or inf in the normal matrix", "smaller steps or a larger penalty")
     eps = torch.finfo(matrix.dtype).eps
     jitter = eps * matrix.diagonal(dim1=-2, dim2=-1).mean()
     for _ in range(2 - round(0.5 * math.log10(eps))):  # up to about the root of the machine precision
-        if not failed.any():
-            return factor
         factor, failed = torch.linalg.cholesky_ex(matrix + jitter * torch.eye(matrix.shape[-1]).to(matrix))
         jitter = 10 * jitter
-    if not failed.any():
-        return factor
+        if not failed.any():
+            return factor
     raise DivergenceError(block, f"normal matrix not positive definite (ridge {jitter:.1e})", "a larger `delta`")
 
 
