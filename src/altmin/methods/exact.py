@@ -6,17 +6,13 @@ memory holds little beside the variables themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
-from altmin.objective import followers, mean_of, prediction, pulls, regression_target
+from altmin.objective import followers, mean_of, prediction, pulls, regression_target, stretches
 from altmin.problem import Batch, Problem
 from altmin.solvers.pullback import Pullback
 from altmin.state import State, per_channel
-
-CACHED, LAUNCHED = 2**20, 2**26  # numbers of the largest tensor of a stretch: in a CPU's cache; enough to fill a GPU
 
 
 def update_z(
@@ -87,10 +83,3 @@ def update_a(
         center = center if hat is None else torch.lerp(center, hat[rows], d / weight)
         out[rows] = pullback(above - per_channel(state.b[i + 1], above), center, part.a[i])
     return out
-
-
-def stretches(*tensors: Tensor) -> Iterator[slice]:
-    """Rows of `tensors`, all of the same number, so few at a time that none of these parts is large."""
-    most = LAUNCHED if tensors[0].is_cuda else CACHED
-    step = max(1, most // max(t[0].numel() for t in tensors))
-    return (slice(i, i + step) for i in range(0, len(tensors[0]), step))
