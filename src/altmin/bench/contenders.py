@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from altmin.fit import Run
-from altmin.inputs import prepare
+from altmin.inputs import Place, prepare
 from altmin.methods import Method
+from altmin.precision import computing
 from altmin.problem import Problem
 from altmin.runs import Setup
 from altmin.state import State
@@ -39,20 +40,24 @@ class Trained:
     """A method of the library: `step` on the batches that `fit` would draw, and nothing else of `fit`."""
 
     def __init__(self, name: str, method: Method, setup: Setup) -> None:
-        model, train = setup.network.build(setup.seed).to(setup.device), setup.dataset.train
+        model, train = setup.network.build(setup.seed), setup.dataset.train
         problem = Problem.from_module(model, setup.loss_of(name), setup.regularizer)
-        task = prepare(model, problem, method, (train.x, train.y), None, setup.batch_size, setup.device)
+        place = Place.of(model, setup.device, setup.precision)
+        task = prepare(model, problem, method, (train.x, train.y), None, setup.batch_size, place)
+        place.take(model)
         self.name, self.batch_size = name, task.batch_size
         generator = torch.Generator().manual_seed(setup.seed)
         self._run = Run(task, method, model, "last", generator)
-        with torch.no_grad():
+        self._precision = setup.precision, place.like.device
+        with torch.no_grad(), computing(*self._precision):
             self._state = method.init(problem, State.from_module(model), task.train, generator)
 
     @torch.no_grad()
     def epoch(self) -> None:
         """One pass."""
-        for batch in self._run.batches():
-            self._state = self._run.method.step(self._run.task.problem, self._state, batch)
+        with computing(*self._precision):
+            for batch in self._run.batches():
+                self._state = self._run.method.step(self._run.task.problem, self._state, batch)
 
 
 class TorchAdam:

@@ -47,7 +47,7 @@ class Report:
                 setup.dataset.features,
                 *(layer.map.outputs for layer in Problem.from_module(network.build()).layers),
             ],
-            "dtype": network.dtype,
+            "dtype": setup.precision or network.dtype,
             "rounds": rounds,
             "seed": setup.seed,
         }

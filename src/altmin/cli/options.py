@@ -175,8 +175,6 @@ def _add_training(parser: ArgumentParser, out: str) -> None:
     group.add_argument(
         "--keep", type=Literal["best", "last"], default="best", help="weights best on validation, or last"
     )
-    about = "of training; bf16: products in bfloat16 added up in float32; null: as --dtype says"
-    group.add_argument("--precision", type=Precision | None, default=None, help=about)
     group.add_argument("--audit", action="store_true", help="stop at any gradient through more than one layer")
     _add_output(parser, out)
 
@@ -194,6 +192,8 @@ def _add_task(parser: ArgumentParser, data: str) -> Any:
         default=None,
         help="null: the method's; among several methods full-batch ones take all samples",
     )
+    about = "of training; bf16: products in bfloat16 added up in float32; null: as --dtype says"
+    group.add_argument("--precision", type=Precision | None, default=None, help=about)
     group.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
     group.add_argument(
         "--threads",
