@@ -170,10 +170,7 @@ def steps_of_dladmm(m: DLADMM, p: Problem, b: Batch):
     forth = [(name, i) for i in range(last + 1) for name in ("W", "b", "z", "a") if (name, i) != ("a", last)]
     for name, i in back + forth:
         update = getattr(m, f"update_{name}")
-        if name in "bW":
-            yield f"{name}_{i}", lambda s, u=update, i=i: u(p, s, b, m.statistics(p, s, b, i), i)
-        else:
-            yield f"{name}_{i}", lambda s, u=update, i=i: u(p, s, b, i)
+        yield f"{name}_{i}", lambda s, u=update, i=i: u(p, s, b, i)
 
 
 @quiet

@@ -83,6 +83,11 @@ class State:
         norm = self.norm and (*self.norm[:-1], self.weights().norm[-1])
         return replace(self, W=W, b=b, norm=norm)
 
+    def samples(self, rows: slice) -> State:
+        """The same with the per-sample variables of some samples: views."""
+        z, a = tuple(z[rows] for z in self.z), tuple(a[rows] for a in self.a)
+        return replace(self, z=z, a=a, u=None if self.u is None else self.u[rows])
+
     def weights(self) -> State:
         """A copy of what a network needs: `W`, `b` and `norm`."""
         clone = tuple(None if n is None else Norm(*(t.detach().clone() for t in vars(n).values())) for n in self.norm)

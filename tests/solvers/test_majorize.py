@@ -110,7 +110,7 @@ class Activations:
 
     def step(self, search: Backtracking, per_sample: bool) -> Tensor:
         g = self.grad()
-        return activations_step(self.A, g, g @ self.W.T, self.c1, self.c2, search, per_sample, batch(self.A))
+        return activations_step(self.A, g, g @ self.W.T, self.c1, self.c2, search, per_sample, batch(self.A))[0]
 
     def clip(self, A: Tensor, _: object = None) -> Tensor:
         return torch.minimum(torch.maximum(A, self.low), self.high)
@@ -221,7 +221,7 @@ def test_at_a_zero_gradient_nothing_moves(search):
         assert torch.equal(weights_step(W, gram, W.clone(), 1.0, omega, search), W)
     for per_sample in (True, False):
         image = torch.zeros(6, 3, dtype=torch.float64)
-        assert torch.equal(activations_step(A, zero, image, 1.0, 0.5, search, per_sample, batch(A)), A)
+        assert torch.equal(activations_step(A, zero, image, 1.0, 0.5, search, per_sample, batch(A))[0], A)
         assert torch.equal(clipped_step(A, zero, lambda d: d @ W.T, 1.0, 0.5, *box, search, per_sample, batch(A)), A)
 
 

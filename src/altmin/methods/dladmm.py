@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,14 +22,13 @@ from altmin.objective import (
     layer_input,
     linear_residual,
     measure,
-    prediction,
-    regression_target,
     squares,
 )
 from altmin.problem import Batch, Problem
-from altmin.solvers.majorize import Backtracking, activations_step, weights_step
+from altmin.solvers.carried import Carried, numbers, parts, renewed, worth_carrying
+from altmin.solvers.majorize import Backtracking, activations_step, gradient_step, weights_step
 from altmin.solvers.pullback import without_rise
-from altmin.solvers.ridge import Statistics, gram, intercept, statistics
+from altmin.solvers.ridge import intercept
 from altmin.state import State, forward, put, with_forward
 
 RISES = 3
@@ -38,14 +39,14 @@ class Memory:
     """What dlADMM keeps between iterations.
 
     Attributes:
-        gram: ``X^T X``.
+        carried: Products and sums that one block update leaves to the next.
         rho: The present penalty of the last layer.
         scale: What first trials of step sizes are multiplied by (adaptive schedule).
         loss: The network's loss after the last iteration (adaptive schedule).
         rises: How often it rose in a row.
     """
 
-    gram: Tensor
+    carried: Carried
     rho: float
     scale: float = 1.0
     loss: float = float("inf")
@@ -99,53 +100,76 @@ class DLADMM(Method):
             text = f"`rho` = {self.rho:g} is {bound}; dlADMM is proved to converge for rho > 2H"
             warnings.warn(text, PenaltyWarning, stacklevel=2)
         state = with_forward(problem, start, batch.x)
-        memory = Memory(gram(problem.layers[0].map, batch.x, batch), self.rho)
-        return replace(state, u=torch.zeros_like(state.z[-1]), extra=memory)
+        held = numbers(batch.x, *state.z, *state.a, state.z[-1])
+        carried = Carried(worth_carrying([numbers(z) for z in state.z], self.saved([W.shape[-1] for W in state.W]), held))
+        return replace(state, u=torch.zeros_like(state.z[-1]), extra=Memory(carried, self.rho))
+
+    @staticmethod
+    def saved(inputs: Sequence[int]) -> list[int]:
+        """What carrying ``A_{l-1} W_l^T`` saves in an iteration: products of that width for each of its numbers.
+
+        Where ``A_{l-1}`` is a variable, between ``Z_l`` forward and backward and between ``A_{l-1}`` backward and
+        forward, for the last layer between all its blocks; for the first layer, once.
+        """
+        return [p * (1 if i == 0 else 2) for i, p in enumerate(inputs)]
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
-        """One iteration of Algorithm 1."""
+        """One iteration of Algorithm 1; ``Z`` and ``A`` are written in place."""
         last = len(problem.layers) - 1
         for i in reversed(range(last + 1)):
             if i < last:
                 state = self.update_a(problem, state, batch, i)
             state = self.update_z(problem, state, batch, i)
-            stats = self.statistics(problem, state, batch, i)
-            state = self.update_b(problem, state, batch, stats, i)
-            state = self.update_W(problem, state, batch, stats, i)
+            state = self.update_b(problem, state, batch, i)
+            state = self.update_W(problem, state, batch, i)
         for i in range(last + 1):
-            stats = self.statistics(problem, state, batch, i)
-            state = self.update_W(problem, state, batch, stats, i)
-            state = self.update_b(problem, state, batch, stats, i)
+            state = self.update_W(problem, state, batch, i)
+            state = self.update_b(problem, state, batch, i)
             state = self.update_z(problem, state, batch, i)
             if i < last:
                 state = self.update_a(problem, state, batch, i)
-        E = linear_residual(problem, state, batch, last)
+        E = state.extra.carried.residual(problem, state, batch, last)
         state = replace(state, u=torch.add(dual(state), E, alpha=state.extra.rho))
         memory = self.update_rho(problem, state, batch)
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch, extra=memory)
 
     def update_a(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``A_l`` by P6: ``c/2 ||E_{l+1}||^2 (+ <U, E_L>) + nu/2 ||D_l||^2`` with the layer above."""
-        above, W, now = problem.layers[i + 1].map, state.W[i + 1], state.a[i]
+        above, carried = problem.layers[i + 1].map, state.extra.carried
+        for rows in parts(state.a[i], whole=not self.per_sample):
+            new, image = self.moved_a(problem, state, batch, i, rows)
+            if above.piecewise:
+                share = partial(self.share, problem, state.samples(rows), batch.select(rows, batch.ends_epoch), i)
+                new = without_rise(share, new, state.a[i][rows])
+            else:
+                carried.move(i + 1, rows, image)
+            state.a[i][rows] = new
+        state = put(state, a=(i, renewed(state.a[i])))
+        if not above.piecewise:
+            carried.follow(i + 1, state.a[i], state.W[i + 1])
+        return state
+
+    def moved_a(self, problem: Problem, state: State, batch: Batch, i: int, rows: slice) -> tuple[Tensor, Tensor]:
+        """The step of P6 for some samples, and what the layer above makes of the movement."""
+        above, W, now = problem.layers[i + 1].map, state.W[i + 1], state.a[i][rows]
         reached, nu = followers(problem, "a", i), self.hidden_penalty(state)
-        grad = (now - problem.layers[i].activation(state.z[i])).mul_(nu)
-        grad = grad.sub_(above.adjoint(W, self.force(problem, state, batch, i + 1), now))
+        grad = (now - problem.layers[i].activation(state.z[i][rows])).mul_(nu)
+        grad = grad.sub_(above.adjoint(W, self.force(problem, state, batch, i + 1, rows), now))
         for j in reached:
-            grad = grad.sub_(self.force(problem, state, batch, j))
-        image, c1 = above.image(W, grad, now), self.penalty(state, problem, i + 1)
+            grad = grad.sub_(self.force(problem, state, batch, j, rows))
+        c1 = self.penalty(state, problem, i + 1)
         c2 = nu + sum(self.penalty(state, problem, j) for j in reached)
-        new = activations_step(now, grad, image, c1, c2, self.search(state), self.per_sample, batch)
-        if above.piecewise:
-            new = without_rise(lambda a: self.share(problem, put(state, a=(i, a)), batch, i), new, now)
-        return put(state, a=(i, new))
+        image = above.image(W, grad, now)
+        return activations_step(now, grad, image, c1, c2, self.search(state), self.per_sample, batch)
 
-    def force(self, problem: Problem, state: State, batch: Batch, i: int) -> Tensor:
+    def force(self, problem: Problem, state: State, batch: Batch, i: int, rows: slice = slice(None)) -> Tensor:
         """``c_l E_l``, in the last layer ``+ U``: minus the derivative of the Lagrangian in the layer's prediction."""
-        E = linear_residual(problem, state, batch, i).mul_(self.penalty(state, problem, i))
-        return E.add_(dual(state)) if i + 1 == len(problem.layers) else E
+        E = state.extra.carried.residual(problem, state, batch, i, rows).mul_(self.penalty(state, problem, i))
+        return E.add_(dual(state)[rows]) if i + 1 == len(problem.layers) else E
 
-    def share(self, problem: Problem, state: State, batch: Batch, i: int) -> Tensor:
-        """The terms of the Lagrangian in which ``A_l`` stands, for each sample."""
+    def share(self, problem: Problem, state: State, batch: Batch, i: int, a: Tensor) -> Tensor:
+        """The terms of the Lagrangian in which ``A_l`` stands, at a value of it, for each sample."""
+        state = put(state, a=(i, a))
         D = state.a[i] - problem.layers[i].activation(state.z[i])
         total = 0.5 * self.hidden_penalty(state) * squares([D])
         for j in (i + 1, *followers(problem, "a", i)):
@@ -157,40 +181,56 @@ class DLADMM(Method):
 
     def update_z(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``Z_l`` by P1 with ``r = 1``; ``Z_L`` by P2 at ``A_{L-1} W_L^T + b_L - U/rho``."""
-        layer, v = problem.layers[i], prediction(problem, state, batch, i)
-        if i + 1 == len(problem.layers):
-            rho = state.extra.rho
-            return put(state, z=(i, problem.loss.prox(v.sub_(dual(state), alpha=1 / rho), batch.y, rho, state.z[i])))
+        solve = self.last_z if i + 1 == len(problem.layers) else self.hidden_z
+        for rows in parts(state.z[i]):
+            state.z[i][rows] = solve(problem, state, batch, i, rows)
+        return put(state, z=(i, renewed(state.z[i])))
+
+    def hidden_z(self, problem: Problem, state: State, batch: Batch, i: int, rows: slice) -> Tensor:
+        """P1 for some samples."""
+        v = state.extra.carried.prediction(problem, state, batch, i, rows)
         r, nu = 1.0, self.hidden_penalty(state)
         for j in followers(problem, "z", i):
             c = self.penalty(state, problem, j)
-            v.add_(self.force(problem, state, batch, j).add_(state.z[i], alpha=c), alpha=1 / nu)
+            v.add_(self.force(problem, state, batch, j, rows).add_(state.z[i][rows], alpha=c), alpha=1 / nu)
             r += c / nu
-        return put(state, z=(i, layer.activation.solve_z(state.a[i], v.div_(r), r)))
+        return problem.layers[i].activation.solve_z(state.a[i][rows], v.div_(r), r)
 
-    def statistics(self, problem: Problem, state: State, batch: Batch, i: int) -> Statistics:
-        """What ``W_l`` and ``b_l`` need of the samples."""
-        a, z = layer_input(state, batch, i), regression_target(problem, state, batch, i)
-        return statistics(problem.layers[i].map, a, z, batch, state.extra.gram if i == 0 else None)
+    def last_z(self, problem: Problem, state: State, batch: Batch, i: int, rows: slice) -> Tensor:
+        """P2 for some samples."""
+        v, rho = state.extra.carried.prediction(problem, state, batch, i, rows), state.extra.rho
+        return problem.loss.prox(v.sub_(dual(state)[rows], alpha=1 / rho), batch.y[rows], rho, state.z[i][rows])
 
-    def update_b(self, problem: Problem, state: State, batch: Batch, stats: Statistics, i: int) -> State:
-        """``b_l`` by P7; the dual variable joins in the last layer."""
+    def update_b(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
+        """``b_l`` by P7; in the last layer, where the dual variable joins, as a step along the force."""
         if not problem.layers[i].map.bias:
             return state
-        residual = stats.mean_residual(state.W[i])
         if i + 1 == len(problem.layers):
-            residual = residual + batch.sum(dual(state).sum(0)) / state.extra.rho
-        return put(state, b=(i, intercept(residual, stats.count)))
+            force = batch.sum(self.force(problem, state, batch, i).sum(0))
+            return put(state, b=(i, state.b[i] + intercept(force, batch.count) / state.extra.rho))
+        stats = state.extra.carried.statistics(problem, state, batch, i)
+        return put(state, b=(i, intercept(stats.mean_residual(state.W[i]), stats.count)))
 
-    def update_W(self, problem: Problem, state: State, batch: Batch, stats: Statistics, i: int) -> State:
-        """``W_l`` by P4; for the last layer ``rho (Z_L - b_L)^T A + U^T A`` keeps digits that ``U/rho`` would lose."""
-        c = self.penalty(state, problem, i)
-        pull = c * stats.targets(state.b[i])
-        if i + 1 == len(problem.layers):
-            pull += batch.sum(problem.layers[i].map.gradient(dual(state), layer_input(state, batch, i)))
-        name, omega = f"W_{i + 1}", problem.regularizer
-        W = weights_step(state.W[i], stats.gram, pull, c, omega, self.search(state), block=name)
-        return put(state, W=(i, W))
+    def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
+        """``W_l`` by P4."""
+        step = self.last_W if i + 1 == len(problem.layers) else self.hidden_W
+        return put(state, W=(i, step(problem, state, batch, i)))
+
+    def hidden_W(self, problem: Problem, state: State, batch: Batch, i: int) -> Tensor:
+        """P4 from the layer's statistics."""
+        c, stats = self.penalty(state, problem, i), state.extra.carried.statistics(problem, state, batch, i)
+        pull, omega, name = c * stats.targets(state.b[i]), problem.regularizer, f"W_{i + 1}"
+        return weights_step(state.W[i], stats.gram, pull, c, omega, self.search(state), block=name)
+
+    def last_W(self, problem: Problem, state: State, batch: Batch, i: int) -> Tensor:
+        """P4 from the force on the outputs: they are few, and ``U/rho`` would lose the digits of ``Z_L``."""
+        map, a, rho = problem.layers[i].map, layer_input(state, batch, i), state.extra.rho
+
+        def bend(move: Tensor) -> Tensor:
+            return rho * batch.sum(map.image(move, a, a).square().sum())
+
+        grad = -batch.sum(map.gradient(self.force(problem, state, batch, i), a))
+        return gradient_step(state.W[i], grad, bend, problem.regularizer, self.search(state), f"W_{i + 1}")
 
     def update_rho(self, problem: Problem, state: State, batch: Batch) -> Memory:
         """The schedule of ``rho`` after an iteration."""

@@ -74,8 +74,8 @@ def weights_step(
 ) -> Tensor:
     """One step ``W+ = prox_Omega(W - grad/alpha)`` on ``c/2 ||V - A W^T||^2 + d/2 ||W - W0||^2 + Omega(W)`` (P4).
 
-    ``alpha`` is where the papers' backtracking loop ends: the first trial with
-    ``c <D G, D> + d ||D||^2 <= alpha ||D||^2``, ``D = W+ - W``. The matrices are small: no pass over the samples.
+    It is `gradient_step` where the gradient and the curvature come from statistics. The matrices are small: no pass
+    over the samples.
 
     Args:
         W: Present weights, ``(q, p)``.
@@ -94,9 +94,39 @@ def weights_step(
     grad = c * (W @ gram) - pull
     if center is not None:
         grad = grad + d * (W - center)
+
+    def bend(move: Tensor) -> Tensor:
+        return c * (move @ gram).mul_(move).sum() + d * move.square().sum()
+
+    return gradient_step(W, grad, bend, regularizer, search, block)
+
+
+def gradient_step(
+    W: Tensor,
+    grad: Tensor,
+    bend: Callable[[Tensor], Tensor],
+    regularizer: Regularizer,
+    search: Backtracking,
+    block: str = "W",
+) -> Tensor:
+    """One step ``W+ = prox_Omega(W - grad/alpha)`` on a quadratic ``phi(W)`` plus ``Omega(W)`` (P4).
+
+    ``alpha`` is where the papers' backtracking loop ends: the first trial with ``<D, H D> <= alpha ||D||^2``,
+    ``D = W+ - W``.
+
+    Args:
+        W: Present weights, ``(q, p)``.
+        grad: The gradient of ``phi`` there.
+        bend: ``<D, H D>`` of a movement, a scalar.
+        regularizer: ``Omega``.
+        search: Start and factor of the trials.
+        block: Whose update this is, for errors.
+
+    Raises:
+        DivergenceError: No trial passed.
+    """
     size = grad.square().sum()
-    curvature = c * (grad @ gram).mul_(grad).sum() + d * size
-    quotient = torch.where(size > 0, curvature / size, size)
+    quotient = torch.where(size > 0, bend(grad) / size, size)
     alpha = search.first(quotient)
     if is_none(regularizer):
         return torch.where(alpha == 0, W, W - grad / alpha)
@@ -106,8 +136,7 @@ def weights_step(
     for _ in range(TRIALS):
         new = regularizer.prox(W - grad / alpha, 1.0 / alpha)
         move = new - W
-        size = move.square().sum()
-        if c * (move @ gram).mul_(move).sum() + d * size <= alpha * size * (1 + 8 * torch.finfo(W.dtype).eps):
+        if bend(move) <= alpha * move.square().sum() * (1 + 8 * torch.finfo(W.dtype).eps):
             return new
         alpha = alpha * search.factor
     raise DivergenceError(
@@ -117,7 +146,7 @@ def weights_step(
 
 def activations_step(
     a: Tensor, grad: Tensor, image: Tensor, c1: float, c2: float, search: Backtracking, per_sample: bool, batch: Batch
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """One step ``A+ = A - grad/tau`` on ``c1/2 ||V - A W^T||^2 + c2/2 ||A - T||^2`` (P6).
 
     ``tau`` is where backtracking ends: the first trial with ``c1 ||g W^T||^2 + c2 ||g||^2 <= tau ||g||^2``, for each
@@ -132,10 +161,13 @@ def activations_step(
         search: Start and factor of the trials.
         per_sample: Whether each sample has its own ``tau``.
         batch: Whose samples they are.
+
+    Returns:
+        ``A+``, and what the layer above makes of the movement.
     """
     tau = _tau(grad, image, c1, c2, search, per_sample, batch)
-    inverse = torch.where(tau > 0, 1.0 / tau, torch.zeros_like(tau))
-    return torch.addcmul(a, grad, _column(inverse, a), value=-1.0)
+    step = torch.where(tau > 0, -1.0 / tau, torch.zeros_like(tau))
+    return torch.addcmul(a, grad, _column(step, a)), image * _column(step, image)
 
 
 def clipped_step(

@@ -14,6 +14,7 @@ from altmin.precision import exact, or_exact
 from altmin.problem import Batch
 
 PIECE = 2**22  # numbers of a design that is made for the purpose, at once
+BLOCK = 256  # columns; in blocks that are narrower, the products themselves become slow
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,24 @@ def pieces(map: LinearMap, a: Tensor) -> list[slice]:
     return [slice(i, i + step) for i in range(0, len(a), step)]
 
 
+def self_product(rows: Tensor) -> Tensor:
+    """``A^T A`` from the blocks of columns on and below its diagonal: for wide `A` little more than half the work."""
+    out = rows.new_empty(*rows.shape[:-2], rows.shape[-1], rows.shape[-1])
+    for columns in blocks(rows.shape[-1]):
+        left = slice(0, columns.stop)
+        block = rows[..., columns].mT @ rows[..., left]
+        out[..., columns, left], out[..., left, columns] = block, block.mT
+    return out
+
+
+def blocks(width: int) -> list[slice]:
+    """The blocks of columns in which `self_product` works."""
+    return [slice(i, min(i + BLOCK, width)) for i in range(0, width, BLOCK)]
+
+
 def gram(map: LinearMap, a: Tensor, batch: Batch) -> Tensor:
     """``A^T A`` of the design of `a`, over all processes."""
-    total = a.new_zeros(())
-    for part in pieces(map, a):
-        rows = map.rows(a[part])
-        total = total + rows.mT @ rows
-    return batch.sum(total)
+    return batch.sum(sum((self_product(map.rows(a[part])) for part in pieces(map, a)), a.new_zeros(())))
 
 
 def statistics(map: LinearMap, a: Tensor, z: Tensor, batch: Batch, known_gram: Tensor | None = None) -> Statistics:
@@ -84,7 +96,7 @@ def statistics(map: LinearMap, a: Tensor, z: Tensor, batch: Batch, known_gram: T
     for part in pieces(map, a):
         rows, targets = map.rows(a[part]), map.targets(z[part])
         if known_gram is None:
-            gram = gram + rows.mT @ rows
+            gram = gram + self_product(rows)
         cross, a_sum, z_sum = cross + targets.mT @ rows, a_sum + rows.sum(-2), z_sum + targets.sum(-2)
         count += rows.shape[-2]
     gram = batch.sum(gram) if known_gram is None else known_gram
