@@ -119,7 +119,7 @@ class Activations:
         box = self.low, self.high
         image = lambda d: d @ self.W.T  # noqa: E731
         weights = self.c1, self.c2
-        return clipped_step(self.A, self.grad(), image, *weights, *box, search, per_sample, batch(self.A))
+        return clipped_step(self.A, self.grad(), image, *weights, *box, search, per_sample, batch(self.A))[0]
 
 
 @proximal
@@ -222,7 +222,7 @@ def test_at_a_zero_gradient_nothing_moves(search):
     for per_sample in (True, False):
         image = torch.zeros(6, 3, dtype=torch.float64)
         assert torch.equal(activations_step(A, zero, image, 1.0, 0.5, search, per_sample, batch(A))[0], A)
-        assert torch.equal(clipped_step(A, zero, lambda d: d @ W.T, 1.0, 0.5, *box, search, per_sample, batch(A)), A)
+        assert torch.equal(clipped_step(A, zero, lambda d: d @ W.T, 1.0, 0.5, *box, search, per_sample, batch(A))[0], A)
 
 
 def test_a_row_without_gradient_leaves_the_others_their_steps():

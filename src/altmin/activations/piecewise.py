@@ -122,6 +122,13 @@ class ReLU(PiecewiseLinear):
         side = a.clamp_min(0.0).mul_(1.0 - math.sqrt(1.0 + 1.0 / r))
         return torch.where(v > side, positive, v)
 
+    def interval(self, a: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        """From ``a - eps``, or everywhere below where that is not positive, to ``a + eps``."""
+        low, high = a - eps, a + eps
+        empty = high < 0.0
+        low = low.masked_fill_(low <= 0.0, -math.inf).masked_fill_(empty, math.inf)
+        return low, high.masked_fill_(empty, -math.inf)
+
 
 class LeakyReLU(PiecewiseLinear):
     """``s(z) = z`` for ``z > 0`` and ``t z`` below, for a slope `t` in ``[0, 1)``."""

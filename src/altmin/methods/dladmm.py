@@ -101,7 +101,9 @@ class DLADMM(Method):
             warnings.warn(text, PenaltyWarning, stacklevel=2)
         state = with_forward(problem, start, batch.x)
         held = numbers(batch.x, *state.z, *state.a, state.z[-1])
-        carried = Carried(worth_carrying([numbers(z) for z in state.z], self.saved([W.shape[-1] for W in state.W]), held))
+        carried = Carried(
+            worth_carrying([numbers(z) for z in state.z], self.saved([W.shape[-1] for W in state.W]), held)
+        )
         return replace(state, u=torch.zeros_like(state.z[-1]), extra=Memory(carried, self.rho))
 
     @staticmethod

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,21 +16,12 @@ from torch import Tensor
 
 from altmin.checks import number
 from altmin.methods.base import Method
-from altmin.objective import (
-    followers,
-    layer_input,
-    linear_residual,
-    mean_of,
-    measure,
-    prediction,
-    pulls,
-    regression_target,
-    squares,
-)
+from altmin.objective import followers, linear_residual, mean_of, measure, squares
 from altmin.problem import Batch, Problem
+from altmin.solvers.carried import Carried, numbers, parts, renewed, worth_carrying
 from altmin.solvers.majorize import Backtracking, clipped_step, weights_step
 from altmin.solvers.pullback import without_rise
-from altmin.solvers.ridge import Statistics, gram, intercept, statistics
+from altmin.solvers.ridge import Statistics, intercept
 from altmin.state import State, put, with_forward
 
 
@@ -43,14 +34,14 @@ class Memory:
         t: The acceleration's ``t_k``.
         W: Previous weights, where accelerated.
         a: Previous activations, where accelerated.
-        gram: ``X^T X``.
+        carried: Products and sums that one block update leaves to the next.
     """
 
     eps: float
     t: float
     W: tuple[Tensor, ...]
     a: tuple[Tensor, ...]
-    gram: Tensor
+    carried: Carried
 
 
 @dataclass(frozen=True)
@@ -106,17 +97,27 @@ class MDLAM(Method):
         """``Z``, ``A`` by a forward pass."""
         state = with_forward(problem, start, batch.x)
         old = (state.W, tuple(a.clone() for a in state.a)) if self.accelerated else ((), ())
-        return replace(state, extra=Memory(self.eps, 1.0, *old, gram(problem.layers[0].map, batch.x, batch)))
+        held = numbers(batch.x, *state.z, *state.a, *old[1])
+        carried = Carried(
+            worth_carrying([numbers(z) for z in state.z], self.saved([W.shape[-1] for W in state.W]), held)
+        )
+        return replace(state, extra=Memory(self.eps, 1.0, *old, carried))
+
+    @staticmethod
+    def saved(inputs: Sequence[int]) -> list[int]:
+        """What carrying ``A_{l-1} W_l^T`` saves in a sweep: products of that width for each of its numbers.
+
+        It is used for ``Z_l`` and, in the next sweep, for ``A_{l-1}``, which the first layer does not have.
+        """
+        return [0, *inputs[1:]]
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
-        """One sweep of Algorithm 1 over the layers, first to last."""
+        """One sweep of Algorithm 1 over the layers, first to last; ``Z`` and ``A`` are written in place."""
         state = self.update_eps(problem, state, batch)
         old, memory = state, state.extra
         momentum, t = self.momentum(memory.t)
         for i, layer in enumerate(problem.layers):
-            known = memory.gram if i == 0 else None
-            z = regression_target(problem, state, batch, i)
-            stats = statistics(layer.map, layer_input(state, batch, i), z, batch, known)
+            stats = memory.carried.statistics(problem, state, batch, i)
             state = put(state, W=(i, self.update_W(problem, state, stats, i, momentum)))
             if layer.map.bias:
                 state = put(state, b=(i, intercept(stats.mean_residual(state.W[i]), stats.count)))
@@ -132,9 +133,11 @@ class MDLAM(Method):
         eps = self.next_eps(state.extra.eps, lambda: float(batch.sum(problem.loss(state.z[-1], batch.y))), batch)
         if eps == state.extra.eps:
             return state
-        s = [layer.activation(z) for layer, z in zip(problem.layers[:-1], state.z, strict=False)]
-        a = tuple(torch.clamp(a, mid - eps, mid + eps) for a, mid in zip(state.a, s, strict=True))
-        return replace(state, a=a, extra=replace(state.extra, eps=eps))
+        for layer, z, a in zip(problem.layers[:-1], state.z[:-1], state.a, strict=True):
+            for rows in parts(a):
+                mid = layer.activation(z[rows])
+                a[rows] = torch.clamp(a[rows], mid - eps, mid + eps)
+        return replace(state, a=tuple(map(renewed, state.a)), extra=replace(state.extra, eps=eps))
 
     def next_eps(self, eps: float, loss: Callable[[], float], batch: Batch) -> float:
         """``eps`` of the next sweep from the loss at ``Z_L`` (section 4.1 as printed, or the authors' code)."""
@@ -171,40 +174,37 @@ class MDLAM(Method):
 
     def update_z(self, problem: Problem, state: State, batch: Batch, i: int) -> Tensor:
         """``Z_l``: the linear prediction clipped to the band; ``Z_L`` by P2 (equation 5)."""
-        layer = problem.layers[i]
-        v, _ = mean_of(prediction(problem, state, batch, i), pulls(problem, state, batch, i))
-        if i + 1 == len(problem.layers):
-            return problem.loss.prox(v, batch.y, self.rho, state.z[i])
-        low, high = layer.activation.interval(state.a[i], state.extra.eps)
-        return torch.clamp(v, torch.minimum(low, state.z[i]), torch.maximum(high, state.z[i]))
+        layer, carried, z = problem.layers[i], state.extra.carried, state.z[i]
+        for rows in parts(z):
+            E = [carried.residual(problem, state, batch, j, rows) for j in followers(problem, "z", i)]
+            v, _ = mean_of(carried.prediction(problem, state, batch, i, rows), [e.add_(z[rows]) for e in E])
+            if i + 1 == len(problem.layers):
+                z[rows] = problem.loss.prox(v, batch.y[rows], self.rho, z[rows])
+            else:
+                low, high = layer.activation.interval(state.a[i][rows], state.extra.eps)
+                z[rows] = torch.clamp(v, torch.minimum(low, z[rows]), torch.maximum(high, z[rows]))
+        return renewed(z)
 
     def update_a(self, problem: Problem, state: State, batch: Batch, i: int, momentum: float) -> Tensor:
-        """``A_l`` by P6 within the band (equation 6); samples whose objective rose ahead take the plain step."""
-        above, W, now = problem.layers[i + 1].map, state.W[i + 1], state.a[i]
-        reached = followers(problem, "a", i)
-        s, eps = problem.layers[i].activation(state.z[i]), state.extra.eps
-        low, high = s - eps, s + eps
+        """``A_l`` by P6 within the band (equation 6), in the place of the older of the two iterates that are kept."""
+        into = state.extra.a[i] if self.accelerated else state.a[i]
+        for rows in parts(into, whole=not self.per_sample):
+            into[rows] = self.moved_a(problem, state, batch, i, momentum, rows)
+        return renewed(into)
 
-        def residuals(a: Tensor) -> list[Tensor]:
-            at = put(state, a=(i, a))
-            return [linear_residual(problem, at, batch, j) for j in (i + 1, *reached)]
-
-        def step(point: Tensor, E: list[Tensor], low: Tensor, high: Tensor) -> Tensor:
-            near = above.at(point)
-            grad = sum(E[1:], near.adjoint(W, E[0], point)).mul_(-self.rho)
-            weights = self.rho, self.rho * len(reached)
-            image = partial(near.image, W, a=point)
-            return clipped_step(point, grad, image, *weights, low, high, self.search(), self.per_sample, batch)
-
-        E = residuals(now)
+    def moved_a(self, problem: Problem, state: State, batch: Batch, i: int, momentum: float, rows: slice) -> Tensor:
+        """The update of some samples; those whose objective rose from the point ahead take the plain step."""
+        block = _Block(self, problem, state, batch, i, rows)
         if momentum == 0:
-            new = step(now, E, low, high)
+            new = block.step(block.now, block.E)[0]
         else:
-            ahead = torch.lerp(state.extra.a[i], now, 1 + momentum)
-            new = step(ahead, residuals(ahead), low, high)
-            rose = squares(residuals(new)) > squares(E)
-            new[rose] = step(now[rose], [e[rose] for e in E], low[rose], high[rose])
-        return without_rise(lambda a: squares(residuals(a)), new, now) if above.piecewise else new
+            ahead = torch.lerp(state.extra.a[i][rows], block.now, 1 + momentum)
+            new, E = block.step(ahead, block.residuals(ahead))
+            rose = (squares(E) > squares(block.E)).nonzero()[:, 0]
+            new[rose] = block.step(block.now[rose], [e[rose] for e in block.E], rose)[0]
+        if not problem.layers[i + 1].map.piecewise:
+            return new
+        return without_rise(lambda a: squares(block.residuals(a)), new, block.now)
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """``F`` of the paper by terms, and ``||E_l||``, ``||D_l||``."""
@@ -214,3 +214,32 @@ class MDLAM(Method):
     def scalars(self, state: State) -> dict[str, float]:
         """The present ``eps``."""
         return {"eps": state.extra.eps}
+
+
+class _Block:
+    """The block of ``A_l`` for some samples: ``rho/2`` times the squares of the residuals that it moves, in its band."""
+
+    def __init__(self, method: MDLAM, problem: Problem, state: State, batch: Batch, i: int, rows: slice):
+        self.method, self.problem, self.i = method, problem, i
+        self.state, self.batch = state.samples(rows), batch.select(rows, batch.ends_epoch)
+        self.map, self.W, self.now = problem.layers[i + 1].map, state.W[i + 1], self.state.a[i]
+        s, eps = problem.layers[i].activation(self.state.z[i]), state.extra.eps
+        self.low, self.high = s - eps, s + eps
+        moved = i + 1, *followers(problem, "a", i)
+        self.E = [state.extra.carried.residual(problem, state, batch, j, rows) for j in moved]
+
+    def residuals(self, a: Tensor) -> list[Tensor]:
+        """``E`` of the layer above and of those that a residual connection reaches, at a value of ``A_l``."""
+        above = linear_residual(self.problem, put(self.state, a=(self.i, a)), self.batch, self.i + 1)
+        return [above, *(e + (self.now - a) for e in self.E[1:])]
+
+    def step(self, point: Tensor, E: list[Tensor], some: Tensor | slice = slice(None)) -> tuple[Tensor, list[Tensor]]:
+        """The step from a point where the residuals are `E`, for some samples, and the residuals after it."""
+        near, rho, method = self.map.at(point), self.method.rho, self.method
+        grad = sum(E[1:], near.adjoint(self.W, E[0], point)).mul_(-rho)
+        image, weights = partial(near.image, self.W, a=point), (rho, rho * len(E[1:]))
+        box = self.low[some], self.high[some]
+        new, moved = clipped_step(point, grad, image, *weights, *box, method.search(), method.per_sample, self.batch)
+        if self.map.piecewise:
+            return new, self.residuals(new) if isinstance(some, slice) else E
+        return new, [E[0] - moved, *(e + (point - new) for e in E[1:])]

@@ -181,7 +181,7 @@ def clipped_step(
     search: Backtracking,
     per_sample: bool,
     batch: Batch,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """One step ``A+ = clip(A - grad/tau, low, high)`` on the objective of P6 within a box (mDLAM, equation 6).
 
     ``tau`` is where backtracking ends, for each sample or for all: the first trial with
@@ -200,6 +200,9 @@ def clipped_step(
         per_sample: Whether each sample has its own ``tau``.
         batch: Whose samples they are.
 
+    Returns:
+        ``A+``, and what the layer above makes of the movement.
+
     Raises:
         DivergenceError: No trial passed.
     """
@@ -210,11 +213,11 @@ def clipped_step(
     slack = 1 + 16 * torch.finfo(a.dtype).eps
     for _ in range(TRIALS):
         # The movement itself, not a difference of two sums: tiny steps keep their digits.
-        move = torch.clamp(-grad / _column(tau, a), low - a, high - a)
-        size = _total(move, per_sample, batch)
-        fails = c1 * _total(image(move), per_sample, batch) + c2 * size > slack * tau * size
+        move = torch.div(grad, _column(-tau, a)).clamp_(low - a, high - a)
+        moved, size = image(move), _total(move, per_sample, batch)
+        fails = c1 * _total(moved, per_sample, batch) + c2 * size > slack * tau * size
         if not batch.any(fails):
-            return torch.clamp(a + move, low, high)
+            return move.add_(a).clamp_(low, high), moved
         tau = torch.where(fails, search.factor * tau, tau)
     raise DivergenceError(
         "A", f"no sufficient decrease after {TRIALS} trials (tau={float(tau.max()):.1e})", "smaller rho"
