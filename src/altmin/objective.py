@@ -86,7 +86,7 @@ def pulls(problem: Problem, state: State, batch: Batch, layer: int, kind: Litera
 
 def squares(residuals: Iterable[Tensor]) -> Tensor:
     """``sum ||E||^2`` for each sample, ``(N,)``."""
-    return torch.stack([E.square().flatten(1).sum(1) for E in residuals]).sum(0)
+    return torch.stack([torch.linalg.vector_norm(E.flatten(1), dim=1).square_() for E in residuals]).sum(0)
 
 
 def mean_of(own: Tensor, pulls: list[Tensor]) -> tuple[Tensor, float]:

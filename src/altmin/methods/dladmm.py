@@ -110,10 +110,11 @@ class DLADMM(Method):
     def saved(inputs: Sequence[int]) -> list[int]:
         """What carrying ``A_{l-1} W_l^T`` saves in an iteration: products of that width for each of its numbers.
 
-        Where ``A_{l-1}`` is a variable, between ``Z_l`` forward and backward and between ``A_{l-1}`` backward and
-        forward, for the last layer between all its blocks; for the first layer, once.
+        For the first layer, from ``Z_l`` forward to backward; for those above, from ``A_{l-1}`` backward to forward
+        too; for the last, whose blocks all need it, seven times.
         """
-        return [p * (1 if i == 0 else 2) for i, p in enumerate(inputs)]
+        *hidden, last = inputs
+        return [p * (1 if i == 0 else 2) for i, p in enumerate(hidden)] + [7 * last]
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One iteration of Algorithm 1; ``Z`` and ``A`` are written in place."""

@@ -217,7 +217,7 @@ class MDLAM(Method):
 
 
 class _Block:
-    """The block of ``A_l`` for some samples: ``rho/2`` times the squares of the residuals that it moves, in its band."""
+    """The block of ``A_l`` for some samples: ``rho/2`` times the squares of the residuals that it moves, in a band."""
 
     def __init__(self, method: MDLAM, problem: Problem, state: State, batch: Batch, i: int, rows: slice):
         self.method, self.problem, self.i = method, problem, i

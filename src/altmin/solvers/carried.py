@@ -63,7 +63,7 @@ class Carried:
         self._held: dict[Hashable, tuple[tuple[Tensor | None, ...], Any]] = {}
 
     def image(self, problem: Problem, state: State, batch: Batch, i: int, rows: slice = slice(None)) -> Tensor:
-        """``A_{l-1} W_l^T`` of some samples; kept for all samples where the layer is one of `layers`. Not to be written."""
+        """``A_{l-1} W_l^T`` of some samples, not to be written; kept for all where the layer is one of `layers`."""
         map, W, a = problem.layers[i].map, state.W[i], layer_input(state, batch, i)
         if i not in self.layers:
             return map.image(W, a[rows], a[rows])

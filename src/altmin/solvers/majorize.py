@@ -233,7 +233,7 @@ def _tau(
 
 def _total(t: Tensor, per_sample: bool, batch: Batch) -> Tensor:
     """The sum of squares, ``(N,)`` for each sample, or a scalar for all together."""
-    squares = t.square().flatten(1).sum(1)
+    squares = torch.linalg.vector_norm(t.flatten(1), dim=1).square_()
     return squares if per_sample else batch.sum(squares.sum())
 
 
