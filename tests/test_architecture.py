@@ -18,6 +18,7 @@ GROUPS = [
     ["problem"],
     ["state"],
     ["objective", "solvers"],
+    ["cost"],
     ["methods"],
     ["diagnostics", "modules", "reading", "translation", "history", "inputs", "registry", "fit", "streams"],
     ["data", "networks", "support", "checkpoint", "runs", "plots"],

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import number
+from altmin.cost import Product, adjoint, cross, image
 from altmin.errors import nearest
 from altmin.methods.base import Method
 from altmin.problem import Batch, Problem
@@ -165,6 +166,11 @@ class Backprop(Method):
             loss.backward()
         trainer.optimizer.step()
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch)
+
+    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+        """A forward pass and a backward pass, which ends at the first layer's weights."""
+        layers = range(len(n) - 1)
+        return [p for i in layers for p in (image(i, n), cross(i, n))] + [adjoint(i, n) for i in layers[1:]]
 
     def differentiable(self, problem: Problem) -> Problem:
         """The problem whose graph is differentiated: the same values, the derivatives that the method wants."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import Checked
+from altmin.cost import Cost, Product, widths
 from altmin.problem import Batch, Problem
 from altmin.regularizers import L2, NoRegularizer
 from altmin.state import State
@@ -74,6 +76,23 @@ class Method(Checked):
     def residuals(self, problem: Problem, state: State, batch: Batch) -> dict[str, Tensor]:
         """How far the constraints are from holding, by name."""
         return self.evaluate(problem, state, batch)[1]
+
+    def cost(self, problem: Problem, samples: int) -> Cost:
+        """What an iteration costs (of an online method: a batch), in the long run, on one process.
+
+        Args:
+            problem: A network of linear layers.
+            samples: ``N``, no fewer than any layer is wide.
+
+        Raises:
+            TypeError: Another network, or a method or a regulariser for which the count depends on the data.
+        """
+        return Cost(samples, tuple(self.products(problem, widths(problem))))
+
+    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+        """The matrix products over the samples in an iteration; `n` holds ``n_0 .. n_L``."""
+        name = type(self).__name__
+        raise TypeError(f"{name} has no cost model: how many products it makes depends on the data")
 
     def scalars(self, state: State) -> dict[str, float]:
         """Numbers of the method that change from iteration to iteration, for the record."""

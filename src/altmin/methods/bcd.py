@@ -7,6 +7,7 @@ splittings; Lau, Zeng, Wu and Yao, "A proximal block coordinate descent algorith
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
+from altmin.cost import Product, least_squares
 from altmin.methods import exact
 from altmin.methods.base import Method
 from altmin.objective import layer_input, measure, prediction, regression_target
@@ -105,6 +107,10 @@ class BCD(Method):
         W, residual, count = fit_weights(map, a, u, b, center, self.gamma, d, batch, known, f"W_{i + 1}")
         state = put(state, W=(i, W))
         return put(state, b=(i, intercept(residual, count, self.gamma, self.alpha, b))) if map.bias else state
+
+    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+        """Those of exact least squares."""
+        return least_squares(n)
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The objective by terms, and ``||E_l||``, ``||D_l||``, where ``D_N = V_N - U_N``."""

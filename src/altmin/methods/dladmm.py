@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
+from altmin.cost import Product, adjoint, cross, gram, image
 from altmin.errors import PenaltyWarning
 from altmin.methods.base import Method
 from altmin.objective import (
@@ -25,6 +26,7 @@ from altmin.objective import (
     squares,
 )
 from altmin.problem import Batch, Problem
+from altmin.regularizers import is_none
 from altmin.solvers.carried import Carried, numbers, parts, renewed, worth_carrying
 from altmin.solvers.majorize import Backtracking, activations_step, gradient_step, weights_step
 from altmin.solvers.pullback import without_rise
@@ -234,6 +236,31 @@ class DLADMM(Method):
 
         grad = -batch.sum(map.gradient(self.force(problem, state, batch, i), a))
         return gradient_step(state.W[i], grad, bend, problem.regularizer, self.search(state), f"W_{i + 1}")
+
+    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+        """Eight for a layer on activations, where ``A g^T`` serves for the step of ``W_l`` and for its new image.
+
+        The code makes ``A^T A`` and the image instead, which takes one array less.
+        """
+        if not is_none(problem.regularizer):
+            raise TypeError("DLADMM has no cost model with a regulariser: how often W_L is tried depends on the data")
+        last = len(n) - 2
+        carried = worth_carrying(n[1:], self.saved(n[:-1]), n[0] + 2 * sum(n[1:]))
+        out = [] if last == 0 else [image(0, n, 1 + (0 not in carried)), cross(0, n)]
+        for i in range(1, last):
+            moved = [adjoint(i, n, 2, 2), Product(f"g_{i} W_{i + 1}^T", n[i], n[i + 1], 2, 2)]
+            out += [gram(i, n, least=0), cross(i, n, 2, 2), image(i, n, 2 if i in carried else 4, 2), *moved]
+        checked = range(last + 1) if self.schedule == "adaptive" else ()
+        return out + self.last_products(n, last in carried) + [image(i, n) for i in checked]
+
+    @staticmethod
+    def last_products(n: Sequence[int], carried: bool) -> list[Product]:
+        """Those of the last layer, whose blocks all ask for its residual."""
+        last = len(n) - 2
+        step = Product(f"A_{last} g^T", n[last], n[last + 1], 2, 2)
+        out = [image(last, n, 2 if carried else 9 - 2 * (last == 0), 0), cross(last, n, 2, 2), step]
+        moved = [adjoint(last, n, 2, 2), Product(f"g_{last} W_{last + 1}^T", n[last], n[last + 1], 2, 2)]
+        return out + (moved if last else [])
 
     def update_rho(self, problem: Problem, state: State, batch: Batch) -> Memory:
         """The schedule of ``rho`` after an iteration."""

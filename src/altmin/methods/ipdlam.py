@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
+from altmin.cost import Product, least_squares
 from altmin.errors import InertiaWarning
 from altmin.methods import exact
 from altmin.methods.base import Method
@@ -158,6 +160,10 @@ class IPDLAM(Method):
         """Step 7: ``A_l`` by P5."""
         hat = ahead(state, "a", i, self.gamma)
         return moved(state, "a", i, exact.update_a(problem, state, batch, i, hat=hat, d=self.delta))
+
+    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+        """Those of a full batch."""
+        return least_squares(n)
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """``Phi_rho`` of equation (2) by terms, and ``||E_l||``, ``||D_l||``."""

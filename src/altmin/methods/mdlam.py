@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
+from altmin.cost import Product, adjoint, cross, gram, image
 from altmin.methods.base import Method
 from altmin.objective import followers, linear_residual, mean_of, measure, squares
 from altmin.problem import Batch, Problem
@@ -205,6 +206,18 @@ class MDLAM(Method):
         if not problem.layers[i + 1].map.piecewise:
             return new
         return without_rise(lambda a: squares(block.residuals(a)), new, block.now)
+
+    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+        """While ``eps`` stays, every first trial passes, and no sample falls back to the plain step."""
+        copies = 3 if self.accelerated else 2
+        held = n[0] + n[-1] + copies * sum(n[1:-1])
+        carried = worth_carrying(n[1:], self.saved(n[:-1]), held)
+        out = [image(0, n), cross(0, n)]
+        for i in range(1, len(n) - 1):
+            images = 1 + (i not in carried) + self.accelerated
+            moved = Product(f"g_{i} W_{i + 1}^T", n[i], n[i + 1], 2, 2)
+            out += [gram(i, n), cross(i, n), image(i, n, images, 1 + self.accelerated), adjoint(i, n), moved]
+        return out
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """``F`` of the paper by terms, and ``||E_l||``, ``||D_l||``."""

@@ -6,6 +6,7 @@ Choromanska et al., "Beyond backprop: online alternating minimization with auxil
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import number
+from altmin.cost import Product, adjoint, cross, image
 from altmin.maps import Recurrent
 from altmin.methods.base import Method
 from altmin.problem import Batch, Problem
@@ -228,6 +230,19 @@ class OnlineAM(Method):
         for rule, optimizer in ((self.rule, state.extra.hidden), (self.last, state.extra.last)):
             if isinstance(optimizer, torch.optim.Optimizer) and not isinstance(rule, Memory):
                 optimizer.param_groups[0]["lr"] = factor * rule.lr
+
+    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+        """A forward pass, two products of the layer above for each code step, two of each layer for a weight step.
+
+        At the first code step the layer above has its value from the forward pass.
+        """
+        if isinstance(self.rule, Memory):
+            raise TypeError("OnlineAM has no cost model of the memory rule")
+        last, codes, steps = len(n) - 2, self.codes.steps, self.weight_steps
+        again = max(0, codes - 1)
+        above = [p for i in range(1, last + 1) for p in (image(i, n, codes, again), adjoint(i, n, codes, codes))]
+        weights = [p for i in range(last + 1) for p in (image(i, n, steps, steps), cross(i, n, steps, steps))]
+        return [image(i, n) for i in range(last)] + above + weights
 
     def finish(self, problem: Problem, state: State, batch: Batch) -> State:
         """Where asked, refit the last layer to all samples, unregularised (Carreira-Perpinan and Wang 2014)."""

@@ -6,12 +6,14 @@ approach" (ICML 2016), Algorithm 1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from altmin.checks import number
+from altmin.cost import Product, least_squares
 from altmin.methods import exact
 from altmin.methods.base import Method
 from altmin.objective import layer_input, measure, prediction
@@ -102,6 +104,10 @@ class TaylorADMM(Method):
         last, r = len(state.z) - 1, 2 * self.beta
         v = torch.sub(predicted, dual(state), alpha=1 / r)
         return put(state, z=(last, problem.loss.prox(v, batch.y, r, state.z[last])))
+
+    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+        """Those of exact least squares, and the last residual after the warm-up."""
+        return least_squares(n, again=1)
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The objective by terms, and ``||E_l||``, ``||D_l||``."""
