@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from altmin.problem import Batch, Problem
-from altmin.state import State, skipped
-
-CACHED, LAUNCHED = 2**20, 2**26  # numbers of the largest tensor of a stretch: in a CPU's cache; enough to fill a GPU
+from altmin.state import State, numbers, parts, skipped
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,8 @@ def prediction(problem: Problem, state: State, batch: Batch, layer: int) -> Tens
 
 def linear_residual(problem: Problem, state: State, batch: Batch, layer: int) -> Tensor:
     """``E_l = Z_l - A_{l-1} W_l^T - b_l``, less what a residual connection adds, in the shape of ``Z_l``."""
-    return state.z[layer] - prediction(problem, state, batch, layer)
+    v = prediction(problem, state, batch, layer)
+    return torch.sub(state.z[layer], v, out=v)
 
 
 def regression_target(problem: Problem, state: State, batch: Batch, layer: int) -> Tensor:
@@ -99,23 +97,18 @@ def mean_of(own: Tensor, pulls: list[Tensor]) -> tuple[Tensor, float]:
     return (own / (1 + len(pulls)) if pulls else own), 1.0 + len(pulls)
 
 
-def stretches(*tensors: Tensor) -> list[slice]:
-    """Rows of `tensors`, all of the same number, so few at a time that none of these parts is large."""
-    most = LAUNCHED if tensors[0].is_cuda else CACHED
-    step = max(1, most // max(t[0].numel() for t in tensors))
-    return [slice(i, i + step) for i in range(0, len(tensors[0]), step)]
-
-
 def measure(problem: Problem, state: State, batch: Batch) -> Measure:
     """Every term of the penalty objectives over the samples of `batch`, which are all of the state's."""
-    parts = [_terms(problem, state.samples(rows), batch.select(rows, True)) for rows in stretches(*state.z)]
-    loss, *squared = batch.sum(torch.stack(parts).sum(0)).split([1, len(state.z), len(state.a)])
+    widest = max(state.z, key=numbers)
+    found = [sums(problem, state.samples(rows), batch.select(rows, batch.ends_epoch)) for rows in parts(widest)]
+    total, last = batch.sum(torch.stack(found).sum(0)), len(state.z)
     omega = torch.stack([problem.regularizer(W) for W in state.W]).sum()
-    return Measure(loss[0], omega, *squared)
+    return Measure(total[0], omega, total[1 : 1 + last], total[1 + last :])
 
 
-def _terms(problem: Problem, state: State, batch: Batch) -> Tensor:
-    """The loss, ``||E_l||^2`` and ``||D_l||^2``, one number each."""
-    linear = (linear_residual(problem, state, batch, i) for i in range(len(state.z)))
-    activation = (a - layer.activation(z) for a, z, layer in zip(state.a, state.z, problem.layers, strict=False))
-    return torch.stack([problem.loss(state.z[-1], batch.y), *(t.square().sum() for t in chain(linear, activation))])
+def sums(problem: Problem, state: State, batch: Batch) -> Tensor:
+    """The loss, ``||E_1||^2 .. ||E_L||^2`` and ``||D_1||^2 .. ||D_{L-1}||^2`` of some samples."""
+    layers = range(len(problem.layers))
+    linear = [linear_residual(problem, state, batch, i).square().sum() for i in layers]
+    activation = [(state.a[i] - problem.layers[i].activation(state.z[i])).square().sum() for i in layers[:-1]]
+    return torch.stack([problem.loss(state.z[-1], batch.y), *linear, *activation])

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+PART = 2**19  # numbers of a per-sample tensor that are worked on at once: what is made of them then stays in cache
+
+
 @dataclass(frozen=True)
 class Norm:
     """A layer's batch normalisation: scale and shift are trained, mean and variance follow the batches; ``(n_l,)``."""
@@ -82,11 +85,6 @@ class State:
         W, b = (*self.W[:-1], self.W[-1].clone()), (*self.b[:-1], self.b[-1].clone())
         norm = self.norm and (*self.norm[:-1], self.weights().norm[-1])
         return replace(self, W=W, b=b, norm=norm)
-
-    def samples(self, rows: slice) -> State:
-        """The same with the per-sample variables of some samples: views."""
-        z, a = tuple(z[rows] for z in self.z), tuple(a[rows] for a in self.a)
-        return replace(self, z=z, a=a, u=None if self.u is None else self.u[rows])
 
     def weights(self) -> State:
         """A copy of what a network needs: `W`, `b` and `norm`."""
@@ -159,3 +157,21 @@ def put(state: State, **changes: tuple[int, Tensor]) -> State:
     """`state` with one tensor of a group replaced: ``put(state, W=(2, new))``."""
     groups = {name: (*(g := getattr(state, name))[:i], new, *g[i + 1 :]) for name, (i, new) in changes.items()}
     return replace(state, **groups)
+
+
+def parts(t: Tensor, whole: bool = False) -> list[slice]:
+    """Parts of the samples of `t` that stay in cache (on other devices than the CPU, larger ones), or all at once."""
+    if whole:
+        return [slice(None)]
+    step = max(1, (PART if t.device.type == "cpu" else 64 * PART) // numbers(t))
+    return [slice(i, i + step) for i in range(0, len(t), step)]
+
+
+def numbers(*tensors: Tensor) -> int:
+    """The numbers that these have for a sample."""
+    return sum(t.shape[1:].numel() for t in tensors)
+
+
+def renewed(t: Tensor) -> Tensor:
+    """`t` under a new name, for a tensor that was written in place: what was made of the old one no longer holds."""
+    return t.view(t.shape)

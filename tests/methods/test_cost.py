@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from altmin import BCD, DLAM, IPDLAM, Batch, Method, Problem, State, TaylorADMM, objective
+from altmin import BCD, DLAM, IPDLAM, Batch, Method, Problem, State, TaylorADMM
 
 METHODS: dict[str, Method] = {
     "ipdlam": IPDLAM(),
@@ -99,7 +99,7 @@ def test_live_bytes_are_counted():
 @losses
 def test_an_iteration_needs_little_memory_beside_the_variables(name: str, loss: str, monkeypatch: pytest.MonkeyPatch):
     """At most 0.3 of the variables, what inertia keeps of them, and the data; stretches are short, as in long runs."""
-    monkeypatch.setattr(objective, "CACHED", 2**14)
+    monkeypatch.setattr("altmin.state.PART", 2**12)
     problem, state, batch = begun(name, (60, 400, 300, 10), 4000, loss)
     before = getattr(state.extra, "before", None)
     kept = (state.z, state.a, before and (before.z, before.a), batch.x, batch.y)

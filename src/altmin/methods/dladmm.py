@@ -27,11 +27,11 @@ from altmin.objective import (
 )
 from altmin.problem import Batch, Problem
 from altmin.regularizers import is_none
-from altmin.solvers.carried import Carried, numbers, parts, renewed, worth_carrying
+from altmin.solvers.carried import Carried, worth_carrying
 from altmin.solvers.majorize import Backtracking, activations_step, gradient_step, weights_step
 from altmin.solvers.pullback import without_rise
 from altmin.solvers.ridge import intercept
-from altmin.state import State, forward, put, with_forward
+from altmin.state import State, forward, numbers, parts, put, renewed, with_forward
 
 RISES = 3
 
@@ -269,12 +269,18 @@ class DLADMM(Method):
             return replace(memory, rho=self.raised(memory.rho))
         if self.schedule != "adaptive":
             return memory
-        loss = float(batch.sum(problem.loss(forward(problem, state, batch.x)[0][-1], batch.y)))
+        loss = float(batch.sum(self.network_loss(problem, state, batch)))
         rises = memory.rises + 1 if loss > memory.loss else 0
         memory = replace(memory, loss=loss, rises=rises % RISES)
         if rises < RISES:
             return memory
         return replace(memory, rho=self.raised(memory.rho), scale=10 * memory.scale)
+
+    @staticmethod
+    def network_loss(problem: Problem, state: State, batch: Batch) -> Tensor:
+        """The loss at a forward pass, over the samples of this process."""
+        outputs = (forward(problem, state, batch.x[rows])[0][-1] for rows in parts(max(state.z, key=numbers)))
+        return problem.loss(torch.cat(list(outputs)), batch.y)
 
     def raised(self, rho: float) -> float:
         """Ten times `rho`, within its limit."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from altmin.objective import followers, mean_of, prediction, pulls, regression_target, stretches
+from altmin.objective import followers, mean_of, prediction, pulls, regression_target
 from altmin.problem import Batch, Problem
 from altmin.solvers.pullback import Pullback
-from altmin.state import State, per_channel
+from altmin.state import State, numbers, parts, per_channel
 
 
 def update_z(
@@ -40,7 +40,7 @@ def update_z(
         d: Weight of the proximal term, >= 0.
     """
     out, activation = state.z[i] if hat is None else hat, problem.layers[i].activation
-    for rows in stretches(out):
+    for rows in parts(out):
         part, samples = state.samples(rows), batch.select(rows, batch.ends_epoch)
         v, count = mean_of(prediction(problem, part, samples, i), pulls(problem, part, samples, i))
         weight = c1 * count + d
@@ -76,7 +76,7 @@ def update_a(
     out, activation = state.a[i] if hat is None else hat, problem.layers[i].activation
     weight = c2 * (1 + len(followers(problem, "a", i))) + d
     pullback = Pullback(problem.layers[i + 1].map, state.W[i + 1], c1, weight)
-    for rows in stretches(out, state.z[i + 1]):
+    for rows in parts(max(out, state.z[i + 1], key=numbers)):
         part, samples = state.samples(rows), batch.select(rows, batch.ends_epoch)
         above = regression_target(problem, part, samples, i + 1)
         center, _ = mean_of(activation(part.z[i]), pulls(problem, part, samples, i, "a"))

@@ -19,11 +19,11 @@ from altmin.cost import Product, adjoint, cross, gram, image
 from altmin.methods.base import Method
 from altmin.objective import followers, linear_residual, mean_of, measure, squares
 from altmin.problem import Batch, Problem
-from altmin.solvers.carried import Carried, numbers, parts, renewed, worth_carrying
+from altmin.solvers.carried import Carried, worth_carrying
 from altmin.solvers.majorize import Backtracking, clipped_step, weights_step
 from altmin.solvers.pullback import without_rise
 from altmin.solvers.ridge import Statistics, intercept
-from altmin.state import State, put, with_forward
+from altmin.state import State, numbers, parts, put, renewed, with_forward
 
 
 @dataclass(frozen=True)

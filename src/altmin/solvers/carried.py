@@ -11,23 +11,9 @@ from torch import Tensor
 from altmin.objective import layer_input, regression_target
 from altmin.problem import Batch, Problem
 from altmin.solvers.ridge import Statistics, gram, statistics
-from altmin.state import State, skipped
+from altmin.state import State, parts, skipped
 
-PART = 2**19  # numbers of a per-sample tensor that are worked on at once: what is made of them then stays in cache
 SHARE = 0.27  # of the variables and the data: what carried products may take of memory beside them
-
-
-def parts(t: Tensor, whole: bool = False) -> list[slice]:
-    """Parts of the samples of `t` that stay in cache (on other devices than the CPU, larger ones), or all at once."""
-    if whole:
-        return [slice(None)]
-    step = max(1, (PART if t.device.type == "cpu" else 64 * PART) // t[0].numel())
-    return [slice(i, i + step) for i in range(0, len(t), step)]
-
-
-def renewed(t: Tensor) -> Tensor:
-    """`t` under a new name, for a tensor that was written in place: what was made of the old one no longer holds."""
-    return t.view(t.shape)
 
 
 def worth_carrying(outputs: Sequence[int], saved: Sequence[int], held: int) -> frozenset[int]:
@@ -44,11 +30,6 @@ def worth_carrying(outputs: Sequence[int], saved: Sequence[int], held: int) -> f
             chosen.add(i)
             room -= outputs[i]
     return frozenset(chosen)
-
-
-def numbers(*tensors: Tensor) -> int:
-    """The numbers that these have for a sample."""
-    return sum(t[0].numel() for t in tensors)
 
 
 class Carried:

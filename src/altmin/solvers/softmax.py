@@ -13,6 +13,7 @@ from torch import Tensor
 
 from altmin.errors import DivergenceError
 
+PART = 2**16  # numbers that are solved for at once: with a dozen temporaries they stay in cache
 NEWTON_STEPS = 200
 HALVINGS = 60
 FISTA_STEPS = 500
@@ -67,8 +68,9 @@ def _by_rows(solve: Rows, v: Tensor, y: Tensor, r: float, start: Tensor | None, 
     if not (torch.isfinite(v).all() and (start is None or torch.isfinite(start).all())):
         raise DivergenceError("Z_L", "nan or inf in the last layer's input", "smaller steps or a larger penalty")
     tol = tol or (1e-9 if v.dtype == torch.float64 else 1e-6)
-    z = solve((v if start is None else start).double(), v.double(), y.double(), r, tol)
-    return z.to(v.dtype)
+    rows = max(1, PART // v.shape[1])
+    parts = zip(*(t.split(rows) for t in (v if start is None else start, v, y)), strict=True)
+    return torch.cat([solve(z.double(), v.double(), y.double(), r, tol).to(v.dtype) for z, v, y in parts])
 
 
 def _value(z: Tensor, v: Tensor, y: Tensor, r: float) -> Tensor:
