@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-PART = 2**19  # numbers of a per-sample tensor that are worked on at once: what is made of them then stays in cache
+PART = 2**18  # numbers of a per-sample tensor that are worked on at once: what is made of them then stays in cache
 
 
 @dataclass(frozen=True)
