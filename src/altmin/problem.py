@@ -145,10 +145,6 @@ class Batch:
         dist.all_reduce(total, group=self.group)
         return total
 
-    def any(self, flags: Tensor) -> bool:
-        """Whether a flag is set on any process: every process takes the same branch."""
-        return bool(self.sum(flags.any().to(torch.int32)))
-
     @property
     def count(self) -> int:
         """The number of samples over all processes."""

@@ -81,11 +81,14 @@ class Carried:
 
     def statistics(self, problem: Problem, state: State, batch: Batch, i: int) -> Statistics:
         """The sufficient statistics of ``W_l`` and ``b_l``."""
-        parts_, a = problem.layers[i], layer_input(state, batch, i)
-        known = self._get(("gram", i), (a,), lambda _: gram(parts_.map, a, batch))
-        sources = state.z[i], skipped(parts_, batch.x, state.z, state.a), a
-        z = lambda: regression_target(problem, state, batch, i)  # noqa: E731
-        return self._get(("statistics", i), sources, lambda _: statistics(parts_.map, a, z(), batch, known))
+        layer, a = problem.layers[i], layer_input(state, batch, i)
+        known = self._get(("gram", i), (a,), lambda _: gram(layer.map, a, batch))
+
+        def make(_: Statistics | None) -> Statistics:
+            return statistics(layer.map, a, regression_target(problem, state, batch, i), batch, known)
+
+        sources = state.z[i], skipped(layer, batch.x, state.z, state.a), a
+        return self._get(("statistics", i), sources, make)
 
     def _get(self, name: Hashable, sources: tuple[Tensor | None, ...], make: Callable[[Any], Any]) -> Any:
         """The value under a name, made (from the stale one) where a source is not the one that it was made of."""

@@ -216,7 +216,7 @@ def clipped_step(
         move = torch.div(grad, _column(-tau, a)).clamp_(low - a, high - a)
         moved, size = image(move), _total(move, per_sample, batch)
         fails = c1 * _total(moved, per_sample, batch) + c2 * size > slack * tau * size
-        if not batch.any(fails):
+        if not fails.any():
             return move.add_(a).clamp_(low, high), moved
         tau = torch.where(fails, search.factor * tau, tau)
     raise DivergenceError(
