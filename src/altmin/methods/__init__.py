@@ -1,5 +1,6 @@
 """The methods, one file for each paper."""
 
+from altmin.methods.amridge import AMRidge
 from altmin.methods.backprop import Backprop, StraightThrough
 from altmin.methods.base import Method
 from altmin.methods.bcd import BCD
@@ -23,6 +24,7 @@ __all__ = [
     "MAC",
     "MDLAM",
     "SGD",
+    "AMRidge",
     "Adam",
     "Backprop",
     "Codes",

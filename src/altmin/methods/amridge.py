@@ -1,0 +1,161 @@
+"""AMRidge: alternating minimisation that starts every iteration from a forward pass, so that nothing drifts.
+
+The project's own method: targets by the subproblems of the papers, weights by damped least squares. Its weights' step
+is known, for gradients, as gradient descent on neurons (Benzing, "Gradient descent on neurons and its link to
+approximate second-order optimization", ICML 2022).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from altmin.checks import number
+from altmin.methods.base import Method
+from altmin.objective import followers
+from altmin.problem import Batch, Problem
+from altmin.regularizers import L2
+from altmin.solvers.shares import activation_move, input_move, inverse_of, output_move, ridge_move
+from altmin.solvers.units import Units
+from altmin.state import State, forward
+
+Tensors = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What AMRidge keeps between steps; all of it is replicated.
+
+    Attributes:
+        count: Samples in all, which the regulariser is spread over.
+        inverse: ``(X^T X / N + damping)^{-1}`` of the data.
+        grams: ``A^T A / N`` of each hidden layer's activations.
+        velocity: Each layer's weights' and intercepts' movement.
+    """
+
+    count: int
+    inverse: Tensor
+    grams: Tensors
+    velocity: Tensors
+
+
+@dataclass(frozen=True)
+class AMRidge(Method):
+    """Minimise ``R(f(X); Y) + sum Omega`` by targets for each layer and a ridge regression towards them.
+
+    An iteration starts from a forward pass. The outputs' targets are a proximal step on the loss (P2); going down, the
+    activations take the share of what is wanted above them that least squares gives them (P5), and pre-activations
+    follow their activation (P1), the active side of a ReLU. What remains of a layer's residual ``E_l`` is left to its
+    weights:
+
+        ``S_l = (E_l^T A_{l-1} / N) (A_{l-1}^T A_{l-1} / N + damping)^{-1}``
+
+    is the ridge regression of ``E_l`` on the layer's input, and weights move by it with Nesterov momentum. No variable
+    of a sample outlives an iteration, and the samples enter as sums alone.
+
+    No derivative of a loss, an activation or a layer is asked for: each target is a minimiser. Where targets are near,
+    they are what gradients would give to first order, with ``W^T (W W^T + I)^{-1}`` in the place of ``W^T``.
+
+    The steps grow with the last layer, by ``1 + ||W_L||^2 / n_L``: so much the outputs move where its inputs do their
+    share.
+    """
+
+    batched = True
+    cure = "a smaller `step` or less momentum"
+    quadratic = True
+
+    step_size: float = number(1.0, "step of the outputs' targets", above=0.0)
+    momentum: float = number(0.7, "Nesterov momentum of the weights", least=0.0, most=1.0)
+    damping: float = number(0.5, "ridge of hidden activations, relative to their mean square", above=0.0)
+    data_damping: float = number(10.0, "ridge of the data, relative to their mean square", above=0.0)
+    proximity: float = number(3.0, "weight of pre-activations' distance from the forward pass (r of P1)", above=0.0)
+    forget: float = number(
+        0.0, "share of the statistics kept from batch to batch; 0.9 or so with mini-batches", least=0.0, most=1.0
+    )
+
+    def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
+        """The weights, and the statistics of the first forward pass."""
+        state, units = start.weights(), [Units(layer.map) for layer in problem.layers]
+        inputs = (batch.x, *forward(problem, state, batch.x)[1])
+        grams = [mean_gram(unit, a, batch) for unit, a in zip(units, inputs, strict=True)]
+        velocity = tuple(torch.zeros_like(u.join(W, b)) for u, W, b in zip(units, state.W, state.b, strict=True))
+        inverse = inverse_of(grams[0], self.data_damping, "W_1")
+        return replace(state, extra=Memory(batch.count, inverse, tuple(grams[1:]), velocity))
+
+    def step(self, problem: Problem, state: State, batch: Batch) -> State:
+        """One iteration on the samples of `batch`."""
+        z, a = forward(problem, state, batch.x)
+        residuals = self.share(problem, state, batch, list(z), list(a))
+        memory = self.remember(problem, state.extra, a, batch)
+        inverses = [memory.inverse]
+        inverses += [inverse_of(gram, self.damping, f"W_{i + 2}") for i, gram in enumerate(memory.grams)]
+        W, b, velocity = [], [], []
+        for i, (E, below) in enumerate(zip(residuals, (batch.x, *a), strict=True)):
+            unit = Units(problem.layers[i].map)
+            S = ridge_move(unit, self.cross(problem, state, batch, i, E, below), inverses[i])
+            velocity.append(self.momentum * memory.velocity[i] + S)
+            new = unit.split(unit.join(state.W[i], state.b[i]) + S + self.momentum * velocity[i])
+            W.append(new[0])
+            b.append(new[1])
+        memory = replace(memory, velocity=tuple(velocity))
+        epoch = state.epoch + batch.ends_epoch
+        return replace(state, W=tuple(W), b=tuple(b), k=state.k + 1, epoch=epoch, extra=memory)
+
+    def share(self, problem: Problem, state: State, batch: Batch, z: list[Tensor], a: list[Tensor]) -> list[Tensor]:
+        """What is left of each layer's residual to its weights, once the layers below have taken their share.
+
+        Args:
+            problem: The layers and the loss.
+            state: The weights.
+            batch: The samples.
+            z: Pre-activations of the forward pass.
+            a: Activations of the forward pass.
+        """
+        last = problem.layers[-1].map
+        reach = 1.0 + state.W[-1].square().sum() / last.outputs
+        E = {len(a): output_move(problem.loss, z[-1], batch.y, self.step_size * reach)}
+        for i in reversed(range(len(a))):
+            by_a, by_z = followers(problem, "a", i), followers(problem, "z", i)
+            above, W = problem.layers[i + 1].map, state.W[i + 1]
+            move = input_move(above, W, E[i + 1], a[i], [E[j] for j in by_a])
+            E[i + 1] = E[i + 1] - above.image(W, move, a[i])
+            for j in by_a:
+                E[j] = E[j] - move
+            E[i] = activation_move(problem.layers[i].activation, z[i], a[i] + move, self.proximity)
+            for j in by_z:
+                part = E[j] / (1.0 + len(by_z))
+                E[i], E[j] = E[i] + part, E[j] - part
+        return [E[i] for i in range(len(z))]
+
+    def remember(self, problem: Problem, memory: Memory, a: Tensors, batch: Batch) -> Memory:
+        """The statistics of hidden activations, `forget` of them from before; those of the data stay."""
+        fresh = [mean_gram(Units(layer.map), t, batch) for layer, t in zip(problem.layers[1:], a, strict=True)]
+        kept = tuple(torch.lerp(new, old, self.forget) for new, old in zip(fresh, memory.grams, strict=True))
+        return replace(memory, grams=kept)
+
+    def cross(self, problem: Problem, state: State, batch: Batch, i: int, E: Tensor, a: Tensor) -> Tensor:
+        """``E_l^T A_{l-1} / N``, less the derivative of an l2 regulariser; the intercept is its last column."""
+        unit, omega = Units(problem.layers[i].map), problem.regularizer
+        cross = batch.sum(unit.gradient(E, a)) / rows(unit, E, batch)
+        if isinstance(omega, L2):
+            pull = unit.join(state.W[i], torch.zeros_like(state.b[i]))
+            cross = cross - (self.step_size * omega.weight / state.extra.count) * pull
+        return cross
+
+    def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The loss at the forward pass and the regulariser; there are no constraints."""
+        loss = batch.sum(problem.loss(forward(problem, state, batch.x)[0][-1], batch.y))
+        return {"loss": loss, "regularizer": torch.stack([problem.regularizer(W) for W in state.W]).sum()}, {}
+
+
+def rows(units: Units, z: Tensor, batch: Batch) -> int:
+    """Rows of the layer's least squares over all processes: of a convolution every position of every image."""
+    return batch.count * z[0].numel() // units.map.outputs
+
+
+def mean_gram(units: Units, a: Tensor, batch: Batch) -> Tensor:
+    """``D^T D / N`` of the layer's design, with a column of ones where there is an intercept."""
+    positions = units.map.rows(a[:1]).shape[-2]
+    return units.gram(a, batch) / (batch.count * positions)

@@ -1,0 +1,93 @@
+"""What is wanted of a layer's pre-activations, shared between what lies below them and the layer's own weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from altmin.activations import Activation
+from altmin.losses import Loss
+from altmin.maps import Linear, LinearMap
+from altmin.solvers.pullback import solve_activations
+from altmin.solvers.ridge import cholesky
+from altmin.solvers.units import Units
+
+
+def output_move(loss: Loss, z: Tensor, y: Tensor, step: float | Tensor) -> Tensor:
+    """``step (argmin_v R(v; y) + 1/2 ||v - z||^2 - z)``: a proximal step of the outputs (P2), relaxed by `step`.
+
+    A prox of weight ``1/step`` instead saturates: samples that are right pull no further, whatever the step.
+
+    Args:
+        loss: ``R``.
+        z: Outputs, ``(N, n_L)``.
+        y: Encoded targets.
+        step: What the movement is multiplied by.
+    """
+    return step * (loss.prox(z, y, 1.0) - z)
+
+
+def activation_move(activation: Activation, z: Tensor, a: Tensor, r: float) -> Tensor:
+    """``(1 + r) (argmin_v (s(v) - a)^2 + r (v - z)^2 - z)``: towards the activations `a` (P1), relaxed by ``1 + r``.
+
+    Where `s` has slope 1 around `z` it is the whole way to `a`; a ReLU below zero stays unless `z` is near it.
+
+    Args:
+        activation: ``s``.
+        z: Pre-activations.
+        a: Where the activations ought to be.
+        r: Weight of the distance from `z`, > 0: the more, the closer to a jump or a bend a code must be to cross it.
+    """
+    return (1.0 + r) * (activation.solve_z(a, z, r) - z)
+
+
+def input_move(map: LinearMap, W: Tensor, residual: Tensor, a: Tensor, pulls: Sequence[Tensor]) -> Tensor:
+    """``argmin_D ||E - D W^T||^2 + sum_j ||E_j - D||^2 + ||D||^2`` (P5), the shape of `a`.
+
+    Below a linear layer, with ``T`` the mean of the ``E_j`` and zero, it is
+    ``T + (E - T W^T)(W W^T + c I)^{-1} W``, ``c`` their number: one product with a matrix of the layer's size.
+
+    Args:
+        map: The layer above; ``D W^T`` stands for what it makes of a movement of its input.
+        W: Its weights.
+        residual: ``E``, what is wanted of the layer above.
+        a: The input that is to move.
+        pulls: ``E_j``, what is wanted of layers that a residual connection adds the input to.
+    """
+    weight = 1.0 + len(pulls)
+    target = torch.stack(list(pulls)).sum(0) / weight if pulls else None
+    if not isinstance(map, Linear):
+        v = residual + map(W, W.new_zeros(map.outputs), a)
+        return solve_activations(map, W, v, a.clone() if target is None else a + target, a, 1.0, weight) - a
+    normal = W @ W.T
+    normal.diagonal().add_(weight)
+    shared = torch.cholesky_solve(W, cholesky(normal, "A"))
+    return residual @ shared if target is None else target + (residual - map.image(W, target, a)) @ shared
+
+
+def inverse_of(gram: Tensor, damping: float, block: str) -> Tensor:
+    """``(G + damping m I)^{-1}`` with `m` the mean of the diagonal of `G`, ``(..., p, p)``.
+
+    Args:
+        gram: ``G``, positive semidefinite.
+        damping: Relative to the mean diagonal, > 0.
+        block: Whose update this is, for errors.
+    """
+    normal = gram.clone()
+    diagonal = normal.diagonal(dim1=-2, dim2=-1)
+    floor = damping * diagonal.mean(-1, keepdim=True)
+    diagonal.add_(floor).clamp_min_(torch.finfo(gram.dtype).tiny)  # where all activations are zero
+    return torch.cholesky_inverse(cholesky(normal, block))
+
+
+def ridge_move(units: Units, cross: Tensor, inverse: Tensor) -> Tensor:
+    """``argmin_D 1/2 <D (G + d I), D> - <E^T A, D>``: what a layer's weights do about a residual `E` (P3).
+
+    Args:
+        units: The layer's weights and intercept as one matrix.
+        cross: ``E^T A``, ``(units, p)``.
+        inverse: ``(G + d I)^{-1}`` of each group (`inverse_of`).
+    """
+    return (cross.view(*units.map.shape[:-1], -1) @ inverse).reshape(cross.shape)
