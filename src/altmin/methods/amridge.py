@@ -58,8 +58,8 @@ class AMRidge(Method):
     No derivative of a loss, an activation or a layer is asked for: each target is a minimiser. Where targets are near,
     they are what gradients would give to first order, with ``W^T (W W^T + I)^{-1}`` in the place of ``W^T``.
 
-    The steps grow with the last layer, by ``1 + ||W_L||^2 / n_L``: so much the outputs move where its inputs do their
-    share.
+    The outputs' step may grow with the last layer, to ``1 + ||W_L||^2 / n_L`` times the proximal one: so much more do
+    they move where the last layer's inputs do their share.
     """
 
     batched = True
@@ -114,8 +114,8 @@ class AMRidge(Method):
             a: Activations of the forward pass.
         """
         last = problem.layers[-1].map
-        reach = 1.0 + state.W[-1].square().sum() / last.outputs
-        E = {len(a): output_move(problem.loss, z[-1], batch.y, self.step_size * reach)}
+        reach = 1.0 + float(state.W[-1].square().sum()) / last.outputs
+        E = {len(a): output_move(problem.loss, z[-1], batch, self.step_size * reach)}
         for i in reversed(range(len(a))):
             by_a, by_z = followers(problem, "a", i), followers(problem, "z", i)
             above, W = problem.layers[i + 1].map, state.W[i + 1]

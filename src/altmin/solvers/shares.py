@@ -10,23 +10,38 @@ from torch import Tensor
 from altmin.activations import Activation
 from altmin.losses import Loss
 from altmin.maps import Linear, LinearMap
+from altmin.problem import Batch
 from altmin.solvers.pullback import solve_activations
 from altmin.solvers.ridge import cholesky
 from altmin.solvers.units import Units
 
 
-def output_move(loss: Loss, z: Tensor, y: Tensor, step: float | Tensor) -> Tensor:
-    """``step (argmin_v R(v; y) + 1/2 ||v - z||^2 - z)``: a proximal step of the outputs (P2), relaxed by `step`.
+def output_move(loss: Loss, z: Tensor, batch: Batch, most: float) -> Tensor:
+    """``t (argmin_v R(v; Y) + 1/2 ||v - Z||^2 - Z)``: a proximal step of the outputs (P2), `t` times as long.
 
-    A prox of weight ``1/step`` instead saturates: samples that are right pull no further, whatever the step.
+    `t` starts at 1 and doubles as long as the loss of all samples falls, up to `most`. A prox of weight ``1/most``
+    would go as far only where samples are wrong: it saturates.
 
     Args:
         loss: ``R``.
         z: Outputs, ``(N, n_L)``.
-        y: Encoded targets.
-        step: What the movement is multiplied by.
+        batch: The samples; their targets are encoded.
+        most: Largest `t`, > 0.
     """
-    return step * (loss.prox(z, y, 1.0) - z)
+    move = loss.prox(z, batch.y, 1.0) - z
+
+    def value(t: float) -> float:
+        return float(batch.sum(loss(z + t * move, batch.y)))
+
+    t = min(1.0, most)
+    now = value(t)
+    while t < most:
+        longer = min(2.0 * t, most)
+        new = value(longer)
+        if not new < now:
+            break
+        t, now = longer, new
+    return t * move
 
 
 def activation_move(activation: Activation, z: Tensor, a: Tensor, r: float) -> Tensor:
