@@ -1,0 +1,124 @@
+"""AMRidge: one iteration written out, its limits, mini-batches, and what it learns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+import altmin
+from altmin import AMRidge, Problem
+from altmin.activations import ReLU
+from methods.table import Loop, digits, network
+
+
+def accuracy(loop: Loop) -> float:
+    z = altmin.state.forward(loop.problem, loop.state, loop.batch.x)[0][-1]
+    return float((z.argmax(1) == loop.batch.y.argmax(1)).double().mean())
+
+
+def with_ones(a: torch.Tensor) -> torch.Tensor:
+    return torch.cat([a, torch.ones_like(a[:, :1])], 1)
+
+
+def test_first_iteration_written_out():
+    """Two layers, squared loss, straight from the formulas; the ReLU by its active side."""
+    method = AMRidge(step_size=0.3, momentum=0.0, damping=0.2, data_damping=0.4, proximity=1e6)
+    loop = Loop.on_digits(method, "squared", hidden=(12,))
+    (W1, W2), (b1, b2), x, y = loop.state.W, loop.state.b, loop.batch.x, loop.batch.y
+    z1 = x @ W1.T + b1
+    a1 = ReLU()(z1)
+    t = min(2.0, 0.3 * (1 + float(W2.square().sum()) / 10))
+    E2 = t * (y - a1 @ W2.T - b2) / 2
+    move = torch.linalg.solve(W2.T @ W2 + torch.eye(12), (E2 @ W2).T).T
+    E1, E2 = move * (z1 > 0), E2 - move @ W2.T
+    new = loop.step()
+    for i, (E, a, damping) in enumerate(((E1, x, 0.4), (E2, a1, 0.2))):
+        A, n = with_ones(a), len(x)
+        G = A.T @ A / n
+        step = torch.linalg.solve(G + damping * G.diagonal().mean() * torch.eye(len(G)), A.T @ E / n).T
+        torch.testing.assert_close(new.W[i], (W1, W2)[i] + step[:, :-1], rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(new.b[i], (b1, b2)[i] + step[:, -1], rtol=1e-5, atol=1e-7)
+
+
+def test_momentum_is_nesterovs():
+    """The second step from its own iterate: ``V = beta V + S``, ``W += S + beta V``."""
+    plain, inert = (Loop.on_digits(AMRidge(momentum=m)) for m in (0.0, 0.6))
+    W0 = plain.state.W[0]
+    S = plain.step().W[0] - W0
+    torch.testing.assert_close(inert.step().W[0], W0 + 1.6 * S)
+    plain.state = replace(inert.state, extra=plain.state.extra)
+    before = inert.state.W[0]
+    S2 = plain.step().W[0] - before
+    torch.testing.assert_close(inert.step().W[0], before + S2 + 0.6 * (0.6 * S + S2))
+
+
+def test_linear_network_ends_at_the_ridge_regression():
+    """One layer, squared loss and l2: the minimiser in closed form, whatever the damping."""
+    loop = Loop.on_digits(AMRidge(step_size=1.0, data_damping=0.5), "squared", hidden=(), regularizer="l2:3.0")
+    for _ in range(400):
+        loop.step()
+    A = with_ones(loop.batch.x)
+    weight = 3.0 * torch.eye(65).double()
+    weight[-1, -1] = 0.0
+    exact = torch.linalg.solve(A.T @ A + weight, A.T @ loop.batch.y).T
+    torch.testing.assert_close(loop.state.W[0], exact[:, :-1], rtol=1e-5, atol=1e-5)
+
+
+def test_no_variable_of_a_sample_outlives_an_iteration():
+    state = Loop.on_digits(AMRidge()).step()
+    assert state.z == state.a == ()
+    assert all(300 not in t.shape for t in (*state.extra.grams, *state.extra.velocity, state.extra.inverse))
+
+
+def test_rises_steadily_on_held_out_digits():
+    """The drift that it is to avoid: accuracy that falls again while the objective does not."""
+    x, y = digits(1500, torch.float32)
+    model = network(50, 50, dtype=torch.float32)
+    history = altmin.fit(model, AMRidge(), (x[:1200], y[:1200]), epochs=60, validation=(x[1200:], y[1200:]))
+    held = history["validation_accuracy"]
+    assert held[9] > 0.85
+    assert held[-1] > 0.90
+    assert held[-1] >= max(held) - 0.02
+    assert history["train_accuracy"][-1] > 0.99
+
+
+def test_mini_batches_with_a_memory_learn():
+    x, y = digits(1000, torch.float32)
+    model, g = network(40, 40, dtype=torch.float32), torch.Generator().manual_seed(0)
+    method = AMRidge(forget=0.9)
+    history = altmin.fit(model, method, (x, y), epochs=10, batch_size=200, generator=g)
+    assert history["train_accuracy"][-1] > 0.97
+
+
+def test_memory_is_a_mean_with_forgetting():
+    loop = Loop.on_digits(AMRidge(forget=0.75))
+    before = loop.state.extra.grams
+    a = altmin.state.forward(loop.problem, loop.state, loop.batch.x)[1]
+    half = slice(0, 100)
+    batch = loop.batch.select(half, ends_epoch=False)
+    new = loop.method.step(loop.problem, loop.state, batch).extra.grams
+    for one, old, t in zip(new, before, a, strict=True):
+        A = with_ones(t[half])
+        torch.testing.assert_close(one, 0.75 * old + 0.25 * A.T @ A / 100)
+
+
+def test_trains_a_convolutional_network_with_max_pooling():
+    torch.manual_seed(0)
+    x, y = digits(300, torch.float32)
+    body = [nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+    history = altmin.fit(nn.Sequential(*body, nn.Linear(96, 10)), AMRidge(), (x, y), epochs=30)
+    assert history["train_accuracy"][-1] > 0.9
+
+
+def test_refuses_l1_and_says_what_takes_it():
+    with pytest.raises(TypeError, match=r"none and l2, got L1.*; IPDLAM"):
+        AMRidge().check(Problem.from_module(network(8), regularizer="l1:0.1"))
+
+
+@pytest.mark.parametrize("name", ["step_size", "damping", "data_damping", "proximity"])
+def test_numbers_are_checked(name: str):
+    with pytest.raises(ValueError, match=f"`{name}` must be > 0"):
+        AMRidge(**{name: 0.0})
