@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -18,10 +19,12 @@ class Composed:
     Attributes:
         before: The operations, first to last; at least one.
         core: The map with the weights.
+        known: An input and what each operation makes of the one before, where `at` has seen them.
     """
 
     before: tuple[Operation, ...]
     core: LinearMap
+    known: tuple[Tensor, ...] = field(default=(), compare=False, repr=False)
     unfolds = True
 
     @property
@@ -63,14 +66,13 @@ class Composed:
         return any(isinstance(f, Dropout) for f in self.before)
 
     def at(self, a: Tensor) -> Composed:
-        """The map with every maximum taken where it is at `a`."""
-        if not self.piecewise:
-            return self
+        """The map with every maximum taken where it is at `a`, and the operations' values there."""
         fixed: list[Operation] = []
+        points = [a]
         for f in self.before:
-            fixed.append(f.at(a) if isinstance(f, MaxPool2d) else f)
-            a = fixed[-1](a)
-        return replace(self, before=tuple(fixed))
+            fixed.append(f.at(points[-1]) if isinstance(f, MaxPool2d) else f)
+            points.append(fixed[-1](points[-1]))
+        return replace(self, before=tuple(fixed), known=tuple(points))
 
     def drawn(self, a: Tensor, generator: torch.Generator | None) -> Composed:
         """The map with its dropouts drawn for the samples of `a`."""
@@ -110,8 +112,10 @@ class Composed:
         """The core's."""
         return self.core.targets(z)
 
-    def _points(self, a: Tensor) -> list[Tensor]:
+    def _points(self, a: Tensor) -> Sequence[Tensor]:
         """`a`, and what each operation makes of the one before."""
+        if self.known and a is self.known[0]:
+            return self.known
         points = [a]
         for f in self.before:
             points.append(f(points[-1]))

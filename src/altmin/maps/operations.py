@@ -13,7 +13,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool1d, avg_pool1d, max_pool2d
+from torch.nn.functional import adaptive_avg_pool1d, avg_pool1d, max_pool2d, pad
 
 Pair = tuple[int, int]
 
@@ -92,10 +92,14 @@ class MaxPool2d:
         """The largest number of each window."""
         return max_pool2d(a, self.kernel, self.stride, self.padding, self.dilation, self.ceil)
 
-    def at(self, a: Tensor) -> Gather:
-        """The linear operation that this is near `a`."""
-        options = (self.kernel, self.stride, self.padding, self.dilation, self.ceil)
-        return Gather(max_pool2d(a, *options, return_indices=True)[1])  # type: ignore[index]
+    def at(self, a: Tensor) -> Chosen:
+        """The linear operation that this is near `a`: of equal numbers in a window the first is the largest."""
+        best, places = self(a), Places(self.kernel, self.stride, self.padding, self.dilation)
+        left, masks = torch.ones_like(best), []
+        for view in places.views(places.padded(a, best.shape, -math.inf), best.shape):
+            masks.append(torch.ge(view, best, out=torch.empty_like(best)).mul_(left))
+            left.sub_(masks[-1])
+        return Chosen(places, tuple(masks))
 
     def image(self, d: Tensor, a: Tensor) -> Tensor:
         """The numbers of `d` where `a` is largest in each window."""
@@ -107,18 +111,64 @@ class MaxPool2d:
 
 
 @dataclass(frozen=True)
-class Gather(_Linear):
-    """The numbers at given places of each channel, ``(N, channels, h, w)``."""
+class Places:
+    """The windows of a pooling: for each place in a window, the numbers that stand there in all windows."""
 
-    places: Tensor
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+
+    def padded(self, a: Tensor, pooled: torch.Size, fill: float) -> Tensor:
+        """`a` with `fill` around it as far as windows reach; `a` itself where they do not."""
+        margins = self.margins(a, pooled)
+        return pad(a, margins, value=fill) if any(margins) else a
+
+    def views(self, padded: Tensor, pooled: torch.Size) -> list[Tensor]:
+        """For each place in a window a view of `padded` in the shape `pooled`."""
+        (sy, sx), (dy, dx), (h, w) = self.stride, self.dilation, pooled[-2:]
+        places = ((i * dy, j * dx) for i in range(self.kernel[0]) for j in range(self.kernel[1]))
+        return [padded[..., y : y + sy * (h - 1) + 1 : sy, x : x + sx * (w - 1) + 1 : sx] for y, x in places]
+
+    def margins(self, a: Tensor, pooled: torch.Size) -> list[int]:
+        """What `a` is padded with: left, right, top, bottom."""
+        out: list[int] = []
+        for axis in (1, 0):
+            windows = pooled[axis - 2]
+            reach = self.stride[axis] * (windows - 1) + self.dilation[axis] * (self.kernel[axis] - 1) + 1
+            out += [self.padding[axis], max(0, reach - self.padding[axis] - a.shape[axis - 2])]
+        return out
+
+
+@dataclass(frozen=True)
+class Chosen(_Linear):
+    """One number of each window.
+
+    Strided views and masks do in a few passes what `torch.nn.functional.max_pool2d` takes far longer for with indices.
+
+    Attributes:
+        places: The windows.
+        masks: For each place in a window, 1 where its number is the chosen one, else 0.
+    """
+
+    places: Places
+    masks: tuple[Tensor, ...]
 
     def __call__(self, a: Tensor) -> Tensor:
-        """The numbers of `a` there."""
-        return a.flatten(2).gather(2, self.places.flatten(2)).view(self.places.shape)
+        """The chosen numbers of `a`."""
+        out = torch.zeros_like(self.masks[0])
+        padded = self.places.padded(a, out.shape, 0.0)
+        for mask, view in zip(self.masks, self.places.views(padded, out.shape), strict=True):
+            out.addcmul_(mask, view)
+        return out
 
     def adjoint(self, r: Tensor, a: Tensor) -> Tensor:
-        """`r` added up at the places, the shape of `a`."""
-        return torch.zeros_like(a).flatten(2).scatter_add_(2, self.places.flatten(2), r.flatten(2)).view(a.shape)
+        """`r` added up at the chosen places, the shape of `a`."""
+        left, right, top, bottom = self.places.margins(a, r.shape)
+        out = r.new_zeros(*a.shape[:-2], a.shape[-2] + top + bottom, a.shape[-1] + left + right)
+        for mask, view in zip(self.masks, self.places.views(out, r.shape), strict=True):
+            view.addcmul_(mask, r)
+        return out[..., top : top + a.shape[-2], left : left + a.shape[-1]]
 
 
 class _Average(_Linear):
