@@ -111,7 +111,7 @@ class ReLU(PiecewiseLinear):
 
     def slope(self, z: Tensor) -> Tensor:
         """1 where ``z > 0``, else 0."""
-        return (z > 0).to(z.dtype)
+        return torch.gt(z, 0.0, out=torch.empty_like(z))  # many times as fast as a conversion from bool
 
     def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
         """The two candidates of P1 without their objectives.

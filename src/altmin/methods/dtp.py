@@ -158,14 +158,15 @@ class DTP(Method):
             grads += miss(block(passed.input(i, passed.z)), smooth(block.layer.activation), t)[1]
         descend(kept.hidden, grads)
         Ws = [block.W for block in passed.blocks[:-1]]
-        shrink(problem.regularizer, Ws, kept.hidden, 2.0 * self.eta / kept.count)  # targets scale the loss by 2 eta
+        # Targets scale the loss by 2 eta.
+        shrink(problem.regularizer, Ws, self.rule.lr * 2.0 * self.eta / kept.count)
 
     def step_last(self, problem: Problem, passed: Pass, batch: Batch, kept: Inverses) -> None:
         """A step of the last layer on the batch's mean loss."""
         out = passed.blocks[-1](passed.last[0])
         out.track()
         descend(kept.last, out.to_params(problem.loss.grad(out.z, batch.y) / len(out.z)))
-        shrink(problem.regularizer, [out.block.W], kept.last, 1.0 / kept.count)
+        shrink(problem.regularizer, [out.block.W], self.last.lr / kept.count)
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass, the regulariser, and how far feedback maps are from inverses."""

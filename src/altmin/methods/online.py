@@ -23,12 +23,14 @@ from altmin.regularizers import L1, L2, NoRegularizer
 from altmin.solvers.blocks import Block, blocks
 from altmin.solvers.codes import Codes, Mu, crossing, nesterov
 from altmin.solvers.last import fit_last
+from altmin.solvers.newton import Newton
 from altmin.solvers.passes import Above, Pass, encode
 from altmin.solvers.recurrence import unfolded
 from altmin.solvers.rules import SGD, Adam, Memory, descend, shrink
 from altmin.state import State, forward, skipped
 
 REFIT_STEPS = 500
+TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,10 @@ class Progress:
     Attributes:
         count: Samples in all, which the regulariser is spread over.
         mu: The present penalty.
-        hidden: The hidden layers' optimiser, or each layer's ``(M, B)``.
+        hidden: The hidden layers' optimiser, or each layer's memory.
         last: The last layer's optimiser.
         generator: Draws the dropout.
-        moved: ``||C - C^0|| / ||C^0||`` of each hidden layer in the last batch.
+        codes: Each hidden layer's code and forward value in the last batch, ``(C, C^0)``.
     """
 
     count: int
@@ -49,7 +51,7 @@ class Progress:
     hidden: Any
     last: torch.optim.Optimizer
     generator: torch.Generator | None = None
-    moved: tuple[Tensor, ...] = ()
+    codes: tuple[tuple[Tensor, Tensor], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class OnlineAM(Method):
     the loss and each hidden layer, on its own, towards its codes. No gradient passes through more than one layer.
 
     Attributes:
-        rule: How hidden weights move: `Adam` (AM-Adam), `SGD` (AM-SGD) or `Memory` (AM-mem).
+        rule: How hidden weights move: `Adam` (AM-Adam), `SGD` (AM-SGD), `Memory` (AM-mem) or `Newton` (AM-Newton,
+            altmin's own).
         last: How the last layer moves on the loss.
         codes: How codes are found.
         mu: The penalty and its schedule.
@@ -77,11 +80,10 @@ class OnlineAM(Method):
 
     online = True
     batched = True
-    default_batch = 200
     cure = "a smaller learning rate or a larger `mu.start`"
     lacks = frozenset()
 
-    rule: Adam | SGD | Memory = field(default_factory=Adam)
+    rule: Adam | SGD | Memory | Newton = field(default_factory=Adam)
     last: Adam | SGD = field(default_factory=Adam)
     codes: Codes = field(default_factory=Codes)
     mu: Mu = field(default_factory=Mu)
@@ -91,11 +93,16 @@ class OnlineAM(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        kinds = {"rule": (Adam, SGD, Memory), "last": (Adam, SGD), "codes": (Codes,), "mu": (Mu,)}
+        kinds = {"rule": (Adam, SGD, Memory, Newton), "last": (Adam, SGD), "codes": (Codes,), "mu": (Mu,)}
         for name, allowed in kinds.items():
             if not isinstance(getattr(self, name), allowed):
                 wanted = " or ".join(f"{kind.__name__}(...)" for kind in allowed)
                 raise TypeError(f"`{name}` must be {wanted}, got {getattr(self, name)!r}")
+
+    @property
+    def default_batch(self) -> int:  # type: ignore[override]
+        """200 samples; a Newton step costs more, and makes more of larger batches."""
+        return 1000 if isinstance(self.rule, Newton) else 200
 
     @property
     def gradients(self) -> Gradients:  # type: ignore[override]
@@ -103,17 +110,16 @@ class OnlineAM(Method):
         return Gradients.LAYER if self.codes.jumps == "prox" else Gradients.STRAIGHT_THROUGH
 
     def check(self, problem: Problem) -> None:
-        """Refuse what the memory rule cannot solve."""
+        """Refuse what the memory rules cannot solve."""
         super().check(problem)
-        if not isinstance(self.rule, Memory):
+        if not isinstance(self.rule, (Memory, Newton)):
             return
-        allowed = (NoRegularizer, L2) if self.rule.solver == "ridge" else (NoRegularizer, L1, L2)
-        if not isinstance(problem.regularizer, allowed):
-            known = "none and l2" if self.rule.solver == "ridge" else "none, l1 and l2"
-            got = problem.regularizer
-            raise TypeError(f"the {self.rule.solver} memory supports the regularisers {known}, got {got!r}")
+        sparse = isinstance(self.rule, Memory) and self.rule.solver == "bcd"
+        if not isinstance(problem.regularizer, (NoRegularizer, L2, L1) if sparse else (NoRegularizer, L2)):
+            known = "none, l1 and l2" if sparse else "none and l2"
+            raise TypeError(f"{self.rule!r} supports the regularisers {known}, got {problem.regularizer!r}")
         for i, layer in enumerate(problem.layers):
-            if layer.norm is not None:
+            if layer.norm is not None and isinstance(self.rule, Memory):
                 raise TypeError(
                     f"the memory rule does not support batch normalisation (layer {i + 1}); the gradient rules do"
                 )
@@ -124,6 +130,8 @@ class OnlineAM(Method):
         *hidden, last = blocks(problem, state)
         if isinstance(self.rule, Memory):
             kept: Any = tuple(self.rule.empty(h.W, h.layer.map.bias) for h in hidden)
+        elif isinstance(self.rule, Newton):
+            kept = self.rule.make(hidden)
         else:
             params = [p for h in hidden for p in h.params()]
             kept = self.rule.make(params) if params else None
@@ -138,9 +146,8 @@ class OnlineAM(Method):
         self.set_lr(state)
         self.step_last(problem, state, batch, passed, codes)
         state = self.step_hidden(problem, state, batch, passed, codes)
-        moved = tuple((c - c0).norm() / c0.norm().clamp_min(1e-30) for c, c0 in zip(codes, passed.z, strict=True))
         mu = self.mu.after(state.extra.mu, batch.ends_epoch)
-        progress = replace(state.extra, mu=mu, moved=moved)
+        progress = replace(state.extra, mu=mu, codes=tuple(zip(codes, passed.z, strict=True)))
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch, extra=progress)
 
     def find_codes(self, problem: Problem, state: State, batch: Batch, passed: Pass) -> list[Tensor]:
@@ -178,7 +185,7 @@ class OnlineAM(Method):
             out.track()
             grads = out.to_params(problem.loss.grad(out.z, batch.y) / len(a))
             descend(state.extra.last, grads)
-            shrink(problem.regularizer, state.W[-1:], state.extra.last, 1.0 / state.extra.count)
+            shrink(problem.regularizer, state.W[-1:], self.lr_factor(state) * self.last.lr / state.extra.count)
 
     def step_hidden(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor]) -> State:
         """Step 3, hidden layers: each on ``||C_l - W_l s(C_{l-1})||^2`` alone."""
@@ -187,16 +194,31 @@ class OnlineAM(Method):
         local = [self.local(passed, codes, i) for i in range(len(codes))]
         if isinstance(self.rule, Memory):
             return self.solve_memories(problem, state, local, len(passed.x))
-        for _ in range(self.weight_steps):
-            grads = []
-            for block, a, c in local:
-                out = block(a)
+        share = 1.0 / (state.extra.mu * state.extra.count)
+        for k in range(self.weight_steps):
+            own = []
+            for i, (block, a, c) in enumerate(local):
+                # Until a step is made, the forward pass has the first layer's value.
+                out = passed.hidden[0] if i + k == 0 and block is passed.blocks[0] else block(a)
                 scale = c.numel() if self.codes.scaling == "entries" else len(passed.x)
-                grads += out.to_params((out.z - c) * (2.0 / scale))
-            descend(state.extra.hidden, grads)
-            share = 1.0 / (state.extra.mu * state.extra.count)
-            shrink(problem.regularizer, state.W[:-1], state.extra.hidden, share)
+                own.append((block, a, out.to_params((out.z - c).mul_(2.0 / scale))))
+            if isinstance(self.rule, Newton):
+                self.step_newton(problem, state, own, share)
+            else:
+                descend(state.extra.hidden, [g for _, _, grads in own for g in grads])
+                shrink(problem.regularizer, state.W[:-1], share * self.lr_factor(state) * self.rule.lr)
         return state
+
+    def step_newton(
+        self, problem: Problem, state: State, own: list[tuple[Block, Tensor, list[Tensor]]], share: float
+    ) -> None:
+        """A Newton step of every hidden layer, from its block, its input and its gradients."""
+        assert isinstance(self.rule, Newton)
+        omega, lr = problem.regularizer, self.lr_factor(state) * self.rule.lr
+        for memory, (block, a, grads) in zip(state.extra.hidden, own, strict=True):
+            if isinstance(omega, L2):
+                grads[0] = grads[0].add(block.W, alpha=share * omega.weight)
+            self.rule.step(memory, state.k, block, a, grads, lr)
 
     def local(self, passed: Pass, codes: list[Tensor], i: int) -> tuple[Block, Tensor, Tensor]:
         """A hidden layer's own regression problem: its block, the block's input and its target."""
@@ -226,23 +248,29 @@ class OnlineAM(Method):
 
     def set_lr(self, state: State) -> None:
         """Halve the learning rates every `halve_every` epochs."""
-        factor = 0.5 ** (state.epoch // self.halve_every) if self.halve_every else 1.0
+        factor = self.lr_factor(state)
         for rule, optimizer in ((self.rule, state.extra.hidden), (self.last, state.extra.last)):
             if isinstance(optimizer, torch.optim.Optimizer) and not isinstance(rule, Memory):
                 optimizer.param_groups[0]["lr"] = factor * rule.lr
 
+    def lr_factor(self, state: State) -> float:
+        """What learning rates are multiplied by in the present epoch."""
+        return 0.5 ** (state.epoch // self.halve_every) if self.halve_every else 1.0
+
     def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
         """A forward pass, two products of the layer above for each code step, two of each layer for a weight step.
 
-        At the first code step the layer above has its value from the forward pass.
+        The first code step, and the first layer's first weight step, have their predictions from the forward pass.
         """
-        if isinstance(self.rule, Memory):
-            raise TypeError("OnlineAM has no cost model of the memory rule")
-        last, codes, steps = len(n) - 2, self.codes.steps, self.weight_steps
-        again = max(0, codes - 1)
-        above = [p for i in range(1, last + 1) for p in (image(i, n, codes, again), adjoint(i, n, codes, codes))]
-        weights = [p for i in range(last + 1) for p in (image(i, n, steps, steps), cross(i, n, steps, steps))]
-        return [image(i, n) for i in range(last)] + above + weights
+        if isinstance(self.rule, (Memory, Newton)):
+            raise TypeError(f"OnlineAM has no cost model of the rule {type(self.rule).__name__}")
+        layers, codes, steps = range(len(n) - 1), self.codes.steps, self.weight_steps
+        again = codes - 1
+        above = [p for i in layers[1:] for p in (image(i, n, again, again), adjoint(i, n, codes, codes)) if codes]
+        weights = [
+            p for i in layers for p in (image(i, n, steps - (i == 0), steps - (i == 0)), cross(i, n, steps, steps))
+        ]
+        return [image(i, n) for i in layers[: len(layers) if codes else -1]] + above + weights
 
     def finish(self, problem: Problem, state: State, batch: Batch) -> State:
         """Where asked, refit the last layer to all samples, unregularised (Carreira-Perpinan and Wang 2014)."""
@@ -257,7 +285,8 @@ class OnlineAM(Method):
         """The loss at the forward pass, where the penalty is zero, and how far the last batch's codes moved from it."""
         loss = batch.sum(problem.loss(forward(problem, state, batch.x)[0][-1], batch.y))
         omega = torch.stack([problem.regularizer(W) for W in state.W]).sum()
-        return {"loss": loss, "regularizer": omega}, {f"C_{i + 1}": m for i, m in enumerate(state.extra.moved)}
+        moved = [(c - c0).norm() / c0.norm().clamp_min(TINY) for c, c0 in state.extra.codes]
+        return {"loss": loss, "regularizer": omega}, {f"C_{i + 1}": m for i, m in enumerate(moved)}
 
     def scalars(self, state: State) -> dict[str, float]:
         """The present `mu`."""

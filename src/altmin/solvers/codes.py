@@ -87,12 +87,12 @@ def nesterov(
     Returns:
         The last iterate: without sparsity the point ahead, as PyTorch's, with it the sparse point behind.
     """
-    behind = c
+    behind, at = c, torch.as_tensor(lr, dtype=c.dtype, device=c.device)
     for _ in range(steps):
-        new = c - lr * gradient(c)
+        new = torch.addcmul(c, at, gradient(c), value=-1.0)
         if sparsity:
-            new = L1(sparsity).prox(new, lr)
-        c, behind = new + MOMENTUM * (new - behind), new
+            new = L1(sparsity).prox(new, at)
+        c, behind = torch.lerp(behind, new, 1.0 + MOMENTUM), new
     return behind if sparsity else c
 
 

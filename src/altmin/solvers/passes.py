@@ -13,7 +13,7 @@ from torch import Tensor
 from altmin.activations import DropoutBefore
 from altmin.maps import Composed
 from altmin.problem import Batch, Problem
-from altmin.solvers.blocks import Block, blocks
+from altmin.solvers.blocks import Block, Forward, blocks
 from altmin.state import State, skipped
 
 
@@ -24,18 +24,34 @@ class Pass:
     Attributes:
         x: The data.
         blocks: All layers, their dropouts drawn.
-        z: The hidden layers' pre-activations, ``C^0``.
+        hidden: The hidden layers' values, with what their derivatives need.
+        a: The hidden layers' activations.
         last: The last layer's input, and what a residual connection adds to its value.
     """
 
     x: Tensor
     blocks: list[Block]
-    z: list[Tensor]
+    hidden: list[Forward]
+    a: list[Tensor]
     last: tuple[Tensor, Tensor | None]
+
+    @cached_property
+    def z(self) -> list[Tensor]:
+        """The hidden layers' pre-activations, ``C^0``."""
+        return [out.z for out in self.hidden]
+
+    @cached_property
+    def top(self) -> Forward:
+        """The last layer's value."""
+        return self.blocks[-1](*self.last)
+
+    def value(self, i: int) -> Forward:
+        """The layer's value at the forward pass."""
+        return self.hidden[i] if i < len(self.hidden) else self.top
 
     def activation(self, i: int, code: Tensor) -> Tensor:
         """``s(C_l)``."""
-        return self.blocks[i].layer.activation(code)
+        return self.a[i] if code is self.hidden[i].z else self.blocks[i].layer.activation(code)
 
     def input(self, i: int, codes: Sequence[Tensor]) -> Tensor:
         """``s(C_{l-1})``, the data for the first layer."""
@@ -64,6 +80,7 @@ class Pass:
 def encode(problem: Problem, state: State, x: Tensor, generator: torch.Generator | None = None) -> Pass:
     """A forward pass with batch normalisation by the batch and dropout drawn; running statistics follow the batch."""
     drawn: list[Block] = []
+    hidden: list[Forward] = []
     z: list[Tensor] = []
     a: list[Tensor] = []
     for block in blocks(problem, state):
@@ -73,10 +90,11 @@ def encode(problem: Problem, state: State, x: Tensor, generator: torch.Generator
             out = block(below, skipped(block.layer, x, z, a))
             out.track()
             block = _draw_activation(block, out.z, generator)
+            hidden.append(out)
             z.append(out.z)
             a.append(block.layer.activation(out.z))
         drawn.append(block)
-    return Pass(x, drawn, z, (a[-1] if a else x, skipped(drawn[-1].layer, x, z, a)))
+    return Pass(x, drawn, hidden, a, (a[-1] if a else x, skipped(drawn[-1].layer, x, z, a)))
 
 
 def _draw_map(block: Block, a: Tensor, generator: torch.Generator | None) -> Block:
@@ -142,15 +160,12 @@ class Above:
 
     def gradient(self, c: Tensor) -> Tensor:
         """The derivative in the code: through its own activation and the layers it reaches, no further."""
-        activation = self.passed.blocks[self.i].layer.activation
-        through, direct = self.parts(activation(c), c)
-        return direct.addcmul_(through, activation.slope(c))
+        through, direct = self.parts(self.passed.activation(self.i, c), c)
+        return through.mul_(self.passed.blocks[self.i].layer.activation.slope(c)).add_(direct)
 
     def parts(self, a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """The derivatives in the activation and in the code, as if the two were not tied."""
-        above = self.passed.blocks[self.i + 1]
-        over = c if self.straight else self.passed.over(self.i + 1, self.codes)
-        out = above(a, over)
+        out = self.above(a, c)
         error = self.error(self.i + 1, out.z)
         through, direct = out.to_input(error), (c - self.passed.z[self.i]).mul_(self.near)
         if self.straight:
@@ -159,6 +174,12 @@ class Above:
             at, to = (c, direct) if kind == "z" else (a, through)
             to.add_(self.error(j, base + at))
         return through, direct
+
+    def above(self, a: Tensor, c: Tensor) -> Forward:
+        """The next layer at the activation `a` of the code `c`; the forward pass has been there already."""
+        if c is self.passed.z[self.i]:
+            return self.passed.value(self.i + 1)
+        return self.passed.blocks[self.i + 1](a, c if self.straight else self.passed.over(self.i + 1, self.codes))
 
     def curvature(self, next_block: Block) -> Tensor:
         """A bound of the second derivative in the code, for activations with slopes up to 1.

@@ -24,7 +24,7 @@ class Adam(Checked):
 
     def make(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
         """`torch.optim.Adam`."""
-        return torch.optim.Adam(list(params), lr=self.lr, foreach=True)
+        return torch.optim.Adam(list(params), lr=self.lr, fused=True)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class SGD(Checked):
 
     def make(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
         """`torch.optim.SGD`."""
-        return torch.optim.SGD(list(params), lr=self.lr, momentum=self.momentum, foreach=True)
+        return torch.optim.SGD(list(params), lr=self.lr, momentum=self.momentum, fused=True)
 
 
 @dataclass(frozen=True)
@@ -116,13 +116,11 @@ def descend(optimizer: torch.optim.Optimizer | None, grads: Sequence[Tensor]) ->
         optimizer.step()
 
 
-def shrink(
-    regularizer: Regularizer, Ws: Sequence[Tensor], optimizer: torch.optim.Optimizer | None, share: float
-) -> None:
-    """The prox of ``share Omega`` behind the optimiser's step, in place: a batch carries its share of ``Omega``."""
-    if optimizer is not None and not is_none(regularizer):
+def shrink(regularizer: Regularizer, Ws: Sequence[Tensor], share: float) -> None:
+    """The prox of ``share Omega`` behind a step, in place: a batch carries its share of ``Omega``."""
+    if not is_none(regularizer):
         for W in Ws:
-            W.copy_(regularizer.prox(W, share * optimizer.param_groups[0]["lr"]))
+            W.copy_(regularizer.prox(W, share))
 
 
 def sweep(W: Tensor, M: Tensor, B: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from altmin.activations import Activation
 from altmin.losses import Loss
 from altmin.maps import Linear, LinearMap
 from altmin.problem import Batch
-from altmin.solvers.pullback import solve_activations
+from altmin.solvers.pullback import Pullback
 from altmin.solvers.ridge import cholesky
 from altmin.solvers.units import Units
 
@@ -75,7 +75,7 @@ def input_move(map: LinearMap, W: Tensor, residual: Tensor, a: Tensor, pulls: Se
     target = torch.stack(list(pulls)).sum(0) / weight if pulls else None
     if not isinstance(map, Linear):
         v = residual + map(W, W.new_zeros(map.outputs), a)
-        return solve_activations(map, W, v, a.clone() if target is None else a + target, a, 1.0, weight) - a
+        return Pullback(map, W, 1.0, weight)(v, a if target is None else a + target, a) - a
     normal = W @ W.T
     normal.diagonal().add_(weight)
     shared = torch.cholesky_solve(W, cholesky(normal, "A"))

@@ -53,6 +53,10 @@ class Units:
             total = total + rows.mT @ rows
         return batch.sum(total)
 
+    def times(self, theta: Tensor, right: Tensor) -> Tensor:
+        """``theta`` times a matrix of each group."""
+        return (theta.view(*self.map.shape[:-1], -1) @ right).reshape(theta.shape)
+
     def divide(self, theta: Tensor, root: Tensor, upper: bool = False) -> Tensor:
         """``theta`` times ``C^{-1}`` for a lower triangular `C` of each group; with `upper` times ``C^{-T}``."""
         grouped = theta.view(*self.map.shape[:-1], -1)
