@@ -122,7 +122,7 @@ def test_backpropagation_in_numbers():
     [
         (altmin.MAC(), None, "MAC has no cost model"),
         (DLADMM(), "l1:0.1", "DLADMM has no cost model with a regulariser"),
-        (OnlineAM(rule=Memory(), last=Adam(0.01)), None, "OnlineAM has no cost model of the memory rule"),
+        (OnlineAM(rule=Memory(), last=Adam(0.01)), None, "OnlineAM has no cost model of the rule Memory"),
     ],
 )
 def test_what_depends_on_the_data_is_refused(method: Method, regularizer: str | None, message: str):

@@ -101,16 +101,18 @@ def gram(i: int, n: Sequence[int], made: int = 1, least: float = 0.5) -> Product
     return Product(f"A_{i}^T A_{i}", n[i], n[i], least, made, work / n[i] ** 2)
 
 
-def least_squares(n: Sequence[int], again: int = 0) -> list[Product]:
+def least_squares(n: Sequence[int]) -> list[Product]:
     """A sweep of exact least squares: ``Z_l`` from its prediction, ``W_l`` from statistics, ``A_l`` by P5.
 
     Args:
         n: ``n_0 .. n_L``.
-        again: How often the last layer's prediction is made beyond once.
     """
     last = len(n) - 2
-    out = [p for i in range(last + 1) for p in (image(i, n, 1 + again * (i == last)), cross(i, n))]
+    out = [p for i in range(last + 1) for p in (image(i, n), cross(i, n))]
     for i in range(1, last + 1):
-        solve = Product(f"T_{i} (W_{i + 1}^T W_{i + 1} + d)^-1", n[i], n[i], 1, 1)
+        wide = n[i + 1] < n[i]  # the smaller side of W is factored
+        solve = Product(
+            f"T_{i} W_{i + 1}^T" if wide else f"T_{i} (W_{i + 1}^T W_{i + 1} + d)^-1", n[i], min(n[i : i + 2]), 1, 1
+        )
         out += [gram(i, n), adjoint(i, n), solve]
     return out

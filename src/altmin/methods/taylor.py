@@ -106,8 +106,8 @@ class TaylorADMM(Method):
         return put(state, z=(last, problem.loss.prox(v, batch.y, r, state.z[last])))
 
     def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
-        """Those of exact least squares, and the last residual after the warm-up."""
-        return least_squares(n, again=1)
+        """Those of exact least squares."""
+        return least_squares(n)
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The objective by terms, and ``||E_l||``, ``||D_l||``."""
