@@ -127,7 +127,7 @@ def test_pytorch_has_the_products_that_cuda_needs():
 
 @pytest.mark.parametrize(("name", "dtype"), [("float32", FLOAT), ("float64", DOUBLE)])
 @pytest.mark.parametrize("given", [FLOAT, DOUBLE])
-def test_model_and_data_are_converted_at_the_door(name: str, dtype: torch.dtype, given: torch.dtype):
+def test_model_and_data_are_converted_at_the_door(name: Precision, dtype: torch.dtype, given: torch.dtype):
     model = network(8, dtype=FLOAT)
     x, y = digits(60, dtype=given)
     seen: list[altmin.State] = []
