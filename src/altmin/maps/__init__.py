@@ -3,16 +3,8 @@
 from altmin.maps.composed import Composed
 from altmin.maps.conv import Conv2d
 from altmin.maps.linear import Linear, LinearMap
-from altmin.maps.operations import (
-    AdaptiveAvgPool2d,
-    AvgPool2d,
-    Dropout,
-    Flatten,
-    Mask,
-    MaxPool2d,
-    Operation,
-    Unflatten,
-)
+from altmin.maps.operations import Dropout, Flatten, Mask, Operation, Unflatten
+from altmin.maps.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from altmin.maps.recurrent import Recurrent
 
 __all__ = [

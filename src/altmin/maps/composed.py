@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from altmin.maps.linear import LinearMap
-from altmin.maps.operations import Dropout, MaxPool2d, Operation, Unflatten
+from altmin.maps.operations import Dropout, Operation, Unflatten
+from altmin.maps.pooling import MaxPool2d
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from altmin.methods.base import Method
 from altmin.problem import Batch, Problem
 from altmin.regularizers import L1, L2, NoRegularizer
 from altmin.solvers.blocks import Block, blocks
-from altmin.solvers.codes import Codes, Mu, crossing, nesterov
+from altmin.solvers.codes import Codes, Mu, crossing, nesterov, sparse_nesterov
 from altmin.solvers.last import fit_last
 from altmin.solvers.newton import Newton
 from altmin.solvers.passes import Above, Pass, encode
@@ -30,6 +30,7 @@ from altmin.solvers.rules import SGD, Adam, Memory, descend, shrink
 from altmin.state import State, forward, skipped
 
 REFIT_STEPS = 500
+GAINS_LAST = 10  # batches, in which weights hardly move
 TINY = 1e-30
 
 
@@ -43,6 +44,7 @@ class Progress:
         hidden: The hidden layers' optimiser, or each layer's memory.
         last: The last layer's optimiser.
         generator: Draws the dropout.
+        gains: How much the layer above each code stretched a few batches ago.
         codes: Each hidden layer's code and forward value in the last batch, ``(C, C^0)``.
     """
 
@@ -51,6 +53,7 @@ class Progress:
     hidden: Any
     last: torch.optim.Optimizer
     generator: torch.Generator | None = None
+    gains: tuple[Tensor, ...] = ()
     codes: tuple[tuple[Tensor, Tensor], ...] = ()
 
 
@@ -142,6 +145,8 @@ class OnlineAM(Method):
         """One mini-batch of Algorithm 1. Weights, running statistics and memories are written in place."""
         problem = problem if self.codes.jumps == "prox" else problem.estimated()
         passed = encode(problem, state, batch.x, state.extra.generator)
+        if state.k % GAINS_LAST == 0:
+            state = replace(state, extra=replace(state.extra, gains=self.gains(problem, state, passed)))
         codes = self.find_codes(problem, state, batch, passed)
         self.set_lr(state)
         self.step_last(problem, state, batch, passed, codes)
@@ -153,23 +158,31 @@ class OnlineAM(Method):
     def find_codes(self, problem: Problem, state: State, batch: Batch, passed: Pass) -> list[Tensor]:
         """Step 2: codes, last to first; each pulls towards the updated code above and to its forward value."""
         codes, pulls, mu = list(passed.z), self.pulls(passed, batch, state.extra.mu), state.extra.mu
+        gains = state.extra.gains or self.gains(problem, state, passed)
         for i in reversed(range(len(codes))):
             near = 2.0 * self.codes.proximity / (codes[i].numel() if self.codes.scaling == "entries" else 1)
             above, c, lr = Above(problem, batch, passed, codes, i, pulls, near), codes[i], self.codes.lr
             if self.codes.scaling == "samples":
-                lr = lr / above.curvature(blocks(problem, state)[i + 1])
-            if passed.smooth(i):
-                codes[i] = nesterov(c, above.gradient, self.codes.steps, lr, 0.5 * near * self.codes.sparsity / mu)
+                lr = lr / above.curvature(gains[i])
+            if passed.smooth(i) and self.codes.sparsity:
+                sparsity = 0.5 * near * self.codes.sparsity / mu
+                codes[i] = sparse_nesterov(c, above.gradient, self.codes.steps, lr, sparsity)
+            elif passed.smooth(i):
+                codes[i] = nesterov(c, above.gradient, self.codes.steps, lr)
             else:
                 through, direct = above.parts(passed.activation(i, c), c)
                 codes[i] = crossing(
                     passed.blocks[i].layer.activation,
-                    c - lr * direct,
+                    c if direct is None else c - lr * direct,
                     through,
                     self.codes.flip_step,
                     self.codes.flip_cost,
                 )
         return codes
+
+    def gains(self, problem: Problem, state: State, passed: Pass) -> tuple[Tensor, ...]:
+        """How much the layer above each code stretches, without dropout (`Block.gain`)."""
+        return tuple(block.gain(a) for block, a in zip(blocks(problem, state)[1:], passed.a, strict=True))
 
     def pulls(self, passed: Pass, batch: Batch, mu: float) -> list[float]:
         """The weight of each layer's error in the codes' objectives: ``1/mu`` for the loss, 2 for squares."""

@@ -70,30 +70,40 @@ class Mu(Checked):
         return min((mu + self.add) * (self.factor if ends_epoch else 1.0), max(self.most, self.start))
 
 
-def nesterov(
-    c: Tensor, gradient: Callable[[Tensor], Tensor], steps: int, lr: float | Tensor, sparsity: float = 0.0
-) -> Tensor:
+def nesterov(c: Tensor, gradient: Callable[[Tensor], Tensor], steps: int, lr: float | Tensor) -> Tensor:
     """`steps` steps of gradient descent with Nesterov momentum 0.9, as `torch.optim.SGD` has it, from `c`.
-
-    With `sparsity` each step ends with the soft threshold ``lr sparsity``, the prox of ``sparsity ||c||_1``.
 
     Args:
         c: First iterate; not changed.
         gradient: The gradient at a point, a fresh tensor.
         steps: How many.
         lr: Step size.
-        sparsity: Weight of the l1 norm.
+    """
+    if steps == 0:
+        return c
+    lr = torch.as_tensor(lr, dtype=c.dtype, device=c.device)
+    velocity = gradient(c)
+    c = torch.addcmul(c, (1.0 + MOMENTUM) * lr, velocity, value=-1.0)
+    for _ in range(steps - 1):
+        g = gradient(c)
+        velocity.mul_(MOMENTUM).add_(g)
+        c.addcmul_(lr, g, value=-1.0).addcmul_(MOMENTUM * lr, velocity, value=-1.0)
+    return c
+
+
+def sparse_nesterov(
+    c: Tensor, gradient: Callable[[Tensor], Tensor], steps: int, lr: float | Tensor, sparsity: float
+) -> Tensor:
+    """The same with the soft threshold ``lr sparsity``, the prox of ``sparsity ||c||_1``, at the end of each step.
 
     Returns:
-        The last iterate: without sparsity the point ahead, as PyTorch's, with it the sparse point behind.
+        The last sparse point, from which momentum would move on.
     """
-    behind, at = c, torch.as_tensor(lr, dtype=c.dtype, device=c.device)
+    behind = c
     for _ in range(steps):
-        new = torch.addcmul(c, at, gradient(c), value=-1.0)
-        if sparsity:
-            new = L1(sparsity).prox(new, at)
+        new = L1(sparsity).prox(c - lr * gradient(c), lr)
         c, behind = torch.lerp(behind, new, 1.0 + MOMENTUM), new
-    return behind if sparsity else c
+    return behind
 
 
 def crossing(activation: Activation, c: Tensor, g: Tensor, step: float, cost: float) -> Tensor:

@@ -161,18 +161,21 @@ class Above:
     def gradient(self, c: Tensor) -> Tensor:
         """The derivative in the code: through its own activation and the layers it reaches, no further."""
         through, direct = self.parts(self.passed.activation(self.i, c), c)
-        return through.mul_(self.passed.blocks[self.i].layer.activation.slope(c)).add_(direct)
+        through = through.mul_(self.passed.blocks[self.i].layer.activation.slope(c))
+        return _plus(direct, through)
 
-    def parts(self, a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """The derivatives in the activation and in the code, as if the two were not tied."""
-        out = self.above(a, c)
+    def parts(self, a: Tensor, c: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The derivatives in the activation and in the code, as if the two were not tied; `None` for zero."""
+        out, start = self.above(a, c), self.passed.z[self.i]
         error = self.error(self.i + 1, out.z)
-        through, direct = out.to_input(error), (c - self.passed.z[self.i]).mul_(self.near)
+        through, direct = out.to_input(error), None if c is start else (c - start).mul_(self.near)
         if self.straight:
-            direct = direct.add_(error)
+            direct = _plus(direct, error)
         for j, kind, base in self.reached:
-            at, to = (c, direct) if kind == "z" else (a, through)
-            to.add_(self.error(j, base + at))
+            if kind == "z":
+                direct = _plus(direct, self.error(j, base + c))
+            else:
+                through.add_(self.error(j, base + a))
         return through, direct
 
     def above(self, a: Tensor, c: Tensor) -> Forward:
@@ -181,13 +184,12 @@ class Above:
             return self.passed.value(self.i + 1)
         return self.passed.blocks[self.i + 1](a, c if self.straight else self.passed.over(self.i + 1, self.codes))
 
-    def curvature(self, next_block: Block) -> Tensor:
+    def curvature(self, gain: Tensor) -> Tensor:
         """A bound of the second derivative in the code, for activations with slopes up to 1.
 
         Args:
-            next_block: The next layer, without dropout.
+            gain: The next layer's ``||dz/da||_2^2``.
         """
-        gain = next_block.gain(self.passed.activation(self.i, self.codes[self.i]))
         if self.straight:
             gain = (gain.sqrt() + 1.0).square()
         errors = [(self.i + 1, gain), *((j, torch.ones_like(gain)) for j, _, _ in self.reached)]
@@ -196,3 +198,8 @@ class Above:
     def _lipschitz(self, j: int) -> float:
         H = self.problem.loss.lipschitz
         return H if j == len(self.codes) and math.isfinite(H) else 1.0
+
+
+def _plus(total: Tensor | None, term: Tensor) -> Tensor:
+    """Their sum, written into `term`."""
+    return term if total is None else term.add_(total)
