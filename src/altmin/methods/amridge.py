@@ -59,7 +59,8 @@ class AMRidge(Method):
     they are what gradients would give to first order, with ``W^T (W W^T + I)^{-1}`` in the place of ``W^T``.
 
     The outputs' step may grow with the last layer, to ``1 + ||W_L||^2 / n_L`` times the proximal one: so much more do
-    they move where the last layer's inputs do their share.
+    they move where the last layer's inputs do their share. An l2 regulariser acts as a decay of each layer's weights: in
+    hidden layers, whose residuals are no derivatives, the objective is met by analogy alone.
     """
 
     batched = True
@@ -136,7 +137,7 @@ class AMRidge(Method):
         return replace(memory, grams=kept)
 
     def cross(self, problem: Problem, state: State, batch: Batch, i: int, E: Tensor, a: Tensor) -> Tensor:
-        """``E_l^T A_{l-1} / N``, less the derivative of an l2 regulariser; the intercept is its last column."""
+        """``E_l^T A_{l-1} / N``, less the decay of an l2 regulariser; the intercept is its last column."""
         unit, omega = Units(problem.layers[i].map), problem.regularizer
         cross = batch.sum(unit.gradient(E, a)) / rows(unit, E, batch)
         if isinstance(omega, L2):
