@@ -59,7 +59,7 @@ class AMRidge(Method):
     they are what gradients would give to first order, with ``W^T (W W^T + I)^{-1}`` in the place of ``W^T``.
 
     The outputs' step may grow with the last layer, to ``1 + ||W_L||^2 / n_L`` times the proximal one: so much more do
-    they move where the last layer's inputs do their share. An l2 regulariser acts as a decay of each layer's weights, which
+    they move where the last layer's inputs do their share. An l2 regulariser acts as a decay of the weights, which
     is about the objective's derivative in the last layer, and an analogy in hidden ones.
     """
 
