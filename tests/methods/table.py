@@ -28,6 +28,7 @@ from altmin import (
     Memory,
     Method,
     Mu,
+    Newton,
     OnlineAM,
     Problem,
     ProxProp,
@@ -96,6 +97,9 @@ ROWS = {
     "am-sgd": Row(OnlineAM(rule=SGD(1.0), last=SGD(0.3)), adds=False),
     "am-mem": Row(OnlineAM(rule=Memory(), last=Adam(0.01)), adds=False, units_alike=False),
     "am-mem-forgetting": Row(OnlineAM(rule=Memory(forget=0.9, solver="ridge"), last=SGD(0.1)), adds=False),
+    "am-newton": Row(
+        OnlineAM(rule=Newton(lr=0.3), last=Adam(0.01), codes=Codes(steps=1)), adds=False, regularizers=SQUARES
+    ),
     "am-entries": Row(
         OnlineAM(rule=Adam(0.01), last=Adam(0.01), codes=Codes(lr=0.3, scaling="entries"), mu=Mu(start=0.003)),
         adds=False,

@@ -13,6 +13,7 @@ from altmin.methods.online import OnlineAM
 from altmin.methods.proxprop import ProxProp
 from altmin.methods.taylor import TaylorADMM
 from altmin.solvers.codes import Codes, Mu
+from altmin.solvers.newton import Newton
 from altmin.solvers.rules import SGD, Adam, Memory
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Memory",
     "Method",
     "Mu",
+    "Newton",
     "OnlineAM",
     "ProxProp",
     "StraightThrough",

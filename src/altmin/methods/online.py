@@ -105,7 +105,7 @@ class OnlineAM(Method):
     @property
     def default_batch(self) -> int:  # type: ignore[override]
         """200 samples; a Newton step costs more, and makes more of larger batches."""
-        return 1000 if isinstance(self.rule, Newton) else 200
+        return 500 if isinstance(self.rule, Newton) else 200
 
     @property
     def gradients(self) -> Gradients:  # type: ignore[override]

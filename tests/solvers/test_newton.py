@@ -1,0 +1,113 @@
+"""Newton steps of the weights: against closed forms, in float64."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from altmin import DivergenceError
+from altmin.activations import Identity
+from altmin.maps import Conv2d, Linear
+from altmin.problem import Layer
+from altmin.solvers.blocks import Block
+from altmin.solvers.newton import Newton
+
+
+def randn(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def linear(p: int = 5, q: int = 3, bias: bool = True) -> Block:
+    b = randn(2, q) if bias else torch.zeros(q, dtype=torch.float64)
+    return Block(Layer(Linear(p, q, bias), Identity()), randn(1, q, p), b)
+
+
+def gradients(block: Block, a: Tensor, c: Tensor) -> list[Tensor]:
+    """Of ``||C - W a||^2 / N``."""
+    out = block(a)
+    return out.to_params((out.z - c) * (2.0 / len(a)))
+
+
+def fitted(a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Least squares with an intercept."""
+    design = torch.cat([a, torch.ones_like(a[:, :1])], 1)
+    theta = torch.linalg.lstsq(design, c).solution.T
+    return theta[:, :-1], theta[:, -1]
+
+
+def test_a_whole_step_on_a_fresh_memory_is_least_squares():
+    """Half the Hessian is ``M``, so that the whole Newton step has `lr` 1/2."""
+    rule, block, a, c = (
+        Newton(lr=0.5, momentum=0.0, damping=1e-12, forget=0.0),
+        linear(),
+        randn(3, 40, 5),
+        randn(4, 40, 3),
+    )
+    (memory,) = rule.make([block])
+    rule.step(memory, 0, block, a, gradients(block, a, c), rule.lr)
+    W, b = fitted(a, c)
+    torch.testing.assert_close(block.W, W, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(block.b, b, rtol=1e-8, atol=1e-8)
+
+
+def test_steps_are_the_printed_formula():
+    rule, block = Newton(lr=0.2, momentum=0.8, damping=0.5, forget=0.6, refresh=3), linear()
+    (memory,), theta, V, M, weight = rule.make([block]), torch.cat([block.W, block.b[:, None]], 1), 0.0, 0.0, 0.0
+    inverse = None
+    for k in range(8):
+        a, c = randn(10 + k, 20, 5), randn(30 + k, 20, 3)
+        rule.step(memory, k, block, a, gradients(block, a, c), rule.lr)
+        design = torch.cat([a, torch.ones_like(a[:, :1])], 1)
+        if k in (0, 1, 2, 3, 6):
+            weight = 0.6 * weight + 1.0
+            M = M + (design.T @ design / 20 - M) / weight
+            inverse = torch.linalg.inv(M + (0.5 * M.diagonal().mean() + 1e-10) * torch.eye(6, dtype=torch.float64))
+        V = 0.8 * V + 2.0 / 20 * (theta @ design.T - c.T) @ design @ inverse
+        theta = theta - 0.2 * V
+        torch.testing.assert_close(torch.cat([block.W, block.b[:, None]], 1), theta, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("refresh", [1, 4, 10])
+def test_the_first_batches_are_remembered_at_powers_of_two(refresh: int):
+    due = [k for k in range(25) if Newton(refresh=refresh).due(k)]
+    early = [k for k in (1, 2, 4, 8) if k < refresh]
+    assert due == sorted({*range(0, 25, refresh), *early})
+
+
+def test_without_an_intercept_it_stays_zero():
+    rule, block, a = Newton(), linear(bias=False), randn(3, 40, 5)
+    (memory,) = rule.make([block])
+    rule.step(memory, 0, block, a, gradients(block, a, randn(4, 40, 3)), 0.3)
+    assert not block.b.any()
+    assert memory.M is not None
+    assert memory.M.shape == (5, 5)
+
+
+def test_groups_of_channels_have_their_own_memory():
+    """A convolution of two groups steps as its two halves do."""
+    whole = Conv2d(4, 6, (2, 2), groups=2)
+    half, rule = replace(whole, inputs=2, outputs=3, groups=1), Newton(momentum=0.0)
+    W, b, a, c = randn(1, *whole.shape), randn(2, 6), randn(3, 7, 4, 5, 5), randn(4, 7, 6, 4, 4)
+    block = Block(Layer(whole, Identity()), W.clone(), b.clone())
+    (memory,) = rule.make([block])
+    rule.step(memory, 0, block, a, gradients(block, a, c), 0.3)
+    for i in range(2):
+        part = Block(Layer(half, Identity()), W[i].clone(), b[3 * i : 3 * i + 3].clone())
+        (own,) = rule.make([part])
+        rows, outs = slice(2 * i, 2 * i + 2), slice(3 * i, 3 * i + 3)
+        rule.step(own, 0, part, a[:, rows], gradients(part, a[:, rows], c[:, outs]), 0.3)
+        torch.testing.assert_close(block.W[i], part.W)
+        torch.testing.assert_close(block.b[outs], part.b)
+
+
+def test_dead_inputs_do_no_harm_and_nan_is_named():
+    rule, block = Newton(), linear()
+    (memory,) = rule.make([block])
+    dead = torch.zeros(10, 5, dtype=torch.float64)
+    rule.step(memory, 0, block, dead, gradients(block, dead, randn(4, 10, 3)), 0.3)
+    assert torch.isfinite(block.W).all()
+    with pytest.raises(DivergenceError, match="memory"):
+        rule.step(memory, 1, block, dead * torch.nan, gradients(block, dead, randn(4, 10, 3)), 0.3)
