@@ -31,7 +31,7 @@ from altmin.solvers.carried import Carried, worth_carrying
 from altmin.solvers.majorize import Backtracking, activations_step, gradient_step, weights_step
 from altmin.solvers.pullback import without_rise
 from altmin.solvers.ridge import intercept
-from altmin.state import State, forward, numbers, parts, put, renewed, with_forward
+from altmin.state import State, dual, forward, numbers, parts, put, renewed, with_forward
 
 RISES = 3
 
@@ -308,9 +308,3 @@ class DLADMM(Method):
     def scalars(self, state: State) -> dict[str, float]:
         """The present ``rho``."""
         return {"rho": state.extra.rho}
-
-
-def dual(state: State) -> Tensor:
-    """``U``, which `DLADMM.init` has made."""
-    assert state.u is not None
-    return state.u

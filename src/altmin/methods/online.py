@@ -246,17 +246,8 @@ class OnlineAM(Method):
         """Algorithm 3: add the batch to each layer's memory, and solve it from the present weights."""
         assert isinstance(self.rule, Memory)
         share = self.rule.weight(state.k, count) / (2.0 * state.extra.mu * state.extra.count)
-        for i, ((block, a, c), memory) in enumerate(zip(local, state.extra.hidden, strict=True)):
-            map, W, b = block.layer.map, state.W[i], state.b[i]
-            design, target = map.rows(a), map.targets(c)
-            if map.bias:
-                design = torch.cat([design, design.new_ones(*design.shape[:-1], 1)], -1)
-                W = torch.cat([W, b.view(*W.shape[:-1], 1)], -1)
-            self.rule.remember(memory, design, target)
-            W = self.rule.solve(W, memory, problem.regularizer, share, f"W_{i + 1}", int(map.bias))
-            state.W[i].copy_(W[..., : state.W[i].shape[-1]])
-            if map.bias:
-                b.copy_(W[..., -1].flatten())
+        for i, (memory, (block, a, c)) in enumerate(zip(state.extra.hidden, local, strict=True)):
+            self.rule.step(memory, block, a, c, problem.regularizer, share, f"W_{i + 1}")
         return state
 
     def set_lr(self, state: State) -> None:

@@ -61,6 +61,7 @@ class Newton(Checked):
         units = Units(block.layer.map)
         if self.due(steps):
             self.remember(memory, units, a)
+        assert memory.inverse is not None  # the first batch is due
         W, *rest = grads
         b = rest.pop(0) if units.map.bias else torch.zeros_like(block.b)
         memory.velocity.mul_(self.momentum).add_(units.times(units.join(W, b), memory.inverse))

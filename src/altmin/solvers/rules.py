@@ -11,6 +11,7 @@ from torch import Tensor
 from altmin.checks import Checked, number
 from altmin.errors import DivergenceError
 from altmin.regularizers import L1, L2, Regularizer, is_none
+from altmin.solvers.blocks import Block
 from altmin.solvers.ridge import cholesky
 
 GUARD = 1e-10  # added to a diagonal entry that a dead unit leaves at zero
@@ -67,6 +68,38 @@ class Memory(Checked):
         """``M <- forget M + a^T a`` and ``B <- forget B + C^T a``, in place."""
         M, B = memory
         return M.mul_(self.forget).add_(a.mT @ a), B.mul_(self.forget).add_(c.mT @ a)
+
+    def step(
+        self,
+        memory: tuple[Tensor, Tensor],
+        block: Block,
+        a: Tensor,
+        c: Tensor,
+        regularizer: Regularizer,
+        share: float,
+        name: str,
+    ) -> None:
+        """Add a batch to a layer's memory, and solve it from the present weights; all are written in place.
+
+        Args:
+            memory: The layer's.
+            block: The layer.
+            a: Its input.
+            c: Its target.
+            regularizer: ``Omega``.
+            share: As in `solve`.
+            name: Whose update this is, for errors.
+        """
+        map, W, b = block.layer.map, block.W, block.b
+        design, target = map.rows(a), map.targets(c)
+        if map.bias:
+            design = torch.cat([design, design.new_ones(*design.shape[:-1], 1)], -1)
+            W = torch.cat([W, b.view(*W.shape[:-1], 1)], -1)
+        self.remember(memory, design, target)
+        W = self.solve(W, memory, regularizer, share, name, int(map.bias))
+        block.W.copy_(W[..., : block.W.shape[-1]])
+        if map.bias:
+            b.copy_(W[..., -1].flatten())
 
     def weight(self, steps: int, batch: int) -> float:
         """How many samples the memory stands for after `steps` batches and the present one."""
