@@ -62,7 +62,7 @@ def prediction(problem: Problem, state: State, batch: Batch, layer: int) -> Tens
 def linear_residual(problem: Problem, state: State, batch: Batch, layer: int) -> Tensor:
     """``E_l = Z_l - A_{l-1} W_l^T - b_l``, less what a residual connection adds, in the shape of ``Z_l``."""
     v = prediction(problem, state, batch, layer)
-    return torch.sub(state.z[layer], v, out=v)
+    return v.neg_().add_(state.z[layer])
 
 
 def regression_target(problem: Problem, state: State, batch: Batch, layer: int) -> Tensor:

@@ -60,7 +60,7 @@ def test_codes_equal_torchs_sgd_on_the_papers_objective(scaling: str, norm: bool
     target = None
     for i in (1, 0):
         c0 = start.z[i]
-        gain = blocks(loop.problem, loop.state)[i + 1].gain(start.activation(i, c0))
+        gain = blocks(loop.problem, loop.state)[i + 1].stretched(start.activation(i, c0)).norm()
         curvature = 2.0 + gain * (loop.problem.loss.lipschitz / mu if target is None else 2.0)
         lr = 0.3 / curvature if scaling == "samples" else 0.3
         c = c0.clone().requires_grad_()

@@ -87,7 +87,7 @@ def gain_and_truth(W: Tensor, normed: bool = False) -> tuple[float, float]:
     factor = block.norm.scale / (block.norm.var + 1e-5).sqrt() if normed else torch.ones(len(W), dtype=W.dtype)
     layer = Layer(Linear(W.shape[1], len(W)), Identity(), block.layer.norm)
     at = torch.ones(2, W.shape[1], dtype=W.dtype)
-    gain = Block(layer, W, torch.zeros(len(W), dtype=W.dtype), block.norm).gain(at)
+    gain = Block(layer, W, torch.zeros(len(W), dtype=W.dtype), block.norm).stretched(at).norm()
     return gain.item(), torch.linalg.matrix_norm(factor[:, None] * W, 2).square().item()
 
 
@@ -121,7 +121,7 @@ def test_gain_sees_weights_that_cancel(rows):
 
 def test_gain_of_zero_weights_is_zero():
     layer = Layer(Linear(P, Q), Identity())
-    assert Block(layer, torch.zeros(Q, P), torch.zeros(Q)).gain(torch.ones(3, P)) == 0
+    assert Block(layer, torch.zeros(Q, P), torch.zeros(Q)).stretched(torch.ones(3, P)).norm() == 0
 
 
 def test_blocks_take_the_states_weights_in_order():

@@ -162,7 +162,7 @@ def test_curvature_bounds_the_hessian_for_linear_activations(name: str, loss: st
     for i, code in enumerate(case.codes):
         H = torch.autograd.functional.hessian(lambda c, i=i: case.value(i, c), code)
         top = torch.linalg.eigvalsh(H.view(code.numel(), code.numel()))[-1]  # type: ignore[union-attr]
-        found = case.above(i).curvature(blocks(case.problem, case.state)[i + 1].gain(case.passed.a[i]))
+        found = case.above(i).curvature(blocks(case.problem, case.state)[i + 1].stretched(case.passed.a[i]).norm())
         assert found >= top * (1 - 1e-9)
         if name == "plain" and loss == "squared":
             torch.testing.assert_close(found, top, rtol=1e-6, atol=0.0)

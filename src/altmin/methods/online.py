@@ -30,7 +30,6 @@ from altmin.solvers.rules import SGD, Adam, Memory, descend, shrink
 from altmin.state import State, forward, skipped
 
 REFIT_STEPS = 500
-GAINS_LAST = 10  # batches, in which weights hardly move
 TINY = 1e-30
 
 
@@ -44,7 +43,7 @@ class Progress:
         hidden: The hidden layers' optimiser, or each layer's memory.
         last: The last layer's optimiser.
         generator: Draws the dropout.
-        gains: How much the layer above each code stretched a few batches ago.
+        stretched: What the layer above each code stretches most (`Block.stretched`).
         codes: Each hidden layer's code and forward value in the last batch, ``(C, C^0)``.
     """
 
@@ -53,7 +52,7 @@ class Progress:
     hidden: Any
     last: torch.optim.Optimizer
     generator: torch.Generator | None = None
-    gains: tuple[Tensor, ...] = ()
+    stretched: tuple[Tensor, ...] = ()
     codes: tuple[tuple[Tensor, Tensor], ...] = ()
 
 
@@ -145,20 +144,21 @@ class OnlineAM(Method):
         """One mini-batch of Algorithm 1. Weights, running statistics and memories are written in place."""
         problem = problem if self.codes.jumps == "prox" else problem.estimated()
         passed = encode(problem, state, batch.x, state.extra.generator)
-        if state.k % GAINS_LAST == 0:
-            state = replace(state, extra=replace(state.extra, gains=self.gains(problem, state, passed)))
-        codes = self.find_codes(problem, state, batch, passed)
+        stretched = self.stretch(problem, state, passed)
+        codes = self.find_codes(problem, state, batch, passed, stretched)
         self.set_lr(state)
         self.step_last(problem, state, batch, passed, codes)
         state = self.step_hidden(problem, state, batch, passed, codes)
         mu = self.mu.after(state.extra.mu, batch.ends_epoch)
-        progress = replace(state.extra, mu=mu, codes=tuple(zip(codes, passed.z, strict=True)))
+        progress = replace(state.extra, mu=mu, stretched=stretched, codes=tuple(zip(codes, passed.z, strict=True)))
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch, extra=progress)
 
-    def find_codes(self, problem: Problem, state: State, batch: Batch, passed: Pass) -> list[Tensor]:
+    def find_codes(
+        self, problem: Problem, state: State, batch: Batch, passed: Pass, stretched: Sequence[Tensor] = ()
+    ) -> list[Tensor]:
         """Step 2: codes, last to first; each pulls towards the updated code above and to its forward value."""
         codes, pulls, mu = list(passed.z), self.pulls(passed, batch, state.extra.mu), state.extra.mu
-        gains = state.extra.gains or self.gains(problem, state, passed)
+        gains = [v.norm() for v in stretched or self.stretch(problem, state, passed)]
         for i in reversed(range(len(codes))):
             near = 2.0 * self.codes.proximity / (codes[i].numel() if self.codes.scaling == "entries" else 1)
             above, c, lr = Above(problem, batch, passed, codes, i, pulls, near), codes[i], self.codes.lr
@@ -180,9 +180,10 @@ class OnlineAM(Method):
                 )
         return codes
 
-    def gains(self, problem: Problem, state: State, passed: Pass) -> tuple[Tensor, ...]:
-        """How much the layer above each code stretches, without dropout (`Block.gain`)."""
-        return tuple(block.gain(a) for block, a in zip(blocks(problem, state)[1:], passed.a, strict=True))
+    def stretch(self, problem: Problem, state: State, passed: Pass) -> tuple[Tensor, ...]:
+        """What the layer above each code stretches most, without dropout (`Block.stretched`)."""
+        above = zip(blocks(problem, state)[1:], passed.a, state.extra.stretched or [None] * len(passed.a), strict=True)
+        return tuple(block.stretched(a, before) for block, a, before in above)
 
     def pulls(self, passed: Pass, batch: Batch, mu: float) -> list[float]:
         """The weight of each layer's error in the codes' objectives: ``1/mu`` for the loss, 2 for squares."""

@@ -16,7 +16,8 @@ from altmin.maps import LinearMap
 from altmin.problem import Layer, Problem
 from altmin.state import Norm, State, normalise, per_channel
 
-POWER_STEPS = 4
+POWER_STEPS = 5
+WAKE = 1e-3
 TINY = 1e-30
 
 
@@ -41,22 +42,29 @@ class Block:
         out = [self.W, *([self.b] if self.layer.map.bias else [])]
         return out if self.norm is None else [*out, self.norm.scale, self.norm.shift]
 
-    def gain(self, a: Tensor) -> Tensor:
-        """An estimate of ``||dz/da||_2^2`` at the first sample of `a` by power iteration, a scalar.
+    def stretched(self, a: Tensor, before: Tensor | None = None) -> Tensor:
+        """Power iteration for ``||dz/da||_2^2`` at the first sample of `a`: the norm of the result is its estimate.
 
-        Batch normalisation counts by its running variance.
+        It goes on in the space of `z`, where it does not matter which number of a window is the largest. Batch
+        normalisation counts by its running variance.
+
+        Args:
+            a: Inputs.
+            before: What this gave for weights that were nearly the present ones; one step is enough then.
         """
         at, W = a[:1], self.W
         map = self.layer.map.at(at)
         if self.norm is not None and self.layer.norm is not None:
             factor = self.norm.scale * torch.rsqrt(self.norm.var + self.layer.norm.eps)
             W = W * factor.view(*W.shape[:-1], 1)
-        r = torch.zeros_like(map(W, self.b, at))
-        r[:, W.flatten(0, -2).square().sum(1).argmax()] = 1.0
-        v = map.adjoint(W, r, at)
-        for _ in range(POWER_STEPS):
-            v = map.adjoint(W, map.image(W, v / v.norm().clamp_min(TINY), at), at)
-        return v.norm()
+        if before is None:
+            r = torch.zeros_like(map(W, self.b, at))
+            r[:, W.flatten(0, -2).square().sum(1).argmax()] = 1.0
+        else:
+            r = before + WAKE * before.norm().clamp_min(TINY)  # no direction is lost for good
+        for _ in range(POWER_STEPS if before is None else 1):
+            r = map.image(W, map.adjoint(W, r / r.norm().clamp_min(TINY), at), at)
+        return r
 
     def __call__(self, a: Tensor, over: Tensor | None = None) -> Forward:
         """The block's value at `a`, with what its derivatives need.
