@@ -176,7 +176,7 @@ def test_command_writes_report_table_and_picture(tmp_path, capsys):
     assert [(row.name, row.batch_size) for row in report.rows] == [
         *((f"{ADAM}, {form}", size) for size in (120, 50) for form in ("fused", "foreach")),
         ("dladmm", 120),
-        ("am-adam", 50),
+        ("am-adam codes.steps=1", 50),
         ("adam", 50),
     ]
     assert report.setting["widths"] == [784, 16, 8, 10]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from typing import Literal, Protocol
 
 import torch
@@ -13,6 +14,7 @@ from altmin.inputs import Place, prepare
 from altmin.methods import Method
 from altmin.precision import computing
 from altmin.problem import Problem
+from altmin.registry import METHODS
 from altmin.runs import Setup
 from altmin.state import State
 
@@ -45,7 +47,7 @@ class Trained:
         place = Place.of(model, setup.device, setup.precision)
         task = prepare(model, problem, method, (train.x, train.y), None, setup.batch_size, place)
         place.take(model)
-        self.name, self.batch_size = name, task.batch_size
+        self.name, self.batch_size = " ".join([name, *changed(method, METHODS[name].method)]), task.batch_size
         generator = torch.Generator().manual_seed(setup.seed)
         self._run = Run(task, method, model, "last", generator)
         self._precision = setup.precision, place.like.device
@@ -88,6 +90,18 @@ class TorchAdam:
             return
         for rows in torch.randperm(n, generator=self._generator).to(x.device).split(self.batch_size):
             yield x.index_select(0, rows), y.index_select(0, rows)
+
+
+def changed(method: object, usual: object, path: str = "") -> list[str]:
+    """The numbers of a method that are not the usual ones, as the command line names them."""
+    if type(method) is not type(usual) or not is_dataclass(method):
+        return [] if method == usual else [f"{path}={method}"]
+    names = (field.name for field in fields(method))
+    return [
+        text
+        for name in names
+        for text in changed(getattr(method, name), getattr(usual, name), f"{path}.{name}" if path else name)
+    ]
 
 
 def line_up(plan: dict[str, tuple[Setup, Method]]) -> list[Contender]:
