@@ -66,7 +66,8 @@ def by_lbfgs(whole: Dataset, seed: int) -> Curve:
     """`torch.optim.LBFGS` with a line search, whose trials are rounds too."""
     curve = Curve("l-bfgs", "strong Wolfe, memory 20", network(seed))
     model, x, y = curve.model, whole.train.x, whole.train.y
-    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=1, history_size=20, line_search_fn="strong_wolfe")
+    numbers = {"max_iter": 1, "max_eval": ROUNDS, "history_size": 20}  # by default one iteration may not search
+    optimizer = torch.optim.LBFGS(model.parameters(), line_search_fn="strong_wolfe", **numbers)
     rounds, seconds = 0, 0.0
 
     def closure() -> torch.Tensor:
