@@ -217,22 +217,22 @@ class OnlineAM(Method):
                 scale = c.numel() if self.codes.scaling == "entries" else len(passed.x)
                 own.append((block, a, out.to_params((out.z - c).mul_(2.0 / scale))))
             if isinstance(self.rule, Newton):
-                self.step_newton(problem, state, own, share)
+                self.step_newton(problem, state, own, share, state.k * self.weight_steps + k)
             else:
                 descend(state.extra.hidden, [g for _, _, grads in own for g in grads])
                 shrink(problem.regularizer, state.W[:-1], share * self.lr_factor(state) * self.rule.lr)
         return state
 
     def step_newton(
-        self, problem: Problem, state: State, own: list[tuple[Block, Tensor, list[Tensor]]], share: float
+        self, problem: Problem, state: State, own: list[tuple[Block, Tensor, list[Tensor]]], share: float, steps: int
     ) -> None:
-        """A Newton step of every hidden layer, from its block, its input and its gradients."""
+        """A Newton step of every hidden layer, from its block, its input and its gradients, after `steps` others."""
         assert isinstance(self.rule, Newton)
         omega, lr = problem.regularizer, self.lr_factor(state) * self.rule.lr
         for memory, (block, a, grads) in zip(state.extra.hidden, own, strict=True):
             if isinstance(omega, L2):
                 grads[0] = grads[0].add(block.W, alpha=share * omega.weight)
-            self.rule.step(memory, state.k, block, a, grads, lr)
+            self.rule.step(memory, steps, block, a, grads, lr)
 
     def local(self, passed: Pass, codes: list[Tensor], i: int) -> tuple[Block, Tensor, Tensor]:
         """A hidden layer's own regression problem: its block, the block's input and its target."""

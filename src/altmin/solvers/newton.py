@@ -52,7 +52,7 @@ class Newton(Checked):
 
         Args:
             memory: The layer's.
-            steps: Batches before this one.
+            steps: Weight steps before this one.
             block: The layer.
             a: Its input.
             grads: The gradient of its objective, in the order of `Block.params`.
