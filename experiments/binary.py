@@ -51,10 +51,10 @@ def trials() -> list[Trial]:
     for kind, network, frozen in (("binary", binary, 1), ("signs", signs, 2)):
         epochs = EPOCHS[kind]
         methods = {
-            "am-adam": altmin.OnlineAM(halve_every=epochs // 4),
-            "frozen": Frozen(halve_every=epochs // 4, frozen=frozen),
+            "am-adam": altmin.OnlineAM(decay="linear"),
+            "frozen": Frozen(decay="linear", frozen=frozen),
             "dtp": altmin.DTP(),
-            "straight-through": altmin.StraightThrough("adam"),
+            "straight-through": altmin.StraightThrough("adam", decay="linear"),
         }
         rows += [
             Trial(f"{kind}, {name}", method.gradients.value, method, network, epochs)

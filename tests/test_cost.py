@@ -43,6 +43,8 @@ METHODS = [
     Backprop(),
     OnlineAM(rule=Adam(0.01), last=Adam(0.01)),
     OnlineAM(rule=Adam(0.01), last=Adam(0.01), codes=Codes(steps=3), weight_steps=2),
+    OnlineAM(rule=Adam(0.01), last=Adam(0.01), codes=Codes(steps=1), regressors="forward"),
+    OnlineAM(rule=Adam(0.01), last=Adam(0.01), codes=Codes(steps=0), weight_steps=2),
 ]
 methods = pytest.mark.parametrize("method", METHODS, ids=repr)
 pytestmark = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")

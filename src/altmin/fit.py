@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any, Literal
 
@@ -85,7 +85,7 @@ def fit(
     place.take(model)
     run = Run(task, method, model, keep, generator or fresh_generator())
     with no_backprop() if audit else nullcontext(), computing(precision, place.like.device):
-        return run.train((run.batches() for _ in range(epochs)), callbacks)
+        return run.train((run.batches(k, epochs) for k in range(epochs)), callbacks)
 
 
 def check_positive(name: str, value: object) -> None:
@@ -188,16 +188,17 @@ class Run:
             **method.scalars(state),
         }
 
-    def batches(self) -> Iterator[Batch]:
-        """One pass over the samples: all at once, or in a fresh random order."""
+    def batches(self, epoch: int = 0, epochs: int = 1) -> Iterator[Batch]:
+        """A pass over the samples, `epoch` others of `epochs` behind it: all at once, or in a fresh random order."""
         whole, size = self.task.train, self.task.batch_size
         n = len(whole.x)
         if size == n:
-            yield whole
+            yield replace(whole, done=epoch / epochs)
             return
         order = torch.randperm(n, generator=self.generator).to(whole.x.device)
         for i in range(0, n, size):
-            yield whole.select(order[i : i + size], ends_epoch=i + size >= n)
+            batch = whole.select(order[i : i + size], ends_epoch=i + size >= n)
+            yield replace(batch, done=(epoch + i / n) / epochs)
 
     def clock(self) -> tuple[float, float]:
         """Wall and CPU seconds, once the device has finished."""

@@ -129,6 +129,7 @@ class Batch:
         rows: Which rows of the state these samples are, where the batch is a part of the data; `None` for all.
         group: The processes that hold the other samples; `None` where this process holds all of them.
         ends_epoch: Whether this is the last batch of a pass over the data.
+        done: The share of the run that lies behind this batch, for schedules.
     """
 
     x: Tensor
@@ -136,6 +137,7 @@ class Batch:
     rows: Tensor | slice | None = None
     group: dist.ProcessGroup | None = None
     ends_epoch: bool = True
+    done: float = 0.0
 
     def sum(self, t: Tensor) -> Tensor:
         """The sum of `t` over processes: the only reduction over processes in the library."""

@@ -50,8 +50,8 @@ def fit_stream(
     ``seconds`` hold the reading of the batches too. Everything else is as in `altmin.fit`.
 
     A stream has no epochs, even one that repeats itself: no batch ends one, and schedules by the epoch (`Mu.factor`,
-    `OnlineAM.halve_every`) stand still. The regulariser is spread over `steps` times the first batch's samples, the
-    number that is expected.
+    `OnlineAM.halve_every`) stand still; `OnlineAM.decay` runs over `steps`. The regulariser is spread over `steps`
+    times the first batch's samples, the number that is expected.
 
     Args:
         model: As in `fit`.
@@ -85,7 +85,7 @@ def fit_stream(
     problem = Problem.from_module(model, loss, regularizer)
     method.check(problem)
     place = Place.of(model, device, precision)
-    feed = _Feed(iter(batches), model, problem, place)
+    feed = _Feed(iter(batches), model, problem, place, steps)
     held = None if validation is None else feed.checked("validation", validation)
     first = next(feed, None)
     if first is None:
@@ -123,6 +123,7 @@ class _Feed:
     model: nn.Sequential
     problem: Problem
     place: Place
+    most: int
     classes: bool | None = None
     shape: torch.Size | None = None
     steps: int = 0
@@ -134,8 +135,8 @@ class _Feed:
 
     def __next__(self) -> Batch:
         batch = self.checked(f"batches[{self.steps}]", next(self.source))
+        self.latest = replace(batch, ends_epoch=False, done=self.steps / self.most)
         self.steps, self.samples = self.steps + 1, self.samples + len(batch.x)
-        self.latest = replace(batch, ends_epoch=False)
         return self.latest
 
     def checked(self, name: str, data: Any) -> Batch:

@@ -38,6 +38,7 @@ from altmin import (
     StraightThrough,
     TaylorADMM,
 )
+from altmin.registry import METHODS
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,9 @@ ROWS = {
     "am-sgd": Row(OnlineAM(rule=SGD(1.0), last=SGD(0.3)), adds=False),
     "am-mem": Row(OnlineAM(rule=Memory(), last=Adam(0.01)), adds=False, units_alike=False),
     "am-mem-forgetting": Row(OnlineAM(rule=Memory(forget=0.9, solver="ridge"), last=SGD(0.1)), adds=False),
-    "am-newton": Row(
-        OnlineAM(rule=Newton(lr=0.3), last=Adam(0.01), codes=Codes(steps=1)), adds=False, regularizers=SQUARES
+    "am-newton": Row(METHODS["am-newton"].method, adds=False, regularizers=SQUARES),
+    "am-newton-codes": Row(
+        OnlineAM(rule=Newton(rank=0), last=Adam(0.01), codes=Codes(steps=1)), adds=False, regularizers=SQUARES
     ),
     "am-entries": Row(
         OnlineAM(rule=Adam(0.01), last=Adam(0.01), codes=Codes(lr=0.3, scaling="entries"), mu=Mu(start=0.003)),

@@ -226,7 +226,7 @@ def test_only_the_chain_rule_stops_at_bits(name: str):
     moves it does not follow that product: local methods, and the straight-through estimator, which replaces the factor.
     All start at a forward pass, where only the loss has anything to say. (MAC refuses signs.)
     """
-    loop = Loop.of(SHOWN[name], seeded(below_bits), n=60)
+    loop = Loop.of(SHOWN[name], seeded(below_bits), n=400)
     start = weights(loop.state)
     found = stepped(loop)
     chain = LABELS[name] is Gradients.BACKPROP

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import altmin
-from altmin import SGD, Adam, Codes, Gradients, Memory, Mu, OnlineAM, Problem, Sign, State, Step
+from altmin import SGD, Adam, Codes, Gradients, Memory, Mu, OnlineAM, Problem, Residual, Sign, State, Step
+from altmin.modules import write_back
+from altmin.schedules import DECAYS
 from altmin.solvers.blocks import blocks
 from altmin.solvers.passes import encode
 from altmin.state import forward
@@ -192,6 +194,63 @@ def test_learning_rates_halve_every_so_many_epochs():
         extra = loop.step().extra
         seen += [extra.hidden.param_groups[0]["lr"], extra.last.param_groups[0]["lr"]]
     assert seen == pytest.approx([0.4, 0.2, 0.4, 0.2, 0.2, 0.1, 0.2, 0.1, 0.1, 0.05])
+
+
+@pytest.mark.parametrize(("decay", "half"), [("linear", 0.5), ("cosine", 0.5), ("none", 1.0)])
+def test_learning_rates_fall_over_the_run(decay: str, half: float):
+    seen = []
+    rates = [lambda history, state: seen.append(state.extra.last.param_groups[0]["lr"])]
+    for method in (OnlineAM(last=Adam(0.2), decay=decay), altmin.Backprop("adam", lr=0.2, decay=decay)):
+        if isinstance(method, altmin.Backprop):
+            rates = [lambda history, state: seen.append(state.extra.optimizer.param_groups[0]["lr"])]
+        altmin.fit(network(8), method, digits(100), epochs=2, batch_size=50, callbacks=rates)
+    quarter = {"linear": 0.75, "cosine": 0.5 + 0.5**1.5, "none": 1.0}[decay]
+    last = {"linear": 0.25, "cosine": 0.5 - 0.5**1.5, "none": 1.0}[decay]
+    assert seen == pytest.approx([0.2 * quarter, 0.2 * last] * 2)
+    assert half == DECAYS[decay](0.5)
+
+
+def convolutional() -> nn.Sequential:
+    head = [nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 3, 3), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*head, nn.Conv2d(3, 4, 2), nn.Tanh(), nn.Flatten(), nn.Linear(16, 10)).double()
+
+
+CARRIED = Codes(steps=1, momentum=0.0, scaling="gradients")
+PLAIN = {
+    "linear": lambda: network(20, 15),
+    "batch norm": batch_norm_network,
+    "conv": convolutional,
+    "residual": lambda: nn.Sequential(
+        nn.Linear(64, 12),
+        Residual(nn.ReLU(), nn.Linear(12, 12)),
+        Residual(nn.Tanh(), nn.Linear(12, 12)),
+        nn.Tanh(),
+        nn.Linear(12, 10),
+    ).double(),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_codes_carry_the_whole_gradient_with_one_step_on_the_forward_pass(name: str):
+    """Then gradient steps of all layers on their own objectives are one of the network on its loss, by autograd."""
+    torch.manual_seed(0)
+    model = PLAIN[name]()
+    loop = on(model, OnlineAM(rule=SGD(0.1), last=SGD(0.1), codes=CARRIED, regressors="forward"))
+    loss = F.cross_entropy(model.train()(loop.batch.x), loop.batch.y.argmax(1))
+    grads = torch.autograd.grad(loss, list(model.parameters()))
+    before = [p.detach().clone() for p in model.parameters()]
+    write_back(loop.step(), model)
+    for p, old, g in zip(model.parameters(), before, grads, strict=True):
+        torch.testing.assert_close(p.detach(), old - 0.1 * g, rtol=1e-9, atol=1e-11)
+
+
+def test_mu_weighs_the_loss_where_codes_carry_gradients():
+    steps = []
+    for mu in (1.0, 2.0):
+        loop = on(network(8), OnlineAM(rule=SGD(0.1), last=SGD(0.1), codes=CARRIED, mu=Mu(mu), regressors="forward"))
+        before = loop.state.W[0].clone()
+        steps.append(loop.step().W[0] - before)
+    torch.testing.assert_close(steps[0], 2.0 * steps[1])
 
 
 def test_memory_holds_the_sums_and_solves_them():

@@ -79,6 +79,15 @@ def test_crossing_is_the_least_value_on_a_grid(name, step, cost):
     assert (s(found) != s(c))[moved].all()
 
 
+def test_codes_that_cross_land_a_margin_behind_the_jump():
+    c, g = codes_and_derivatives()
+    near, far = crossing(Sign(), c, g, 1.0, 0.5), crossing(Sign(), c, g, 1.0, 0.5, 0.3)
+    unit = c.square().mean(0).sqrt().expand_as(c)
+    crossed = near != c
+    torch.testing.assert_close(far[crossed], (near - 0.3 * unit * c.sign())[crossed])
+    assert torch.equal(far[~crossed], c[~crossed])
+
+
 def test_crossing_does_not_depend_on_the_size_of_codes_and_derivatives():
     c, g = codes_and_derivatives()
     found = crossing(Sign(), c, g, 1.0, 0.5)

@@ -12,8 +12,10 @@ from altmin import DivergenceError
 from altmin.activations import Identity
 from altmin.maps import Conv2d, Linear
 from altmin.problem import Layer
+from altmin.regularizers import NoRegularizer
 from altmin.solvers.blocks import Block
-from altmin.solvers.newton import Newton
+from altmin.solvers.newton import Curvature, Leading, Newton
+from altmin.solvers.rules import Local
 
 
 def randn(seed: int, *shape: int) -> Tensor:
@@ -31,6 +33,10 @@ def gradients(block: Block, a: Tensor, c: Tensor) -> list[Tensor]:
     return out.to_params((out.z - c) * (2.0 / len(a)))
 
 
+def step(rule: Newton, memories: list[Curvature], block: Block, a: Tensor, c: Tensor) -> None:
+    rule.step(memories, [Local(block, a, gradients(block, a, c))], NoRegularizer(), 0.0)
+
+
 def fitted(a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """Least squares with an intercept."""
     design = torch.cat([a, torch.ones_like(a[:, :1])], 1)
@@ -46,20 +52,19 @@ def test_a_whole_step_on_a_fresh_memory_is_least_squares():
         randn(3, 40, 5),
         randn(4, 40, 3),
     )
-    (memory,) = rule.make([block])
-    rule.step(memory, 0, block, a, gradients(block, a, c), rule.lr)
+    step(rule, rule.make([block]), block, a, c)
     W, b = fitted(a, c)
     torch.testing.assert_close(block.W, W, rtol=1e-8, atol=1e-8)
     torch.testing.assert_close(block.b, b, rtol=1e-8, atol=1e-8)
 
 
 def test_steps_are_the_printed_formula():
-    rule, block = Newton(lr=0.2, momentum=0.8, damping=0.5, forget=0.6, refresh=3), linear()
-    (memory,), theta, V, M, weight = rule.make([block]), torch.cat([block.W, block.b[:, None]], 1), 0.0, 0.0, 0.0
+    rule, block = Newton(lr=0.2, momentum=0.8, damping=0.5, forget=0.6, refresh=3, rank=0), linear()
+    memories, theta, V, M, weight = rule.make([block]), torch.cat([block.W, block.b[:, None]], 1), 0.0, 0.0, 0.0
     inverse = None
     for k in range(8):
         a, c = randn(10 + k, 20, 5), randn(30 + k, 20, 3)
-        rule.step(memory, k, block, a, gradients(block, a, c), rule.lr)
+        step(rule, memories, block, a, c)
         design = torch.cat([a, torch.ones_like(a[:, :1])], 1)
         if k in (0, 1, 2, 3, 6):
             weight = 0.6 * weight + 1.0
@@ -79,35 +84,69 @@ def test_the_first_batches_are_remembered_at_powers_of_two(refresh: int):
 
 def test_without_an_intercept_it_stays_zero():
     rule, block, a = Newton(), linear(bias=False), randn(3, 40, 5)
-    (memory,) = rule.make([block])
-    rule.step(memory, 0, block, a, gradients(block, a, randn(4, 40, 3)), 0.3)
+    (memory,) = memories = rule.make([block])
+    step(rule, memories, block, a, randn(4, 40, 3))
     assert not block.b.any()
     assert memory.M is not None
     assert memory.M.shape == (5, 5)
 
 
-def test_groups_of_channels_have_their_own_memory():
+@pytest.mark.parametrize("rank", [0, 3])
+def test_groups_of_channels_have_their_own_memory(rank: int):
     """A convolution of two groups steps as its two halves do."""
     whole = Conv2d(4, 6, (2, 2), groups=2)
-    half, rule = replace(whole, inputs=2, outputs=3, groups=1), Newton(momentum=0.0)
+    half, rule = replace(whole, inputs=2, outputs=3, groups=1), Newton(momentum=0.0, rank=rank)
     W, b, a, c = randn(1, *whole.shape), randn(2, 6), randn(3, 7, 4, 5, 5), randn(4, 7, 6, 4, 4)
     block = Block(Layer(whole, Identity()), W.clone(), b.clone())
-    (memory,) = rule.make([block])
-    rule.step(memory, 0, block, a, gradients(block, a, c), 0.3)
+    step(rule, rule.make([block]), block, a, c)
     for i in range(2):
         part = Block(Layer(half, Identity()), W[i].clone(), b[3 * i : 3 * i + 3].clone())
-        (own,) = rule.make([part])
         rows, outs = slice(2 * i, 2 * i + 2), slice(3 * i, 3 * i + 3)
-        rule.step(own, 0, part, a[:, rows], gradients(part, a[:, rows], c[:, outs]), 0.3)
+        step(rule, rule.make([part]), part, a[:, rows], c[:, outs])
         torch.testing.assert_close(block.W[i], part.W)
         torch.testing.assert_close(block.b[outs], part.b)
 
 
 def test_dead_inputs_do_no_harm_and_nan_is_named():
     rule, block = Newton(), linear()
-    (memory,) = rule.make([block])
+    memories = rule.make([block])
     dead = torch.zeros(10, 5, dtype=torch.float64)
-    rule.step(memory, 0, block, dead, gradients(block, dead, randn(4, 10, 3)), 0.3)
+    step(rule, memories, block, dead, randn(4, 10, 3))
     assert torch.isfinite(block.W).all()
     with pytest.raises(DivergenceError, match="memory"):
-        rule.step(memory, 1, block, dead * torch.nan, gradients(block, dead, randn(4, 10, 3)), 0.3)
+        step(rule, memories, block, dead * torch.nan, randn(4, 10, 3))
+
+
+def test_leading_eigenvectors_stand_for_the_memory():
+    """Where the others are zero the low rank is the whole, and with a gap it is nearly."""
+    basis = torch.linalg.qr(randn(1, 12, 12)).Q
+    G, d = randn(2, 1, 4, 12), torch.full((1, 1), 0.3, dtype=torch.float64)
+    for rest, tolerance in ((0.0, 1e-10), (1e-4, 1e-3)):
+        m = torch.tensor([9.0, 5.0, 3.0, *[rest] * 9], dtype=torch.float64)
+        M = basis * m @ basis.T
+        found = torch.zeros_like(G)
+        Leading.of(M, d, 3).add(found, G)
+        torch.testing.assert_close(
+            found, G @ torch.linalg.inv(M + 0.3 * torch.eye(12, dtype=M.dtype)), rtol=tolerance, atol=tolerance
+        )
+
+
+def test_leading_eigenvectors_follow_the_memory():
+    """Power steps from the former ones lead to those of a matrix that is not near."""
+    a, d, errors = randn(1, 200, 12), torch.full((1, 1), 0.1), []
+    basis, factors = torch.linalg.qr(randn(2, 12, 12)).Q, Leading.of(a.T @ a / 200, d, 4)
+    moved, lead = basis * torch.logspace(1, -4, 12, dtype=torch.float64) @ basis.T, basis[:, :2]
+    for _ in range(10):
+        factors = Leading.of(moved, d, 4, factors)
+        errors.append(float((lead - factors.Q @ (factors.Q.T @ lead)).norm()))
+    assert errors[-1] < 1e-6 < errors[0]
+
+
+def test_all_batches_of_several_weight_steps_count_once_each():
+    """The memory is due by its own steps: with two a batch, the second of the first batch is due as well."""
+    rule, block = Newton(refresh=4, rank=0), linear()
+    memories = rule.make([block])
+    for k in range(6):
+        step(rule, memories, block, randn(k, 20, 5), randn(50 + k, 20, 3))
+    assert memories[0].steps == 6
+    assert memories[0].added == pytest.approx(sum(rule.forget**i for i in range(4)))  # steps 0, 1, 2 and 4

@@ -158,7 +158,7 @@ def test_nan_in_the_memory_is_reported():
 
 def test_gradient_rules_are_pytorchs():
     for rule, kind in ((Adam(0.01), torch.optim.Adam), (SGD(0.2, 0.9), torch.optim.SGD)):
-        optimizer = rule.make([torch.zeros(2, requires_grad=True)])
+        optimizer = rule.optimizer([torch.zeros(2, requires_grad=True)])
         assert type(optimizer) is kind
         assert optimizer.param_groups[0]["lr"] == rule.lr
     assert optimizer.param_groups[0]["momentum"] == 0.9

@@ -107,7 +107,7 @@ class ReLU(PiecewiseLinear):
 
     def __call__(self, z: Tensor) -> Tensor:
         """``max(z, 0)``."""
-        return z.clamp_min(0.0)
+        return torch.relu(z)
 
     def slope(self, z: Tensor) -> Tensor:
         """1 where ``z > 0``, else 0."""

@@ -20,18 +20,19 @@ from altmin.errors import nearest
 from altmin.methods.base import Method
 from altmin.problem import Batch, Problem
 from altmin.regularizers import NoRegularizer
+from altmin.schedules import DECAYS, decay
 from altmin.solvers.blocks import blocks
 from altmin.solvers.passes import encode
 from altmin.state import State, forward
 
 OPTIMIZERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], float]] = {
-    "sgd": (torch.optim.SGD, 0.1),
+    "sgd": (partial(torch.optim.SGD, fused=True), 0.1),
     "adagrad": (torch.optim.Adagrad, 0.01),
     "adadelta": (torch.optim.Adadelta, 1.0),
     "rmsprop": (torch.optim.RMSprop, 1e-3),
-    "adam": (torch.optim.Adam, 1e-3),
-    "amsgrad": (partial(torch.optim.Adam, amsgrad=True), 1e-3),
-    "adamw": (torch.optim.AdamW, 1e-3),
+    "adam": (partial(torch.optim.Adam, fused=True), 1e-3),
+    "amsgrad": (partial(torch.optim.Adam, amsgrad=True, fused=True), 1e-3),
+    "adamw": (partial(torch.optim.AdamW, fused=True), 1e-3),
     "adamax": (torch.optim.Adamax, 2e-3),
     "nadam": (torch.optim.NAdam, 2e-3),
     "radam": (torch.optim.RAdam, 1e-3),
@@ -73,9 +74,10 @@ PRESETS: dict[str, Preset] = {
 
 @dataclass(frozen=True)
 class Trainer:
-    """The optimiser, the number of samples that a regulariser is spread over, and what draws the dropout."""
+    """The optimiser, its rates, the number of samples that a regulariser is spread over, and what draws the dropout."""
 
     optimizer: torch.optim.Optimizer
+    rates: tuple[float, ...]
     count: int
     generator: torch.Generator | None = None
 
@@ -108,6 +110,7 @@ class Backprop(Method):
     optimizer: str | Callable[..., torch.optim.Optimizer] = "adam"
     lr: float | None = number(None, "learning rate; none: the preset's or the optimiser's", above=0.0, optional=True)
     preset: str = number("none", "paper whose learning rate and batches are used", choices=("none", *PRESETS))
+    decay: str = decay()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,11 +151,16 @@ class Backprop(Method):
         """The weights, and the optimiser of them."""
         state = start.weights()
         params = [p.requires_grad_() for block in blocks(problem, state) for p in block.params()]
-        return replace(state, extra=Trainer(self.make(params), batch.count, generator))
+        optimizer = self.make(params)
+        rates = tuple(group["lr"] for group in optimizer.param_groups)
+        return replace(state, extra=Trainer(optimizer, rates, batch.count, generator))
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One step of the optimiser; weights and running statistics are written in place."""
         trainer: Trainer = state.extra
+        if self.decay != "none":
+            for group, rate in zip(trainer.optimizer.param_groups, trainer.rates, strict=True):
+                group["lr"] = DECAYS[self.decay](batch.done) * rate
         with torch.enable_grad():
             passed = encode(self.differentiable(problem), state, batch.x, trainer.generator)
             out = passed.blocks[-1](*passed.last)

@@ -19,7 +19,7 @@ from altmin.methods.base import Method
 from altmin.problem import Batch, Layer, Problem
 from altmin.solvers.blocks import Block, Forward, blocks
 from altmin.solvers.passes import Pass, encode
-from altmin.solvers.rules import SGD, Adam, descend, shrink
+from altmin.solvers.rules import SGD, Adam, Local, descend
 from altmin.state import State, forward
 
 SMOOTH: dict[type, Activation] = {Sign: Tanh(), Step: Sigmoid()}
@@ -42,7 +42,7 @@ class Inverses:
     count: int
     feedback: tuple[tuple[Tensor, Tensor], ...]
     hidden: torch.optim.Optimizer | None
-    last: torch.optim.Optimizer
+    last: torch.optim.Optimizer | None
     back: torch.optim.Optimizer | None
     generator: torch.Generator | None = None
     errors: tuple[Tensor, ...] = ()
@@ -100,13 +100,13 @@ class DTP(Method):
         state = start.weights()
         *hidden, last = blocks(problem, state)
         feedback = tuple(_draw(block.W, generator) for block in hidden[1:])
-        params, back = [p for block in hidden for p in block.params()], [p for pair in feedback for p in pair]
+        back = [p for pair in feedback for p in pair]
         kept = Inverses(
             count=batch.count,
             feedback=feedback,
-            hidden=self.rule.make(params) if params else None,
-            last=self.last.make(last.params()),
-            back=self.feedback.make(back) if back else None,
+            hidden=self.rule.make(hidden),
+            last=self.last.make([last]),
+            back=self.feedback.optimizer(back) if back else None,
             generator=generator,
         )
         return replace(state, extra=kept)
@@ -152,21 +152,19 @@ class DTP(Method):
 
     def step_hidden(self, problem: Problem, passed: Pass, targets: list[Tensor], kept: Inverses) -> None:
         """A step of each hidden layer towards its target, through its own activation alone."""
-        grads: list[Tensor] = []
+        layers = []
         for i, t in enumerate(targets):
-            block = passed.blocks[i]
-            grads += miss(block(passed.input(i, passed.z)), smooth(block.layer.activation), t)[1]
-        descend(kept.hidden, grads)
-        Ws = [block.W for block in passed.blocks[:-1]]
+            block, a = passed.blocks[i], passed.input(i, passed.z)
+            layers.append(Local(block, a, miss(block(a), smooth(block.layer.activation), t)[1]))
         # Targets scale the loss by 2 eta.
-        shrink(problem.regularizer, Ws, self.rule.lr * 2.0 * self.eta / kept.count)
+        self.rule.step(kept.hidden, layers, problem.regularizer, 2.0 * self.eta / kept.count)
 
     def step_last(self, problem: Problem, passed: Pass, batch: Batch, kept: Inverses) -> None:
         """A step of the last layer on the batch's mean loss."""
         out = passed.blocks[-1](passed.last[0])
         out.track()
-        descend(kept.last, out.to_params(problem.loss.grad(out.z, batch.y) / len(out.z)))
-        shrink(problem.regularizer, [out.block.W], self.last.lr / kept.count)
+        layer = Local(out.block, out.a, out.to_params(problem.loss.grad(out.z, batch.y) / len(out.z)))
+        self.last.step(kept.last, [layer], problem.regularizer, 1.0 / kept.count)
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass, the regulariser, and how far feedback maps are from inverses."""

@@ -19,14 +19,15 @@ from altmin.cost import Product, adjoint, cross, image
 from altmin.maps import Recurrent
 from altmin.methods.base import Method
 from altmin.problem import Batch, Problem
-from altmin.regularizers import L1, L2, NoRegularizer
-from altmin.solvers.blocks import Block, blocks
+from altmin.regularizers import NoRegularizer
+from altmin.schedules import DECAYS, decay
+from altmin.solvers.blocks import Block, Forward, blocks
 from altmin.solvers.codes import Codes, Mu, crossing, nesterov, sparse_nesterov
 from altmin.solvers.last import fit_last
 from altmin.solvers.newton import Newton
 from altmin.solvers.passes import Above, Pass, encode
 from altmin.solvers.recurrence import unfolded
-from altmin.solvers.rules import SGD, Adam, Memory, descend, shrink
+from altmin.solvers.rules import SGD, Adam, Local, Memory
 from altmin.state import State, forward, skipped
 
 REFIT_STEPS = 500
@@ -40,9 +41,10 @@ class Progress:
     Attributes:
         count: Samples in all, which the regulariser is spread over.
         mu: The present penalty.
-        hidden: The hidden layers' optimiser, or each layer's memory.
-        last: The last layer's optimiser.
+        hidden: What the rule keeps of the hidden layers: an optimiser, or each layer's memory.
+        last: What the last layer's rule keeps.
         generator: Draws the dropout.
+        factor: What learning rates are multiplied by at the present batch.
         stretched: What the layer above each code stretches most (`Block.stretched`).
         codes: Each hidden layer's code and forward value in the last batch, ``(C, C^0)``.
     """
@@ -50,8 +52,9 @@ class Progress:
     count: int
     mu: float
     hidden: Any
-    last: torch.optim.Optimizer
+    last: Any
     generator: torch.Generator | None = None
+    factor: float = 1.0
     stretched: tuple[Tensor, ...] = ()
     codes: tuple[tuple[Tensor, Tensor], ...] = ()
 
@@ -82,29 +85,35 @@ class OnlineAM(Method):
 
     online = True
     batched = True
+    default_batch = 200
     cure = "a smaller learning rate or a larger `mu.start`"
     lacks = frozenset()
 
     rule: Adam | SGD | Memory | Newton = field(default_factory=Adam)
-    last: Adam | SGD = field(default_factory=Adam)
+    last: Adam | SGD | Newton = field(default_factory=Adam)
     codes: Codes = field(default_factory=Codes)
     mu: Mu = field(default_factory=Mu)
     weight_steps: int = number(1, "weight steps a batch", least=1, paper="1; LeNet-5 1, RNN 5")
+    regressors: str = number(
+        "codes", "what weights learn from: the updated codes below, or the forward pass", choices=("codes", "forward")
+    )
     halve_every: int = number(0, "epochs after which learning rates are halved; 0: never", least=0, paper="8")
+    decay: str = decay()
     refit: bool = number(False, "fit the last layer to the whole data at the end; the records do not show it")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        kinds = {"rule": (Adam, SGD, Memory, Newton), "last": (Adam, SGD), "codes": (Codes,), "mu": (Mu,)}
+        kinds = {"rule": (Adam, SGD, Memory, Newton), "last": (Adam, SGD, Newton), "codes": (Codes,), "mu": (Mu,)}
         for name, allowed in kinds.items():
             if not isinstance(getattr(self, name), allowed):
                 wanted = " or ".join(f"{kind.__name__}(...)" for kind in allowed)
                 raise TypeError(f"`{name}` must be {wanted}, got {getattr(self, name)!r}")
 
-    @property
-    def default_batch(self) -> int:  # type: ignore[override]
-        """200 samples; a Newton step costs more, and makes more of larger batches."""
-        return 500 if isinstance(self.rule, Newton) else 200
+    @classmethod
+    def newton(cls, rule: Newton = Newton()) -> OnlineAM:  # noqa: B008, it is frozen
+        """AM-Newton: every layer by `rule`, on the forward pass; one code step that hands the movement down whole."""
+        codes = Codes(steps=1, momentum=0.0, scaling="gradients")
+        return cls(rule=rule, last=rule, codes=codes, regressors="forward", decay="linear")
 
     @property
     def gradients(self) -> Gradients:  # type: ignore[override]
@@ -114,12 +123,10 @@ class OnlineAM(Method):
     def check(self, problem: Problem) -> None:
         """Refuse what the memory rules cannot solve."""
         super().check(problem)
-        if not isinstance(self.rule, (Memory, Newton)):
-            return
-        sparse = isinstance(self.rule, Memory) and self.rule.solver == "bcd"
-        if not isinstance(problem.regularizer, (NoRegularizer, L2, L1) if sparse else (NoRegularizer, L2)):
-            known = "none, l1 and l2" if sparse else "none and l2"
-            raise TypeError(f"{self.rule!r} supports the regularisers {known}, got {problem.regularizer!r}")
+        for rule in (self.rule, self.last):
+            if not isinstance(problem.regularizer, rule.regularizers):
+                known = " and ".join(kind.__name__ for kind in rule.regularizers)
+                raise TypeError(f"{rule!r} supports the regularisers {known}, got {problem.regularizer!r}")
         for i, layer in enumerate(problem.layers):
             if layer.norm is not None and isinstance(self.rule, Memory):
                 raise TypeError(
@@ -130,25 +137,18 @@ class OnlineAM(Method):
         """The weights, and optimisers or empty memories for them."""
         state = start.weights()
         *hidden, last = blocks(problem, state)
-        if isinstance(self.rule, Memory):
-            kept: Any = tuple(self.rule.empty(h.W, h.layer.map.bias) for h in hidden)
-        elif isinstance(self.rule, Newton):
-            kept = self.rule.make(hidden)
-        else:
-            params = [p for h in hidden for p in h.params()]
-            kept = self.rule.make(params) if params else None
-        progress = Progress(batch.count, self.mu.start, kept, self.last.make(last.params()), generator)
-        return replace(state, extra=progress)
+        kept, top = self.rule.make(hidden), self.last.make([last])
+        return replace(state, extra=Progress(batch.count, self.mu.start, kept, top, generator))
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One mini-batch of Algorithm 1. Weights, running statistics and memories are written in place."""
         problem = problem if self.codes.jumps == "prox" else problem.estimated()
+        state = replace(state, extra=replace(state.extra, factor=self.factor(state, batch)))
         passed = encode(problem, state, batch.x, state.extra.generator)
         stretched = self.stretch(problem, state, passed)
         codes = self.find_codes(problem, state, batch, passed, stretched)
-        self.set_lr(state)
         self.step_last(problem, state, batch, passed, codes)
-        state = self.step_hidden(problem, state, batch, passed, codes)
+        self.step_hidden(problem, state, passed, codes)
         mu = self.mu.after(state.extra.mu, batch.ends_epoch)
         progress = replace(state.extra, mu=mu, stretched=stretched, codes=tuple(zip(codes, passed.z, strict=True)))
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch, extra=progress)
@@ -158,17 +158,17 @@ class OnlineAM(Method):
     ) -> list[Tensor]:
         """Step 2: codes, last to first; each pulls towards the updated code above and to its forward value."""
         codes, pulls, mu = list(passed.z), self.pulls(passed, batch, state.extra.mu), state.extra.mu
-        gains = [v.norm() for v in stretched or self.stretch(problem, state, passed)]
+        stretched = stretched or self.stretch(problem, state, passed)
         for i in reversed(range(len(codes))):
-            near = 2.0 * self.codes.proximity / (codes[i].numel() if self.codes.scaling == "entries" else 1)
+            near = self.pull * self.codes.proximity / (codes[i].numel() if self.codes.scaling == "entries" else 1)
             above, c, lr = Above(problem, batch, passed, codes, i, pulls, near), codes[i], self.codes.lr
             if self.codes.scaling == "samples":
-                lr = lr / above.curvature(gains[i])
+                lr = lr / above.curvature(stretched[i].norm())
             if passed.smooth(i) and self.codes.sparsity:
                 sparsity = 0.5 * near * self.codes.sparsity / mu
-                codes[i] = sparse_nesterov(c, above.gradient, self.codes.steps, lr, sparsity)
+                codes[i] = sparse_nesterov(c, above.gradient, self.codes.steps, lr, sparsity, self.codes.momentum)
             elif passed.smooth(i):
-                codes[i] = nesterov(c, above.gradient, self.codes.steps, lr)
+                codes[i] = nesterov(c, above.gradient, self.codes.steps, lr, self.codes.momentum)
             else:
                 through, direct = above.parts(passed.activation(i, c), c)
                 codes[i] = crossing(
@@ -177,105 +177,97 @@ class OnlineAM(Method):
                     through,
                     self.codes.flip_step,
                     self.codes.flip_cost,
+                    self.codes.flip_margin,
                 )
         return codes
 
     def stretch(self, problem: Problem, state: State, passed: Pass) -> tuple[Tensor, ...]:
-        """What the layer above each code stretches most, without dropout (`Block.stretched`)."""
+        """What the layer above each code stretches most, without dropout, where code steps are relative to it."""
+        if self.codes.scaling != "samples":
+            return ()
         above = zip(blocks(problem, state)[1:], passed.a, state.extra.stretched or [None] * len(passed.a), strict=True)
         return tuple(block.stretched(a, before) for block, a, before in above)
 
     def pulls(self, passed: Pass, batch: Batch, mu: float) -> list[float]:
-        """The weight of each layer's error in the codes' objectives: ``1/mu`` for the loss, 2 for squares."""
-        if self.codes.scaling == "samples":
-            return [2.0] * len(passed.z) + [1.0 / mu]
-        return [2.0 / z.numel() for z in passed.z] + [1.0 / (mu * len(batch.x))]
+        """The weight of each layer's error in the codes' objectives: ``1/mu`` for the loss, 2 for whole squares."""
+        if self.codes.scaling == "entries":
+            return [2.0 / z.numel() for z in passed.z] + [1.0 / (mu * len(batch.x))]
+        return [self.pull] * len(passed.z) + [1.0 / mu]
 
     def step_last(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor]) -> None:
-        """Step 3, last layer: gradient steps on the batch's mean loss."""
-        a, over = passed.regressor(len(codes), codes)
-        for _ in range(self.weight_steps):
-            out = passed.blocks[-1](a, over)
-            out.track()
-            grads = out.to_params(problem.loss.grad(out.z, batch.y) / len(a))
-            descend(state.extra.last, grads)
-            shrink(problem.regularizer, state.W[-1:], self.lr_factor(state) * self.last.lr / state.extra.count)
-
-    def step_hidden(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor]) -> State:
-        """Step 3, hidden layers: each on ``||C_l - W_l s(C_{l-1})||^2`` alone."""
-        if not codes:
-            return state
-        local = [self.local(passed, codes, i) for i in range(len(codes))]
-        if isinstance(self.rule, Memory):
-            return self.solve_memories(problem, state, local, len(passed.x))
-        share = 1.0 / (state.extra.mu * state.extra.count)
+        """Step 3, last layer: steps on the batch's mean loss."""
+        a, over = passed.regressor(len(codes), codes, self.updated)
         for k in range(self.weight_steps):
-            own = []
-            for i, (block, a, c) in enumerate(local):
-                # Until a step is made, the forward pass has the first layer's value.
-                out = passed.hidden[0] if i + k == 0 and block is passed.blocks[0] else block(a)
+            known = k == 0 and a is passed.last[0] and (over is None or not self.updated)
+            out = passed.top if known else passed.blocks[-1](a, over)
+            out.track()
+            local = Local(out.block, a, out.to_params(problem.loss.grad(out.z, batch.y) / len(a)))
+            share = 1.0 / state.extra.count
+            self.last.step(state.extra.last, [local], problem.regularizer, share, state.extra.factor)
+
+    def step_hidden(self, problem: Problem, state: State, passed: Pass, codes: list[Tensor]) -> None:
+        """Step 3, hidden layers: each on ``||C_l - W_l s(C_{l-1})||^2`` alone."""
+        goals = [self.goal(passed, codes, i) for i in range(len(codes))]
+        if isinstance(self.rule, Memory):
+            self.solve_memories(problem, state, goals, len(passed.x))
+            return
+        share = self.pull / (2.0 * state.extra.mu * state.extra.count)
+        for k in range(self.weight_steps):
+            local = []
+            for block, a, c, out in goals:
+                # Until a step is made, the forward pass has the values of layers whose input has not moved.
+                out = out if out is not None and k == 0 else block(a)
                 scale = c.numel() if self.codes.scaling == "entries" else len(passed.x)
-                own.append((block, a, out.to_params((out.z - c).mul_(2.0 / scale))))
-            if isinstance(self.rule, Newton):
-                self.step_newton(problem, state, own, share, state.k * self.weight_steps + k)
-            else:
-                descend(state.extra.hidden, [g for _, _, grads in own for g in grads])
-                shrink(problem.regularizer, state.W[:-1], share * self.lr_factor(state) * self.rule.lr)
-        return state
+                local.append(Local(block, a, out.to_params((out.z - c).mul_(self.pull / scale))))
+            self.rule.step(state.extra.hidden, local, problem.regularizer, share, state.extra.factor)
 
-    def step_newton(
-        self, problem: Problem, state: State, own: list[tuple[Block, Tensor, list[Tensor]]], share: float, steps: int
-    ) -> None:
-        """A Newton step of every hidden layer, from its block, its input and its gradients, after `steps` others."""
-        assert isinstance(self.rule, Newton)
-        omega, lr = problem.regularizer, self.lr_factor(state) * self.rule.lr
-        for memory, (block, a, grads) in zip(state.extra.hidden, own, strict=True):
-            if isinstance(omega, L2):
-                grads[0] = grads[0].add(block.W, alpha=share * omega.weight)
-            self.rule.step(memory, steps, block, a, grads, lr)
-
-    def local(self, passed: Pass, codes: list[Tensor], i: int) -> tuple[Block, Tensor, Tensor]:
-        """A hidden layer's own regression problem: its block, the block's input and its target."""
-        block, (a, over) = passed.blocks[i], passed.regressor(i, codes)
+    def goal(self, passed: Pass, codes: list[Tensor], i: int) -> tuple[Block, Tensor, Tensor, Forward | None]:
+        """A hidden layer's own regression: its block, the block's input and target, and its value where it is known."""
+        block, (a, over) = passed.blocks[i], passed.regressor(i, codes, self.updated)
         if isinstance(block.layer.map, Recurrent):
-            return unfolded(block, block.layer.map, a, codes[i], self.codes)
-        return block, a, codes[i] if over is None else codes[i] - over
+            return *unfolded(block, block.layer.map, a, codes[i], self.codes), None
+        known = passed.hidden[i] if over is None and a is passed.hidden[i].a else None
+        return block, a, codes[i] if over is None else codes[i] - over, known
+
+    @property
+    def updated(self) -> bool:
+        """Whether weights learn from the updated codes below."""
+        return self.regressors == "codes"
+
+    @property
+    def pull(self) -> float:
+        """The derivative's weight of squares: half of them count with scaling gradients."""
+        return 1.0 if self.codes.scaling == "gradients" else 2.0
 
     def solve_memories(
-        self, problem: Problem, state: State, local: list[tuple[Block, Tensor, Tensor]], count: int
-    ) -> State:
+        self, problem: Problem, state: State, goals: list[tuple[Block, Tensor, Tensor, Forward | None]], count: int
+    ) -> None:
         """Algorithm 3: add the batch to each layer's memory, and solve it from the present weights."""
         assert isinstance(self.rule, Memory)
         share = self.rule.weight(state.k, count) / (2.0 * state.extra.mu * state.extra.count)
-        for i, (memory, (block, a, c)) in enumerate(zip(state.extra.hidden, local, strict=True)):
+        for i, (memory, (block, a, c, _)) in enumerate(zip(state.extra.hidden, goals, strict=True)):
             self.rule.step(memory, block, a, c, problem.regularizer, share, f"W_{i + 1}")
-        return state
 
-    def set_lr(self, state: State) -> None:
-        """Halve the learning rates every `halve_every` epochs."""
-        factor = self.lr_factor(state)
-        for rule, optimizer in ((self.rule, state.extra.hidden), (self.last, state.extra.last)):
-            if isinstance(optimizer, torch.optim.Optimizer) and not isinstance(rule, Memory):
-                optimizer.param_groups[0]["lr"] = factor * rule.lr
-
-    def lr_factor(self, state: State) -> float:
-        """What learning rates are multiplied by in the present epoch."""
-        return 0.5 ** (state.epoch // self.halve_every) if self.halve_every else 1.0
+    def factor(self, state: State, batch: Batch) -> float:
+        """What learning rates are multiplied by at this batch."""
+        halved = 0.5 ** (state.epoch // self.halve_every) if self.halve_every else 1.0
+        return halved * DECAYS[self.decay](batch.done)
 
     def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
         """A forward pass, two products of the layer above for each code step, two of each layer for a weight step.
 
-        The first code step, and the first layer's first weight step, have their predictions from the forward pass.
+        The first code step, and the first weight step of layers whose input has not moved, have their predictions from
+        the forward pass.
         """
         if isinstance(self.rule, (Memory, Newton)):
             raise TypeError(f"OnlineAM has no cost model of the rule {type(self.rule).__name__}")
         layers, codes, steps = range(len(n) - 1), self.codes.steps, self.weight_steps
         again = codes - 1
         above = [p for i in layers[1:] for p in (image(i, n, again, again), adjoint(i, n, codes, codes)) if codes]
-        weights = [
-            p for i in layers for p in (image(i, n, steps - (i == 0), steps - (i == 0)), cross(i, n, steps, steps))
-        ]
-        return [image(i, n) for i in layers[: len(layers) if codes else -1]] + above + weights
+        known = [i == 0 or not codes or not self.updated for i in layers]
+        anew = [steps - k for k in known]
+        weights = [p for i in layers for p in (image(i, n, anew[i], anew[i]), cross(i, n, steps, steps))]
+        return [image(i, n) for i in layers] + above + weights
 
     def finish(self, problem: Problem, state: State, batch: Batch) -> State:
         """Where asked, refit the last layer to all samples, unregularised (Carreira-Perpinan and Wang 2014)."""

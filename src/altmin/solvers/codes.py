@@ -12,21 +12,22 @@ from altmin.activations import Activation
 from altmin.checks import Checked, number
 from altmin.regularizers import L1
 
-MOMENTUM = 0.9
 TINY = 1e-30
 
 
 @dataclass(frozen=True)
 class Codes(Checked):
-    """How codes are found: `steps` of gradient descent with Nesterov momentum 0.9 from the forward value.
+    """How codes are found: `steps` of gradient descent with Nesterov's momentum from the forward value.
 
     Attributes:
         scaling: ``"samples"``: losses and squares are sums over a sample's entries and `lr` is relative to the inverse
             curvature, so that `lr` and `mu` do not depend on batch, width or the size of the weights; ``"entries"``:
-            means over batch and entries and an absolute `lr`, as in the authors' code.
+            means over batch and entries and an absolute `lr`, as in the authors' code; ``"gradients"``: sums, half of
+            each square, and an absolute `lr`, so that one step of 1 without momentum passes on whole what moves the
+            code above.
         jumps: ``"prox"``: sign and step are crossed by `crossing`, which takes no derivative;
             ``"straight-through"``: by code steps along the derivative of hard tanh.
-        flip_step, flip_cost: See `crossing`.
+        flip_step, flip_cost, flip_margin: See `crossing`.
     """
 
     steps: int = number(5, "code steps a batch", least=0, paper="5")
@@ -36,6 +37,7 @@ class Codes(Checked):
         above=0.0,
         paper="0.3 with scaling entries",
     )
+    momentum: float = number(0.9, "Nesterov's momentum of the codes", least=0.0, most=1.0, paper="0.9")
     proximity: float = number(
         1.0,
         "weight of the codes' distance from their forward value; less moves deep networks more",
@@ -50,9 +52,13 @@ class Codes(Checked):
         paper="straight-through in the authors' code",
     )
     flip_step: float = number(1.0, "how far targets of sign and step move, relative to the gradient's size", above=0.0)
-    flip_cost: float = number(200.0, "proximity (r of P1) that a code has to overcome to cross a jump", above=0.0)
+    flip_cost: float = number(400.0, "proximity (r of P1) that a code has to overcome to cross a jump", above=0.0)
+    flip_margin: float = number(0.3, "how far behind the jump a code lands, relative to its unit's size", least=0.0)
     scaling: str = number(
-        "samples", "what losses and squares are averaged over", choices=("samples", "entries"), paper="entries"
+        "samples",
+        "what losses and squares are averaged over, and what code steps are relative to",
+        choices=("samples", "entries", "gradients"),
+        paper="entries",
     )
 
 
@@ -70,29 +76,37 @@ class Mu(Checked):
         return min((mu + self.add) * (self.factor if ends_epoch else 1.0), max(self.most, self.start))
 
 
-def nesterov(c: Tensor, gradient: Callable[[Tensor], Tensor], steps: int, lr: float | Tensor) -> Tensor:
-    """`steps` steps of gradient descent with Nesterov momentum 0.9, as `torch.optim.SGD` has it, from `c`.
+def nesterov(
+    c: Tensor, gradient: Callable[[Tensor], Tensor], steps: int, lr: float | Tensor, momentum: float = 0.9
+) -> Tensor:
+    """`steps` steps of gradient descent with Nesterov's momentum, as `torch.optim.SGD` has it, from `c`.
 
     Args:
         c: First iterate; not changed.
         gradient: The gradient at a point, a fresh tensor.
         steps: How many.
         lr: Step size.
+        momentum: The first of the steps, too, is ``1 + momentum`` times `lr`.
     """
     if steps == 0:
         return c
     lr = torch.as_tensor(lr, dtype=c.dtype, device=c.device)
     velocity = gradient(c)
-    c = torch.addcmul(c, (1.0 + MOMENTUM) * lr, velocity, value=-1.0)
+    c = torch.addcmul(c, (1.0 + momentum) * lr, velocity, value=-1.0)
     for _ in range(steps - 1):
         g = gradient(c)
-        velocity.mul_(MOMENTUM).add_(g)
-        c.addcmul_(lr, g, value=-1.0).addcmul_(MOMENTUM * lr, velocity, value=-1.0)
+        velocity.mul_(momentum).add_(g)
+        c.addcmul_(lr, g, value=-1.0).addcmul_(momentum * lr, velocity, value=-1.0)
     return c
 
 
 def sparse_nesterov(
-    c: Tensor, gradient: Callable[[Tensor], Tensor], steps: int, lr: float | Tensor, sparsity: float
+    c: Tensor,
+    gradient: Callable[[Tensor], Tensor],
+    steps: int,
+    lr: float | Tensor,
+    sparsity: float,
+    momentum: float = 0.9,
 ) -> Tensor:
     """The same with the soft threshold ``lr sparsity``, the prox of ``sparsity ||c||_1``, at the end of each step.
 
@@ -102,16 +116,17 @@ def sparse_nesterov(
     behind = c
     for _ in range(steps):
         new = L1(sparsity).prox(c - lr * gradient(c), lr)
-        c, behind = torch.lerp(behind, new, 1.0 + MOMENTUM), new
+        c, behind = torch.lerp(behind, new, 1.0 + momentum), new
     return behind
 
 
-def crossing(activation: Activation, c: Tensor, g: Tensor, step: float, cost: float) -> Tensor:
+def crossing(activation: Activation, c: Tensor, g: Tensor, step: float, cost: float, margin: float = 0.0) -> Tensor:
     """``argmin_z (s(z) - a)^2 + cost (z - c)^2/u^2`` (P1) at the target ``a = s(c) - step g/sqrt(mean(g^2))``.
 
     No derivative of `s` is asked for. A code of sign either stays or goes just across zero, where the target asks
     loudly enough for the other sign and the code is near zero. Near is relative to ``u^2 = mean(c^2)`` over the unit's
-    samples, and loud to the whole layer: the numbers do not depend on widths, batches or the size of weights.
+    samples, and loud to the whole layer: the numbers do not depend on widths, batches or the size of weights. A code
+    that crosses goes ``margin u`` further, so that the layer below has something to learn even of the nearest ones.
 
     Args:
         activation: ``s``, a step function.
@@ -119,10 +134,11 @@ def crossing(activation: Activation, c: Tensor, g: Tensor, step: float, cost: fl
         g: The derivative of what is above in the activation ``s(c)``.
         step: Size of the targets' step.
         cost: Weight of the distance, > 0.
+        margin: How far behind the jump codes land, >= 0.
     """
     samples = (0, *range(2, c.ndim))
     unit = c.square().mean(samples, keepdim=True).sqrt().clamp_min(TINY)
     target = torch.add(activation(c), g / g.square().mean().sqrt().clamp_min(TINY), alpha=-step)
     found = activation.solve_z(target, c / unit, cost).mul_(unit)
     # A code that stays is left to the bit: optimisers that scale gradients would make steps of its rounding.
-    return torch.where(activation(found) == activation(c), c, found)
+    return torch.where(activation(found) == activation(c), c, found + (found - c).sign() * (margin * unit))

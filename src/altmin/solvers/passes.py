@@ -68,12 +68,12 @@ class Pass:
         """Whether the layer's activation has a derivative that code steps can follow."""
         return self.blocks[i].layer.activation.differentiable
 
-    def regressor(self, i: int, codes: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+    def regressor(self, i: int, codes: Sequence[Tensor], updated: bool = True) -> tuple[Tensor, Tensor | None]:
         """What the layer's weights learn from: its input, and what a residual connection adds.
 
-        Those are the updated codes' where they moved smoothly; a code that jumped counts by its forward value.
+        Those are the `updated` codes' where they moved smoothly; a code that jumped counts by its forward value.
         """
-        seen = [c if self.smooth(j) else z for j, (c, z) in enumerate(zip(codes, self.z, strict=True))]
+        seen = [c if updated and self.smooth(j) else z for j, (c, z) in enumerate(zip(codes, self.z, strict=True))]
         return self.input(i, seen), self.over(i, seen)
 
 

@@ -63,5 +63,5 @@ def find_codes(block: Block, map: Recurrent, x: Tensor, outputs: Tensor, codes: 
                 pull = pull.addmm(torch.addmm(ahead, h, V.T, alpha=-1.0), V, alpha=-1.0)
             return (1.0 - h * h).mul_(pull).add_(c - c0, alpha=codes.proximity).mul_(2.0)
 
-        found.append(nesterov(c0, gradient, codes.steps, lr))
+        found.append(nesterov(c0, gradient, codes.steps, lr, codes.momentum))
     return torch.stack(found[::-1], 1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from altmin.checks import Checked, number
 from altmin.errors import DivergenceError
-from altmin.regularizers import L1, L2, Regularizer, is_none
+from altmin.regularizers import L1, L2, NoRegularizer, Regularizer, is_none
 from altmin.solvers.blocks import Block
 from altmin.solvers.ridge import cholesky
 
@@ -18,24 +19,77 @@ GUARD = 1e-10  # added to a diagonal entry that a dead unit leaves at zero
 
 
 @dataclass(frozen=True)
-class Adam(Checked):
+class Local:
+    """A layer's objective on a batch, at its present weights.
+
+    Attributes:
+        block: The layer.
+        a: Its input.
+        grads: The gradient, in the order of `Block.params`.
+    """
+
+    block: Block
+    a: Tensor
+    grads: list[Tensor]
+
+
+class GradientRule(Checked):
+    """Layers' own objectives are descended along their gradients, by an optimiser of PyTorch's."""
+
+    regularizers: ClassVar[tuple[type, ...]] = (object,)
+    lr: float
+
+    def optimizer(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
+        """The optimiser of `params`."""
+        raise NotImplementedError
+
+    def make(self, blocks: Sequence[Block]) -> torch.optim.Optimizer | None:
+        """One optimiser of all these layers; `None` where there is none."""
+        params = [p for block in blocks for p in block.params()]
+        return self.optimizer(params) if params else None
+
+    def step(
+        self,
+        optimizer: torch.optim.Optimizer | None,
+        layers: Sequence[Local],
+        regularizer: Regularizer,
+        share: float,
+        factor: float = 1.0,
+    ) -> None:
+        """One step of every layer, and the regulariser's prox behind it; weights are written in place.
+
+        Args:
+            optimizer: What `make` gave for these layers.
+            layers: The layers.
+            regularizer: ``Omega``.
+            share: Its weight beside the layers' objectives.
+            factor: What the learning rate is multiplied by at present.
+        """
+        if optimizer is not None:
+            optimizer.param_groups[0]["lr"] = factor * self.lr
+            descend(optimizer, [g for layer in layers for g in layer.grads])
+            shrink(regularizer, [layer.block.W for layer in layers], share * factor * self.lr)
+
+
+@dataclass(frozen=True)
+class Adam(GradientRule):
     """Adam (Kingma and Ba 2015) on the layers' local objectives: AM-Adam."""
 
     lr: float = number(0.002, "learning rate of the weights", above=0.0, paper="0.008, halved every 8 epochs")
 
-    def make(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
+    def optimizer(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
         """`torch.optim.Adam`."""
         return torch.optim.Adam(list(params), lr=self.lr, fused=True)
 
 
 @dataclass(frozen=True)
-class SGD(Checked):
+class SGD(GradientRule):
     """Gradient steps, with momentum where asked, on the layers' local objectives: AM-SGD."""
 
     lr: float = number(0.1, "learning rate of the weights", above=0.0)
     momentum: float = number(0.0, "momentum of the weights", least=0.0, most=1.0)
 
-    def make(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
+    def optimizer(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
         """`torch.optim.SGD`."""
         return torch.optim.SGD(list(params), lr=self.lr, momentum=self.momentum, fused=True)
 
@@ -58,6 +112,15 @@ class Memory(Checked):
     sweeps: int = number(5, "most sweeps of coordinate descent a batch", least=1)
     tol: float = number(1e-3, "change at which the sweeps stop", above=0.0, paper="1e-3")
     ridge: float = number(1e-3, "ridge, relative to the memory's mean diagonal", above=0.0)
+
+    @property
+    def regularizers(self) -> tuple[type, ...]:
+        """The regularisers that the solver takes."""
+        return (NoRegularizer, L2, L1) if self.solver == "bcd" else (NoRegularizer, L2)
+
+    def make(self, blocks: Sequence[Block]) -> list[tuple[Tensor, Tensor]]:
+        """The layers' memories, empty."""
+        return [self.empty(block.W, block.layer.map.bias) for block in blocks]
 
     def empty(self, W: Tensor, bias: bool) -> tuple[Tensor, Tensor]:
         """``M = 0`` and ``B = 0`` for weights `W` ``(..., q, p)``; the intercept is one more column."""

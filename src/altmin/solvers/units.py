@@ -53,14 +53,14 @@ class Units:
             total = total + rows.mT @ rows
         return batch.sum(total)
 
-    def times(self, theta: Tensor, right: Tensor) -> Tensor:
-        """``theta`` times a matrix of each group."""
-        return (theta.view(*self.map.shape[:-1], -1) @ right).reshape(theta.shape)
+    def grouped(self, theta: Tensor) -> Tensor:
+        """``theta`` as a matrix for each group of units, ``(groups, units of a group, p)``."""
+        return theta.view(-1, self.map.shape[-2], theta.shape[1])
 
     def divide(self, theta: Tensor, root: Tensor, upper: bool = False) -> Tensor:
         """``theta`` times ``C^{-1}`` for a lower triangular `C` of each group; with `upper` times ``C^{-T}``."""
-        grouped = theta.view(*self.map.shape[:-1], -1)
-        solved = torch.linalg.solve_triangular(root.mT if upper else root, grouped, upper=upper, left=False)
+        right = root.mT if upper else root
+        solved = torch.linalg.solve_triangular(right, self.grouped(theta), upper=upper, left=False)
         return solved.reshape(theta.shape)
 
     def solve(self, normal: Callable[[Tensor], Tensor], rhs: Tensor, root: Tensor, block: str, steps: int) -> Tensor:

@@ -1,0 +1,20 @@
+"""How learning rates fall over a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from altmin.checks import number
+
+DECAYS: dict[str, Callable[[float], float]] = {
+    "none": lambda done: 1.0,
+    "linear": lambda done: 1.0 - done,
+    "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
+}
+
+
+def decay() -> Any:
+    """A method's field that says how its learning rates fall, from 1 towards 0; `DECAYS` has the factors."""
+    return number("none", "how learning rates fall towards zero over the whole run", choices=tuple(DECAYS))
