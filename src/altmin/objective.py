@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from altmin.problem import Batch, Problem
-from altmin.state import State, numbers, parts, skipped
+from altmin.state import State, forward, numbers, parts, skipped
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,12 @@ def mean_of(own: Tensor, pulls: list[Tensor]) -> tuple[Tensor, float]:
     for pull in pulls:
         own = own + pull
     return (own / (1 + len(pulls)) if pulls else own), 1.0 + len(pulls)
+
+
+def plain(problem: Problem, state: State, batch: Batch) -> dict[str, Tensor]:
+    """The terms of the network's own objective: the loss at a forward pass, where constraints hold, the regulariser."""
+    loss = batch.sum(problem.loss(forward(problem, state, batch.x)[0][-1], batch.y))
+    return {"loss": loss, "regularizer": torch.stack([problem.regularizer(W) for W in state.W]).sum()}
 
 
 def measure(problem: Problem, state: State, batch: Batch) -> Measure:

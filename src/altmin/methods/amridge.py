@@ -14,7 +14,7 @@ from torch import Tensor
 
 from altmin.checks import number
 from altmin.methods.base import Method
-from altmin.objective import followers
+from altmin.objective import followers, plain
 from altmin.problem import Batch, Problem
 from altmin.regularizers import L2
 from altmin.solvers.shares import activation_move, input_move, inverse_of, output_move, ridge_move
@@ -147,8 +147,7 @@ class AMRidge(Method):
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass and the regulariser; there are no constraints."""
-        loss = batch.sum(problem.loss(forward(problem, state, batch.x)[0][-1], batch.y))
-        return {"loss": loss, "regularizer": torch.stack([problem.regularizer(W) for W in state.W]).sum()}, {}
+        return plain(problem, state, batch), {}
 
 
 def rows(units: Units, z: Tensor, batch: Batch) -> int:

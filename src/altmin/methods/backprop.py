@@ -18,12 +18,13 @@ from altmin.checks import number
 from altmin.cost import Product, adjoint, cross, image
 from altmin.errors import nearest
 from altmin.methods.base import Method
+from altmin.objective import plain
 from altmin.problem import Batch, Problem
 from altmin.regularizers import NoRegularizer
 from altmin.schedules import DECAYS, decay
 from altmin.solvers.blocks import blocks
 from altmin.solvers.passes import encode
-from altmin.state import State, forward
+from altmin.state import State
 
 OPTIMIZERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], float]] = {
     "sgd": (partial(torch.optim.SGD, fused=True), 0.1),
@@ -187,8 +188,7 @@ class Backprop(Method):
     @torch.no_grad()
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass and the regulariser; there are no constraints."""
-        loss = batch.sum(problem.loss(forward(problem, state, batch.x)[0][-1], batch.y))
-        return {"loss": loss, "regularizer": torch.stack([problem.regularizer(W) for W in state.W]).sum()}, {}
+        return plain(problem, state, batch), {}
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ from altmin.audit import Gradients
 from altmin.checks import number
 from altmin.maps import Linear
 from altmin.methods.base import Method
+from altmin.objective import plain
 from altmin.problem import Batch, Layer, Problem
 from altmin.solvers.blocks import Block, Forward, blocks
 from altmin.solvers.passes import Pass, encode
 from altmin.solvers.rules import SGD, Adam, Local, descend
-from altmin.state import State, forward
+from altmin.state import State
 
 SMOOTH: dict[type, Activation] = {Sign: Tanh(), Step: Sigmoid()}
 
@@ -168,9 +169,7 @@ class DTP(Method):
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass, the regulariser, and how far feedback maps are from inverses."""
-        loss = batch.sum(problem.loss(forward(problem, state, batch.x)[0][-1], batch.y))
-        omega = torch.stack([problem.regularizer(W) for W in state.W]).sum()
-        return {"loss": loss, "regularizer": omega}, {f"g_{i + 2}": e for i, e in enumerate(state.extra.errors)}
+        return plain(problem, state, batch), {f"g_{i + 2}": e for i, e in enumerate(state.extra.errors)}
 
 
 class Feedback:

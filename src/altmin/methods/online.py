@@ -18,6 +18,7 @@ from altmin.checks import number
 from altmin.cost import Product, adjoint, cross, image
 from altmin.maps import Recurrent
 from altmin.methods.base import Method
+from altmin.objective import plain
 from altmin.problem import Batch, Problem
 from altmin.regularizers import NoRegularizer
 from altmin.schedules import DECAYS, decay
@@ -280,10 +281,8 @@ class OnlineAM(Method):
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass, where the penalty is zero, and how far the last batch's codes moved from it."""
-        loss = batch.sum(problem.loss(forward(problem, state, batch.x)[0][-1], batch.y))
-        omega = torch.stack([problem.regularizer(W) for W in state.W]).sum()
         moved = [(c - c0).norm() / c0.norm().clamp_min(TINY) for c, c0 in state.extra.codes]
-        return {"loss": loss, "regularizer": omega}, {f"C_{i + 1}": m for i, m in enumerate(moved)}
+        return plain(problem, state, batch), {f"C_{i + 1}": m for i, m in enumerate(moved)}
 
     def scalars(self, state: State) -> dict[str, float]:
         """The present `mu`."""

@@ -19,6 +19,7 @@ from altmin.errors import DivergenceError
 from altmin.precision import exact
 from altmin.problem import Batch
 from altmin.regularizers import Regularizer, is_none
+from altmin.solvers.pullback import column
 
 TRIALS = 1000
 
@@ -167,7 +168,7 @@ def activations_step(
     """
     tau = _tau(grad, image, c1, c2, search, per_sample, batch)
     step = torch.where(tau > 0, -1.0 / tau, torch.zeros_like(tau))
-    return torch.addcmul(a, grad, _column(step, a)), image * _column(step, image)
+    return torch.addcmul(a, grad, column(step, a)), image * column(step, image)
 
 
 def clipped_step(
@@ -213,7 +214,7 @@ def clipped_step(
     slack = 1 + 16 * torch.finfo(a.dtype).eps
     for _ in range(TRIALS):
         # The movement itself, not a difference of two sums: tiny steps keep their digits.
-        move = torch.div(grad, _column(-tau, a)).clamp_(low - a, high - a)
+        move = torch.div(grad, column(-tau, a)).clamp_(low - a, high - a)
         moved, size = image(move), _total(move, per_sample, batch)
         fails = c1 * _total(moved, per_sample, batch) + c2 * size > slack * tau * size
         if not fails.any():
@@ -235,8 +236,3 @@ def _total(t: Tensor, per_sample: bool, batch: Batch) -> Tensor:
     """The sum of squares, ``(N,)`` for each sample, or a scalar for all together."""
     squares = torch.linalg.vector_norm(t.flatten(1), dim=1).square_()
     return squares if per_sample else batch.sum(squares.sum())
-
-
-def _column(t: Tensor, like: Tensor) -> Tensor:
-    """One number a sample, in a shape that broadcasts over `like`; a scalar stays as it is."""
-    return t.view(-1, *[1] * (like.ndim - 1)) if t.ndim else t

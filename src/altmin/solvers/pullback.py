@@ -130,20 +130,21 @@ def without_rise(value: Callable[[Tensor], Tensor], new: Tensor, old: Tensor) ->
     before = value(old)
     most = before + 8 * torch.finfo(old.dtype).eps * before.abs()
     for _ in range(HALVINGS):
-        rose = _column(value(new) > most, new)
+        rose = column(value(new) > most, new)
         if not rose.any():
             return new
         new = torch.where(rose, 0.5 * (new + old), new)
-    return torch.where(_column(value(new) > most, new), old, new)
+    return torch.where(column(value(new) > most, new), old, new)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     """Inner products sample by sample, in a shape that broadcasts."""
-    return _column((a * b).flatten(1).sum(1), a)
+    return column((a * b).flatten(1).sum(1), a)
 
 
-def _column(t: Tensor, like: Tensor) -> Tensor:
-    return t.view(-1, *[1] * (like.ndim - 1))
+def column(t: Tensor, like: Tensor) -> Tensor:
+    """One number a sample, in a shape that broadcasts over `like`; a scalar stays as it is."""
+    return t.view(-1, *[1] * (like.ndim - 1)) if t.ndim else t
 
 
 def _quotient(a: Tensor, b: Tensor) -> Tensor:
