@@ -113,13 +113,13 @@ def table(rows: Sequence[Row], data: Dataset, others: dict[str, Split] | None = 
     """
     splits = {"test": data.test} | (others or {})
     print(
-        f"{'':22}{'setting':42}{'epoch':>6}{'valid.':>8}" + "".join(f"{name:>10}" for name in splits) + f"{'CPU s':>8}"
+        f"{'':26}{'setting':42}{'epoch':>6}{'valid.':>8}" + "".join(f"{name:>10}" for name in splits) + f"{'CPU s':>8}"
     )
     tested = {}
     for row in rows:
         measured = [accuracy(row.model.eval(), split) for split in splits.values()]
         figures = f"{row.epoch:6d}{row.validation:8.4f}" + "".join(f"{value:10.4f}" for value in measured)
-        print(f"{row.trial.name:22}{row.trial.setting:42}{figures}{row.seconds:8.0f}", flush=True)
+        print(f"{row.trial.name:26}{row.trial.setting:42}{figures}{row.seconds:8.0f}", flush=True)
         tested[row.trial.name] = measured[0]
     return tested
 
