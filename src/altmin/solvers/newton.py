@@ -19,8 +19,9 @@ from altmin.solvers.ridge import cholesky
 from altmin.solvers.rules import Local
 from altmin.solvers.units import Units
 
-GUARD = 1e-10  # added to a mean square that is zero where all units are dead
+GUARD = 1e-10  # added to mean squares, which are zero where all units are dead
 FIRST_POWERS = 4
+GROWTH = 2.0
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,13 @@ class Newton(Checked):
     ``(M + d I)^{-1}`` becomes ``(I - Q diag(m/(m + d)) Q^T)/d``. Where the other eigenvalues are small beside ``d``
     that is nearly the same, at a fraction of the cost.
 
+    Where a batch's inputs are more than twice as large in the mean square as what ``M`` holds, the memory is too old to
+    damp them, and ``G`` counts by as much less.
+
     Attributes:
         forget: What ``M`` is multiplied by before a batch is added.
-        refresh: Batches from one that is added to ``M``, whose factors are then computed anew, to the next. The first
-            ones follow each other closely.
+        refresh: Batches from one that is added to ``M``, whose factors are then computed anew, to the next; as many at
+            the start are all added.
     """
 
     regularizers: ClassVar[tuple[type, ...]] = (NoRegularizer, L2)
@@ -56,8 +60,8 @@ class Newton(Checked):
         return [Curvature.of(block) for block in blocks]
 
     def due(self, steps: int) -> bool:
-        """Whether the batch after `steps` others is added to the memory: the powers of two come first."""
-        return steps % self.refresh == 0 or (steps < self.refresh and steps & (steps - 1) == 0)
+        """Whether the batch after `steps` others is added to the memory: each of the first ones is."""
+        return steps < self.refresh or steps % self.refresh == 0
 
     def step(
         self,
@@ -91,7 +95,8 @@ class Newton(Checked):
             W = W.add(block.W, alpha=weight)
         b = rest.pop(0) if units.map.bias else torch.zeros_like(block.b)
         assert memory.inverse is not None  # the first batch is due
-        memory.inverse.add(units.grouped(memory.velocity.mul_(self.momentum)), units.grouped(units.join(W, b)))
+        G = units.join(W, b).mul_((GROWTH * memory.size / size_of(layer.a)).clamp_max(1.0))
+        memory.inverse.add(units.grouped(memory.velocity.mul_(self.momentum)), units.grouped(G))
         W, b = units.split(memory.velocity)
         block.W.sub_(W, alpha=lr)
         block.b.sub_(b, alpha=lr)
@@ -101,9 +106,9 @@ class Newton(Checked):
     def remember(self, memory: Curvature, units: Units, a: Tensor) -> None:
         """``M <- forget M + (1 - forget) a^T a / N``, as the mean of what was added weighs it, and its factors."""
         memory.added = 1.0 + self.forget * memory.added
-        rows = len(a) * units.map.rows(a[:1]).shape[-2]
-        gram = units.gram(a, Batch(a, a)) / rows
+        gram = units.gram(a, Batch(a, a)) / len(a)
         memory.M = gram if memory.M is None else memory.M.lerp_(gram, 1.0 / memory.added)
+        memory.size = memory.size.lerp(size_of(a), 1.0 / memory.added)
         mean = memory.M.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
         if not torch.isfinite(mean).all():
             raise DivergenceError(f"W of {tuple(units.map.shape)}", "nan or inf in the memory", "a smaller `rule.lr`")
@@ -115,6 +120,11 @@ class Newton(Checked):
             memory.inverse = Whole.of(memory.M, d)
 
 
+def size_of(a: Tensor) -> Tensor:
+    """The mean of ``||a||^2`` over the samples."""
+    return torch.linalg.vector_norm(a).square().div_(len(a)).add_(GUARD)
+
+
 @dataclass
 class Curvature:
     """A layer's memory; written in place.
@@ -122,12 +132,14 @@ class Curvature:
     Attributes:
         velocity: ``V``, as `Units` joins weights and intercept.
         M: The mean of ``a^T a``, for a layer of several groups one for each; `None` before the first batch.
+        size: The mean of ``||a||^2``.
         added: The weight of all that was added, in units of the last batch's.
         steps: How many steps were made.
         inverse: ``(M + d I)^{-1}``.
     """
 
     velocity: Tensor
+    size: Tensor
     M: Tensor | None = None
     added: float = 0.0
     steps: int = 0
@@ -136,7 +148,7 @@ class Curvature:
     @classmethod
     def of(cls, block: Block) -> Curvature:
         """The empty memory of a layer."""
-        return cls(torch.zeros_like(Units(block.layer.map).join(block.W, block.b)))
+        return cls(torch.zeros_like(Units(block.layer.map).join(block.W, block.b)), block.W.new_zeros(()))
 
 
 @dataclass(frozen=True)
