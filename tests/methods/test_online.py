@@ -200,13 +200,14 @@ def test_learning_rates_halve_every_so_many_epochs():
 def test_learning_rates_fall_over_the_run(decay: str, half: float):
     seen = []
     rates = [lambda history, state: seen.append(state.extra.last.param_groups[0]["lr"])]
-    for method in (OnlineAM(last=Adam(0.2), decay=decay), altmin.Backprop("adam", lr=0.2, decay=decay)):
+    kinds = (altmin.Backprop, altmin.ProxProp)
+    for method in (OnlineAM(last=Adam(0.2), decay=decay), *(kind("adam", lr=0.2, decay=decay) for kind in kinds)):
         if isinstance(method, altmin.Backprop):
             rates = [lambda history, state: seen.append(state.extra.optimizer.param_groups[0]["lr"])]
         altmin.fit(network(8), method, digits(100), epochs=2, batch_size=50, callbacks=rates)
     quarter = {"linear": 0.75, "cosine": 0.5 + 0.5**1.5, "none": 1.0}[decay]
     last = {"linear": 0.25, "cosine": 0.5 - 0.5**1.5, "none": 1.0}[decay]
-    assert seen == pytest.approx([0.2 * quarter, 0.2 * last] * 2)
+    assert seen == pytest.approx([0.2 * quarter, 0.2 * last] * 3)
     assert half == DECAYS[decay](0.5)
 
 

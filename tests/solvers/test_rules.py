@@ -10,7 +10,7 @@ from torch import Tensor
 
 from altmin.errors import DivergenceError
 from altmin.regularizers import L1, L2, NoRegularizer, Regularizer
-from altmin.solvers.rules import SGD, Adam, Memory, soft_sweep, sweep
+from altmin.solvers.rules import SGD, Adam, Memory, descend, soft_sweep, sweep
 
 
 def randn(seed: int, *shape: int) -> Tensor:
@@ -154,6 +154,18 @@ def test_nan_in_the_memory_is_reported():
     M[0, 0] = math.nan
     with pytest.raises(DivergenceError, match="W_2"):
         Memory(solver="ridge").solve(W, (M, B), NoRegularizer(), 1.0, "W_2")
+
+
+@pytest.mark.parametrize("rule", [Adam(0.01), SGD(0.2, 0.9)], ids=repr)
+def test_the_strides_of_gradients_do_not_matter(rule: Adam | SGD):
+    """PyTorch's fused kernels on the CPU read the memory as it lies."""
+    g, found = torch.randn(4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), []
+    for grad in (g, g.T.contiguous().T):
+        p = torch.zeros(4, 6, dtype=torch.float64, requires_grad=True)
+        with torch.no_grad():
+            descend(rule.optimizer([p]), [grad])
+        found.append(p.detach())
+    torch.testing.assert_close(*found)
 
 
 def test_gradient_rules_are_pytorchs():

@@ -159,9 +159,7 @@ class Backprop(Method):
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One step of the optimiser; weights and running statistics are written in place."""
         trainer: Trainer = state.extra
-        if self.decay != "none":
-            for group, rate in zip(trainer.optimizer.param_groups, trainer.rates, strict=True):
-                group["lr"] = DECAYS[self.decay](batch.done) * rate
+        self.set_rates(trainer, batch)
         with torch.enable_grad():
             passed = encode(self.differentiable(problem), state, batch.x, trainer.generator)
             out = passed.blocks[-1](*passed.last)
@@ -175,6 +173,12 @@ class Backprop(Method):
             loss.backward()
         trainer.optimizer.step()
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch)
+
+    def set_rates(self, trainer: Trainer, batch: Batch) -> None:
+        """The learning rates at this batch; without a `decay` they are the optimiser's own business."""
+        if self.decay != "none":
+            for group, rate in zip(trainer.optimizer.param_groups, trainer.rates, strict=True):
+                group["lr"] = DECAYS[self.decay](batch.done) * rate
 
     def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
         """A forward pass and a backward pass, which ends at the first layer's weights."""

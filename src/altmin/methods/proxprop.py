@@ -62,7 +62,8 @@ class ProxProp(Backprop):
             if i + 1 < len(outs):
                 gradient = self.proximal(out, gradient, batch, f"W_{i + 1}")
             for p, g in zip(out.block.params(), gradient, strict=True):
-                p.grad = audit.plain(g)
+                p.grad = audit.plain(g).contiguous()  # fused optimisers take no heed of strides
+        self.set_rates(state.extra, batch)
         state.extra.optimizer.step()
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch)
 

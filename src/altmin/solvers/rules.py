@@ -208,7 +208,7 @@ def descend(optimizer: torch.optim.Optimizer | None, grads: Sequence[Tensor]) ->
     """One step of the optimiser by gradients that were found without autograd; nothing where there is no optimiser."""
     if optimizer is not None:
         for p, g in zip(optimizer.param_groups[0]["params"], grads, strict=True):
-            p.grad = g
+            p.grad = g.contiguous()  # fused optimisers take no heed of strides
         optimizer.step()
 
 
