@@ -59,7 +59,7 @@ def test_inner_gradients_are_autograds_of_the_stated_objective(proximity: float,
     outputs, c0 = torch.tanh(randn(N, T, Q, seed=5)), states(block, x)[0]
     seen: list[tuple[int, Tensor]] = []
 
-    def spy(start, gradient, steps, lr):
+    def spy(start, gradient, steps, lr, momentum):
         t = T - 1 - len(seen)
         c = (start + 0.3 * randn(N, Q, seed=40 + t)).requires_grad_()
         ahead = seen[-1][1] if seen else None
