@@ -249,6 +249,14 @@ def test_schedules_by_the_epoch_stand_still_and_those_by_the_batch_go_on():
     assert seen == [(method.last.lr, 0)] * 3
 
 
+def test_learning_rates_fall_over_the_steps():
+    seen = []
+    lr = [lambda history, state: seen.append(state.extra.last.param_groups[0]["lr"])]
+    method = OnlineAM(decay="linear")
+    fit_stream(network(), method, cut(*samples()), steps=3, every=1, callbacks=lr)
+    assert seen == pytest.approx([method.last.lr, method.last.lr * 2 / 3, method.last.lr / 3])
+
+
 @pytest.mark.parametrize("method", [altmin.DLADMM(), altmin.IPDLAM(), altmin.MDLAM()], ids=lambda m: type(m).__name__)
 def test_methods_that_keep_every_sample_are_refused(method):
     with pytest.raises(TypeError, match=rf"`method`: {type(method).__name__} .* Backprop.* OnlineAM"):
