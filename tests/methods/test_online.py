@@ -245,6 +245,18 @@ def test_codes_carry_the_whole_gradient_with_one_step_on_the_forward_pass(name: 
         torch.testing.assert_close(p.detach(), old - 0.1 * g, rtol=1e-9, atol=1e-11)
 
 
+def test_the_regulariser_has_its_whole_weight_where_codes_carry_gradients():
+    """A small step is one along the gradient of the mean loss and of the regulariser over the samples."""
+    model, rule = network(20, 15), SGD(1e-7)
+    loop = on(model, OnlineAM(rule=rule, last=rule, codes=CARRIED, regressors="forward"))
+    loop.problem = Problem.from_module(model, "cross_entropy", "l2:30")
+    before = [W.clone() for W in loop.state.W]
+    loss = F.cross_entropy(model(loop.batch.x), loop.batch.y.argmax(1))
+    grads = torch.autograd.grad(loss, [p for p in model.parameters() if p.ndim == 2])
+    for new, old, g in zip(loop.step().W, before, grads, strict=True):
+        torch.testing.assert_close((old - new) / 1e-7, g + 30 / 120 * old, rtol=1e-4, atol=1e-7)
+
+
 def test_mu_weighs_the_loss_where_codes_carry_gradients():
     steps = []
     for mu in (1.0, 2.0):

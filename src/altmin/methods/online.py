@@ -212,7 +212,7 @@ class OnlineAM(Method):
         if isinstance(self.rule, Memory):
             self.solve_memories(problem, state, goals, len(passed.x))
             return
-        share = self.pull / (2.0 * state.extra.mu * state.extra.count)
+        share = 1.0 / (state.extra.mu * state.extra.count)
         for k in range(self.weight_steps):
             local = []
             for block, a, c, out in goals:
