@@ -155,4 +155,8 @@ class Batch:
 
     def select(self, rows: Tensor | slice, ends_epoch: bool) -> Batch:
         """The batch of some of these rows."""
-        return replace(self, x=self.x[rows], y=self.y[rows], rows=rows, ends_epoch=ends_epoch)
+        if isinstance(rows, slice):
+            x, y = self.x[rows], self.y[rows]
+        else:  # many times as fast as an index in brackets
+            x, y = self.x.index_select(0, rows), self.y.index_select(0, rows)
+        return replace(self, x=x, y=y, rows=rows, ends_epoch=ends_epoch)

@@ -290,10 +290,10 @@ def test_online_codes_see_no_further_than_the_codes_above(net: str, i: int, monk
     assert not torch.equal(found, code(loop, i, drawn(above, 3), monkeypatch))
 
 
-def hidden_step(loop: Loop, codes: tuple[Tensor, ...]) -> list[Tensor]:
-    """The hidden weights after their step towards these codes."""
+def weight_step(loop: Loop, codes: tuple[Tensor, ...]) -> list[Tensor]:
+    """The weights after their step towards these codes."""
     passed: Pass = encode(loop.problem, loop.state, loop.batch.x)
-    loop.method.step_hidden(loop.problem, loop.state, passed, list(codes))  # type: ignore[attr-defined]
+    loop.method.step_weights(loop.problem, loop.state, loop.batch, passed, list(codes))  # type: ignore[attr-defined]
     return weights(loop.state)
 
 
@@ -307,7 +307,7 @@ def test_online_weights_see_no_further_than_their_codes(name: str, net: str):
         before, codes = weights(one.state), drawn(encode(one.problem, one.state, one.batch.x).z, 2)
         two = elsewhere(begin(name, net), i)
         two.state = two.method.init(two.problem, two.state, two.batch)
-        one, two = hidden_step(one, tuple(codes)), hidden_step(two, exchanged(codes, i))
+        one, two = weight_step(one, tuple(codes)), weight_step(two, exchanged(codes, i))
         assert all(same(one[: i + 1], two[: i + 1]))
         assert all(moved(one[: i + 1], before[: i + 1]))
 

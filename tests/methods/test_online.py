@@ -192,14 +192,14 @@ def test_learning_rates_halve_every_so_many_epochs():
     seen = []
     for _ in range(5):
         extra = loop.step().extra
-        seen += [extra.hidden.param_groups[0]["lr"], extra.last.param_groups[0]["lr"]]
+        seen += [extra.kept[0].param_groups[0]["lr"], extra.kept[-1].param_groups[0]["lr"]]
     assert seen == pytest.approx([0.4, 0.2, 0.4, 0.2, 0.2, 0.1, 0.2, 0.1, 0.1, 0.05])
 
 
 @pytest.mark.parametrize(("decay", "half"), [("linear", 0.5), ("cosine", 0.5), ("none", 1.0)])
 def test_learning_rates_fall_over_the_run(decay: str, half: float):
     seen = []
-    rates = [lambda history, state: seen.append(state.extra.last.param_groups[0]["lr"])]
+    rates = [lambda history, state: seen.append(state.extra.kept[-1].param_groups[0]["lr"])]
     kinds = (altmin.Backprop, altmin.ProxProp)
     for method in (OnlineAM(last=Adam(0.2), decay=decay), *(kind("adam", lr=0.2, decay=decay) for kind in kinds)):
         if isinstance(method, altmin.Backprop):
@@ -276,8 +276,8 @@ def test_memory_holds_the_sums_and_solves_them():
         design = torch.cat([batch.x, torch.ones(len(batch.x), 1).double()], 1)
         M, B = M + design.T @ design, B + c.T @ design
         loop.state = method.step(loop.problem, loop.state, batch)
-    torch.testing.assert_close(loop.state.extra.hidden[0][0], M)
-    torch.testing.assert_close(loop.state.extra.hidden[0][1], B)
+    torch.testing.assert_close(loop.state.extra.memories[0][0], M)
+    torch.testing.assert_close(loop.state.extra.memories[0][1], B)
     W = torch.cat([loop.state.W[0], loop.state.b[0][:, None]], 1)
     torch.testing.assert_close(W @ M, B, rtol=0, atol=1e-5)
 

@@ -34,7 +34,7 @@ def gradients(block: Block, a: Tensor, c: Tensor) -> list[Tensor]:
 
 
 def step(rule: Newton, memories: list[Curvature], block: Block, a: Tensor, c: Tensor) -> None:
-    rule.step(memories, [Local(block, a, gradients(block, a, c))], NoRegularizer(), 0.0)
+    rule.step(memories, [Local(block, a, gradients(block, a, c), 0.0)], NoRegularizer())
 
 
 def fitted(a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:

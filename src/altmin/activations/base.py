@@ -23,6 +23,10 @@ class Activation(Protocol):
         """``s'(z)``, elementwise."""
         ...
 
+    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+        """``s'(z) g``: the derivative `g` in the activation, pulled back to `z`."""
+        ...
+
     def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
         """``argmin_z (s(z) - a)^2 + r (z - v)^2``, elementwise, with ``r > 0`` (P1)."""
         ...

@@ -42,6 +42,10 @@ class DropoutBefore:
         """``m s'(m z)``."""
         return self.inner.slope(z) if self.mask is None else self.mask * self.inner.slope(self.mask * z)
 
+    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+        """``m s'(m z) g``."""
+        return self.inner.pull(g, z) if self.mask is None else self.inner.pull(g * self.mask, self.mask * z)
+
     def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
         """``argmin_z (s(m z) - a)^2 + r (z - v)^2`` (P1): the inner prox of ``m z``, and `v` where `m` is 0."""
         if self.mask is None:

@@ -33,6 +33,10 @@ class Estimated:
         """The estimator's derivative, not that of ``s``."""
         return (z.abs() <= 1.0).to(z.dtype).mul_(self.height)
 
+    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+        """``s'(z) g`` with the estimator's derivative."""
+        return g * self.slope(z)
+
     def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
         """The inner one's (P1)."""
         return self.inner.solve_z(a, v, r)

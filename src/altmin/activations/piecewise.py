@@ -47,6 +47,10 @@ class PiecewiseLinear:
         """The slope of the piece that holds `z`."""
         return self._line(z, slope=True)
 
+    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+        """``s'(z) g``."""
+        return g * self.slope(z)
+
     def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
         """``argmin_z (s(z) - a)^2 + r (z - v)^2``: the best of the pieces' minimisers (P1)."""
         best, lowest = None, None
@@ -98,6 +102,10 @@ class Identity(PiecewiseLinear):
         """`z` itself, no copy."""
         return z
 
+    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+        """`g` itself."""
+        return g
+
 
 class ReLU(PiecewiseLinear):
     """``s(z) = max(z, 0)``."""
@@ -112,6 +120,10 @@ class ReLU(PiecewiseLinear):
     def slope(self, z: Tensor) -> Tensor:
         """1 where ``z > 0``, else 0."""
         return torch.gt(z, 0.0, out=torch.empty_like(z))  # many times as fast as a conversion from bool
+
+    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+        """`g` where ``z > 0``, else 0."""
+        return torch.ops.aten.threshold_backward(g, z, 0.0)
 
     def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
         """The two candidates of P1 without their objectives.

@@ -44,6 +44,10 @@ class Smooth:
         """``s'(z)``."""
         return self.derivatives(z)[1]
 
+    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+        """``s'(z) g``."""
+        return g * self.slope(z)
+
     def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
         """``argmin_z (s(z) - a)^2 + r (z - v)^2`` by safeguarded Newton, the global minimiser (P1)."""
         return smooth_prox(self, a, v, r)

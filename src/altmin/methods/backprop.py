@@ -180,7 +180,7 @@ class Backprop(Method):
             for group, rate in zip(trainer.optimizer.param_groups, trainer.rates, strict=True):
                 group["lr"] = DECAYS[self.decay](batch.done) * rate
 
-    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+    def products(self, problem: Problem, n: Sequence[int], samples: int) -> list[Product]:
         """A forward pass and a backward pass, which ends at the first layer's weights."""
         layers = range(len(n) - 1)
         return [p for i in layers for p in (image(i, n), cross(i, n))] + [adjoint(i, n) for i in layers[1:]]

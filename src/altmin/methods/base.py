@@ -87,10 +87,10 @@ class Method(Checked):
         Raises:
             TypeError: Another network, or a method or a regulariser for which the count depends on the data.
         """
-        return Cost(samples, tuple(self.products(problem, widths(problem))))
+        return Cost(samples, tuple(self.products(problem, widths(problem), samples)))
 
-    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
-        """The matrix products over the samples in an iteration; `n` holds ``n_0 .. n_L``."""
+    def products(self, problem: Problem, n: Sequence[int], samples: int) -> list[Product]:
+        """The matrix products over the samples in an iteration; `n` holds ``n_0 .. n_L``, `samples` is ``N``."""
         name = type(self).__name__
         raise TypeError(f"{name} has no cost model: how many products it makes depends on the data")
 

@@ -108,7 +108,7 @@ class BCD(Method):
         state = put(state, W=(i, W))
         return put(state, b=(i, intercept(residual, count, self.gamma, self.alpha, b))) if map.bias else state
 
-    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+    def products(self, problem: Problem, n: Sequence[int], samples: int) -> list[Product]:
         """Those of exact least squares."""
         return least_squares(n)
 

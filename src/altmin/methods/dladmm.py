@@ -237,7 +237,7 @@ class DLADMM(Method):
         grad = -batch.sum(map.gradient(self.force(problem, state, batch, i), a))
         return gradient_step(state.W[i], grad, bend, problem.regularizer, self.search(state), f"W_{i + 1}")
 
-    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+    def products(self, problem: Problem, n: Sequence[int], samples: int) -> list[Product]:
         """Eight for a layer on activations, where ``A g^T`` serves for the step of ``W_l`` and for its new image.
 
         The code makes ``A^T A`` and the image instead, which takes one array less.

@@ -153,19 +153,19 @@ class DTP(Method):
 
     def step_hidden(self, problem: Problem, passed: Pass, targets: list[Tensor], kept: Inverses) -> None:
         """A step of each hidden layer towards its target, through its own activation alone."""
-        layers = []
+        # Targets scale the loss by 2 eta.
+        layers, share = [], 2.0 * self.eta / kept.count
         for i, t in enumerate(targets):
             block, a = passed.blocks[i], passed.input(i, passed.z)
-            layers.append(Local(block, a, miss(block(a), smooth(block.layer.activation), t)[1]))
-        # Targets scale the loss by 2 eta.
-        self.rule.step(kept.hidden, layers, problem.regularizer, 2.0 * self.eta / kept.count)
+            layers.append(Local(block, a, miss(block(a), smooth(block.layer.activation), t)[1], share))
+        self.rule.step(kept.hidden, layers, problem.regularizer)
 
     def step_last(self, problem: Problem, passed: Pass, batch: Batch, kept: Inverses) -> None:
         """A step of the last layer on the batch's mean loss."""
         out = passed.blocks[-1](passed.last[0])
         out.track()
-        layer = Local(out.block, out.a, out.to_params(problem.loss.grad(out.z, batch.y) / len(out.z)))
-        self.last.step(kept.last, [layer], problem.regularizer, 1.0 / kept.count)
+        grads = out.to_params(problem.loss.grad(out.z, batch.y) / len(out.z))
+        self.last.step(kept.last, [Local(out.block, out.a, grads, 1.0 / kept.count)], problem.regularizer)
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass, the regulariser, and how far feedback maps are from inverses."""
@@ -203,7 +203,7 @@ class Feedback:
 def miss(out: Forward, s: Activation, wanted: Tensor) -> tuple[Tensor, list[Tensor]]:
     """``s(z) - wanted``, and the derivatives of the batch mean of its square in the parameters of the block of `z`."""
     off = s(out.z) - wanted
-    return off, out.to_params(off * s.slope(out.z).mul_(2.0 / len(off)))
+    return off, out.to_params(s.pull(off * (2.0 / len(off)), out.z))
 
 
 def smooth(s: Activation) -> Activation:

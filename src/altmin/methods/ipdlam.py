@@ -161,7 +161,7 @@ class IPDLAM(Method):
         hat = ahead(state, "a", i, self.gamma)
         return moved(state, "a", i, exact.update_a(problem, state, batch, i, hat=hat, d=self.delta))
 
-    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+    def products(self, problem: Problem, n: Sequence[int], samples: int) -> list[Product]:
         """Those of a full batch."""
         return least_squares(n)
 

@@ -207,7 +207,7 @@ class MDLAM(Method):
             return new
         return without_rise(lambda a: squares(block.residuals(a)), new, block.now)
 
-    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+    def products(self, problem: Problem, n: Sequence[int], samples: int) -> list[Product]:
         """While ``eps`` stays, every first trial passes, and no sample falls back to the plain step."""
         copies = 3 if self.accelerated else 2
         held = n[0] + n[-1] + copies * sum(n[1:-1])

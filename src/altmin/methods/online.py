@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,13 +26,16 @@ from altmin.solvers.blocks import Block, Forward, blocks
 from altmin.solvers.codes import Codes, Mu, crossing, nesterov, sparse_nesterov
 from altmin.solvers.last import fit_last
 from altmin.solvers.newton import Newton
-from altmin.solvers.passes import Above, Pass, encode
+from altmin.solvers.passes import Above, Pass, by_gram, encode
 from altmin.solvers.recurrence import unfolded
 from altmin.solvers.rules import SGD, Adam, Local, Memory
 from altmin.state import State, forward, skipped
 
 REFIT_STEPS = 500
 TINY = 1e-30
+
+Goal = tuple[Block, Tensor, Tensor, Forward | None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class Progress:
     Attributes:
         count: Samples in all, which the regulariser is spread over.
         mu: The present penalty.
-        hidden: What the rule keeps of the hidden layers: an optimiser, or each layer's memory.
-        last: What the last layer's rule keeps.
+        kept: What the rules keep, in the order of `OnlineAM.parts`.
+        memories: What AM-mem keeps of each hidden layer.
         generator: Draws the dropout.
         factor: What learning rates are multiplied by at the present batch.
         stretched: What the layer above each code stretches most (`Block.stretched`).
@@ -52,8 +55,8 @@ class Progress:
 
     count: int
     mu: float
-    hidden: Any
-    last: Any
+    kept: tuple[Any, ...]
+    memories: list[tuple[Tensor, Tensor]]
     generator: torch.Generator | None = None
     factor: float = 1.0
     stretched: tuple[Tensor, ...] = ()
@@ -137,9 +140,18 @@ class OnlineAM(Method):
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """The weights, and optimisers or empty memories for them."""
         state = start.weights()
-        *hidden, last = blocks(problem, state)
-        kept, top = self.rule.make(hidden), self.last.make([last])
-        return replace(state, extra=Progress(batch.count, self.mu.start, kept, top, generator))
+        layers = blocks(problem, state)
+        kept = tuple(rule.make(part) for rule, part in self.parts(layers))
+        memories = self.rule.make(layers[:-1]) if isinstance(self.rule, Memory) else []
+        return replace(state, extra=Progress(batch.count, self.mu.start, kept, memories, generator))
+
+    def parts(self, layers: list[T]) -> list[tuple[Adam | SGD | Newton, list[T]]]:
+        """Which rule moves which of these layers, the last of which is the network's; AM-mem solves hidden ones."""
+        if isinstance(self.rule, Memory):
+            return [(self.last, layers[-1:])]
+        if self.rule == self.last:  # one optimiser costs less than two
+            return [(self.last, layers)]
+        return [(self.rule, layers[:-1]), (self.last, layers[-1:])]
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One mini-batch of Algorithm 1. Weights, running statistics and memories are written in place."""
@@ -148,8 +160,7 @@ class OnlineAM(Method):
         passed = encode(problem, state, batch.x, state.extra.generator)
         stretched = self.stretch(problem, state, passed)
         codes = self.find_codes(problem, state, batch, passed, stretched)
-        self.step_last(problem, state, batch, passed, codes)
-        self.step_hidden(problem, state, passed, codes)
+        self.step_weights(problem, state, batch, passed, codes)
         mu = self.mu.after(state.extra.mu, batch.ends_epoch)
         progress = replace(state.extra, mu=mu, stretched=stretched, codes=tuple(zip(codes, passed.z, strict=True)))
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch, extra=progress)
@@ -161,8 +172,12 @@ class OnlineAM(Method):
         codes, pulls, mu = list(passed.z), self.pulls(passed, batch, state.extra.mu), state.extra.mu
         stretched = stretched or self.stretch(problem, state, passed)
         for i in reversed(range(len(codes))):
-            near = self.pull * self.codes.proximity / (codes[i].numel() if self.codes.scaling == "entries" else 1)
-            above, c, lr = Above(problem, batch, passed, codes, i, pulls, near), codes[i], self.codes.lr
+            near = self.codes.proximity * (2.0 / codes[i].numel() if self.codes.scaling == "entries" else 1.0)
+            above, c, lr = (
+                Above(problem, batch, passed, codes, i, pulls, near, self.codes.steps),
+                codes[i],
+                self.codes.lr,
+            )
             if self.codes.scaling == "samples":
                 lr = lr / above.curvature(stretched[i].norm())
             if passed.smooth(i) and self.codes.sparsity:
@@ -190,39 +205,45 @@ class OnlineAM(Method):
         return tuple(block.stretched(a, before) for block, a, before in above)
 
     def pulls(self, passed: Pass, batch: Batch, mu: float) -> list[float]:
-        """The weight of each layer's error in the codes' objectives: ``1/mu`` for the loss, 2 for whole squares."""
+        """The weight of each layer's half squares, and of the loss, in the codes' objectives.
+
+        With scaling samples these are half of what they should be, as their distance to the forward value is: steps are
+        relative to the curvature, and a weight of 1 costs nothing.
+        """
         if self.codes.scaling == "entries":
             return [2.0 / z.numel() for z in passed.z] + [1.0 / (mu * len(batch.x))]
-        return [self.pull] * len(passed.z) + [1.0 / mu]
+        return [1.0] * len(passed.z) + [1.0 / (self.pull * mu)]
 
-    def step_last(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor]) -> None:
-        """Step 3, last layer: steps on the batch's mean loss."""
-        a, over = passed.regressor(len(codes), codes, self.updated)
-        for k in range(self.weight_steps):
-            known = k == 0 and a is passed.last[0] and (over is None or not self.updated)
-            out = passed.top if known else passed.blocks[-1](a, over)
-            out.track()
-            local = Local(out.block, a, out.to_params(problem.loss.grad(out.z, batch.y) / len(a)))
-            share = 1.0 / state.extra.count
-            self.last.step(state.extra.last, [local], problem.regularizer, share, state.extra.factor)
-
-    def step_hidden(self, problem: Problem, state: State, passed: Pass, codes: list[Tensor]) -> None:
-        """Step 3, hidden layers: each on ``||C_l - W_l s(C_{l-1})||^2`` alone."""
+    def step_weights(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor]) -> None:
+        """Step 3: the last layer on the mean loss, each hidden layer on ``||C_l - W_l s(C_{l-1})||^2`` alone."""
         goals = [self.goal(passed, codes, i) for i in range(len(codes))]
         if isinstance(self.rule, Memory):
-            self.solve_memories(problem, state, goals, len(passed.x))
-            return
-        share = 1.0 / (state.extra.mu * state.extra.count)
+            self.solve_memories(problem, state, goals, len(batch.x))
+            goals = []
         for k in range(self.weight_steps):
-            local = []
-            for block, a, c, out in goals:
-                # Until a step is made, the forward pass has the values of layers whose input has not moved.
-                out = out if out is not None and k == 0 else block(a)
-                scale = c.numel() if self.codes.scaling == "entries" else len(passed.x)
-                local.append(Local(block, a, out.to_params((out.z - c).mul_(self.pull / scale))))
-            self.rule.step(state.extra.hidden, local, problem.regularizer, share, state.extra.factor)
+            layers = [self.hidden(state, goal, k, len(batch.x)) for goal in goals]
+            layers.append(self.top(problem, state, batch, passed, codes, k))
+            for kept, (rule, part) in zip(state.extra.kept, self.parts(layers), strict=True):
+                rule.step(kept, part, problem.regularizer, state.extra.factor)
 
-    def goal(self, passed: Pass, codes: list[Tensor], i: int) -> tuple[Block, Tensor, Tensor, Forward | None]:
+    def hidden(self, state: State, goal: Goal, k: int, count: int) -> Local:
+        """A hidden layer's own objective at the `k`-th weight step."""
+        block, a, c, out = goal
+        # Until a step is made, the forward pass has the values of layers whose input has not moved.
+        out = out if out is not None and k == 0 else block(a)
+        scale = c.numel() if self.codes.scaling == "entries" else count
+        share = 1.0 / (state.extra.mu * state.extra.count)
+        return Local(block, a, out.to_params((out.z - c).mul_(self.pull / scale)), share)
+
+    def top(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor], k: int) -> Local:
+        """The last layer's mean loss at the `k`-th weight step."""
+        a, over = passed.regressor(len(codes), codes, self.updated)
+        known = k == 0 and a is passed.last[0] and (over is None or not self.updated)
+        out = passed.top if known else passed.blocks[-1](a, over)
+        out.track()
+        return Local(out.block, a, out.to_params(problem.loss.grad(out.z, batch.y) / len(a)), 1.0 / state.extra.count)
+
+    def goal(self, passed: Pass, codes: list[Tensor], i: int) -> Goal:
         """A hidden layer's own regression: its block, the block's input and target, and its value where it is known."""
         block, (a, over) = passed.blocks[i], passed.regressor(i, codes, self.updated)
         if isinstance(block.layer.map, Recurrent):
@@ -240,13 +261,11 @@ class OnlineAM(Method):
         """The derivative's weight of squares: half of them count with scaling gradients."""
         return 1.0 if self.codes.scaling == "gradients" else 2.0
 
-    def solve_memories(
-        self, problem: Problem, state: State, goals: list[tuple[Block, Tensor, Tensor, Forward | None]], count: int
-    ) -> None:
+    def solve_memories(self, problem: Problem, state: State, goals: list[Goal], count: int) -> None:
         """Algorithm 3: add the batch to each layer's memory, and solve it from the present weights."""
         assert isinstance(self.rule, Memory)
         share = self.rule.weight(state.k, count) / (2.0 * state.extra.mu * state.extra.count)
-        for i, (memory, (block, a, c, _)) in enumerate(zip(state.extra.hidden, goals, strict=True)):
+        for i, (memory, (block, a, c, _)) in enumerate(zip(state.extra.memories, goals, strict=True)):
             self.rule.step(memory, block, a, c, problem.regularizer, share, f"W_{i + 1}")
 
     def factor(self, state: State, batch: Batch) -> float:
@@ -254,21 +273,27 @@ class OnlineAM(Method):
         halved = 0.5 ** (state.epoch // self.halve_every) if self.halve_every else 1.0
         return halved * DECAYS[self.decay](batch.done)
 
-    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+    def products(self, problem: Problem, n: Sequence[int], samples: int) -> list[Product]:
         """A forward pass, two products of the layer above for each code step, two of each layer for a weight step.
 
         The first code step, and the first weight step of layers whose input has not moved, have their predictions from
-        the forward pass.
+        the forward pass. Where `by_gram` says so, further code steps have one product with ``W^T W`` instead of two.
         """
         if isinstance(self.rule, (Memory, Newton)):
             raise TypeError(f"OnlineAM has no cost model of the rule {type(self.rule).__name__}")
         layers, codes, steps = range(len(n) - 1), self.codes.steps, self.weight_steps
-        again = codes - 1
-        above = [p for i in layers[1:] for p in (image(i, n, again, again), adjoint(i, n, codes, codes)) if codes]
+        above = [p for i in layers[1:] for p in self.descent(i, n, samples) if codes]
         known = [i == 0 or not codes or not self.updated for i in layers]
         anew = [steps - k for k in known]
         weights = [p for i in layers for p in (image(i, n, anew[i], anew[i]), cross(i, n, steps, steps))]
         return [image(i, n) for i in layers] + above + weights
+
+    def descent(self, i: int, n: Sequence[int], samples: int) -> list[Product]:
+        """The products with the weights of layer `i` that find the codes below it."""
+        again = self.codes.steps - 1
+        if i + 2 < len(n) and by_gram(n[i], n[i + 1], samples, again + 1):
+            return [adjoint(i, n), Product(f"A_{i} W_{i + 1}^T W_{i + 1}", n[i], n[i], again, again)]
+        return [image(i, n, again, again), adjoint(i, n, again + 1, again + 1)]
 
     def finish(self, problem: Problem, state: State, batch: Batch) -> State:
         """Where asked, refit the last layer to all samples, unregularised (Carreira-Perpinan and Wang 2014)."""

@@ -111,5 +111,5 @@ def cotangents(problem: Problem, outs: list[Forward], y: Tensor) -> list[Tensor]
         if layer.skip is not None:
             skips[layer.skip].append(r)
         through = sum(skips["a", i - 1], outs[i].to_input(r))
-        found.append(sum(skips["z", i - 1], through * below.block.layer.activation.slope(below.z)))
+        found.append(sum(skips["z", i - 1], below.block.layer.activation.pull(through, below.z)))
     return found[::-1]

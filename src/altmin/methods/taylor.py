@@ -105,7 +105,7 @@ class TaylorADMM(Method):
         v = torch.sub(predicted, dual(state), alpha=1 / r)
         return put(state, z=(last, problem.loss.prox(v, batch.y, r, state.z[last])))
 
-    def products(self, problem: Problem, n: Sequence[int]) -> list[Product]:
+    def products(self, problem: Problem, n: Sequence[int], samples: int) -> list[Product]:
         """Those of exact least squares."""
         return least_squares(n)
 

@@ -88,15 +88,10 @@ def nesterov(
         lr: Step size.
         momentum: The first of the steps, too, is ``1 + momentum`` times `lr`.
     """
-    if steps == 0:
-        return c
-    lr = torch.as_tensor(lr, dtype=c.dtype, device=c.device)
-    velocity = gradient(c)
-    c = torch.addcmul(c, (1.0 + momentum) * lr, velocity, value=-1.0)
-    for _ in range(steps - 1):
-        g = gradient(c)
-        velocity.mul_(momentum).add_(g)
-        c.addcmul_(lr, g, value=-1.0).addcmul_(momentum * lr, velocity, value=-1.0)
+    lr, behind = torch.as_tensor(lr, dtype=c.dtype, device=c.device), c
+    for _ in range(steps):
+        new = torch.addcmul(c, gradient(c), lr, value=-1.0)
+        c, behind = torch.lerp(behind, new, 1.0 + momentum) if momentum else new, new
     return c
 
 

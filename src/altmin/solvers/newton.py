@@ -68,7 +68,6 @@ class Newton(Checked):
         memories: list[Curvature],
         layers: Sequence[Local],
         regularizer: Regularizer,
-        share: float,
         factor: float = 1.0,
     ) -> None:
         """One step of every layer; memories and weights are written in place.
@@ -77,14 +76,13 @@ class Newton(Checked):
             memories: What `make` gave for these layers.
             layers: The layers.
             regularizer: ``Omega``: none or l2.
-            share: Its weight beside the layers' objectives.
             factor: What the learning rate is multiplied by at present.
         """
         for memory, layer in zip(memories, layers, strict=True):
             if self.due(memory.steps):
                 self.remember(memory, Units(layer.block.layer.map), layer.a)
             memory.steps += 1
-            weight = share * regularizer.weight if isinstance(regularizer, L2) else 0.0
+            weight = layer.share * regularizer.weight if isinstance(regularizer, L2) else 0.0
             self.move(memory, layer, weight, factor * self.lr)
 
     def move(self, memory: Curvature, layer: Local, weight: float, lr: float) -> None:

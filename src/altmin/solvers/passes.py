@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from altmin.activations import DropoutBefore
-from altmin.maps import Composed
+from altmin.maps import Composed, Linear
 from altmin.problem import Batch, Problem
 from altmin.solvers.blocks import Block, Forward, blocks
 from altmin.state import State, skipped
@@ -127,6 +127,7 @@ class Above:
         i: Which code.
         pulls: Weight of each layer's error.
         near: Weight of the distance from the forward value.
+        steps: How many derivatives will be asked for.
     """
 
     problem: Problem
@@ -136,6 +137,22 @@ class Above:
     i: int
     pulls: list[float]
     near: float
+    steps: int = 1
+
+    @cached_property
+    def first(self) -> Tensor:
+        """``W^T`` of the next layer's error, at the forward pass."""
+        out = self.passed.value(self.i + 1)
+        return out.to_input(self.error(self.i + 1, out.z))
+
+    @cached_property
+    def gram(self) -> Tensor | None:
+        """``W^T W`` of the next layer, where it makes `steps` steps cheaper: the layer's error is then never formed."""
+        block, p, N = self.passed.blocks[self.i + 1], self.passed.a[self.i].shape[-1], len(self.batch.x)
+        linear = isinstance(block.layer.map, Linear) and block.norm is None and block.layer.skip is None
+        if not linear or self.i + 1 == len(self.codes) or not by_gram(p, block.W.shape[0], N, self.steps):
+            return None
+        return block.W.T @ block.W
 
     @cached_property
     def reached(self) -> list[tuple[int, str, Tensor]]:
@@ -154,35 +171,38 @@ class Above:
 
     def error(self, j: int, z: Tensor) -> Tensor:
         """``pull_j de_j/dz`` at layer `j`'s prediction `z`."""
-        if j == len(self.codes):
-            return self.problem.loss.grad(z, self.batch.y).mul_(self.pulls[j])
-        return (z - self.codes[j]).mul_(self.pulls[j])
+        error = self.problem.loss.grad(z, self.batch.y) if j == len(self.codes) else z - self.codes[j]
+        return error if self.pulls[j] == 1.0 else error.mul_(self.pulls[j])
 
     def gradient(self, c: Tensor) -> Tensor:
         """The derivative in the code: through its own activation and the layers it reaches, no further."""
         through, direct = self.parts(self.passed.activation(self.i, c), c)
-        through = through.mul_(self.passed.blocks[self.i].layer.activation.slope(c))
-        return _plus(direct, through)
+        g, start = self.passed.blocks[self.i].layer.activation.pull(through, c), self.passed.z[self.i]
+        g = g if direct is None else g + direct
+        return g if c is start else torch.add(g, c - start, alpha=self.near)
 
     def parts(self, a: Tensor, c: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The derivatives in the activation and in the code, as if the two were not tied; `None` for zero."""
-        out, start = self.above(a, c), self.passed.z[self.i]
-        error = self.error(self.i + 1, out.z)
-        through, direct = out.to_input(error), None if c is start else (c - start).mul_(self.near)
-        if self.straight:
-            direct = _plus(direct, error)
+        """The derivatives of the errors in the activation and in the code, as if these were not tied; `None`: zero."""
+        through, direct = self.next(a, c)
         for j, kind, base in self.reached:
             if kind == "z":
-                direct = _plus(direct, self.error(j, base + c))
+                error = self.error(j, base + c)
+                direct = error if direct is None else direct + error
             else:
-                through.add_(self.error(j, base + a))
+                through = through + self.error(j, base + a)
         return through, direct
 
-    def above(self, a: Tensor, c: Tensor) -> Forward:
-        """The next layer at the activation `a` of the code `c`; the forward pass has been there already."""
-        if c is self.passed.z[self.i]:
-            return self.passed.value(self.i + 1)
-        return self.passed.blocks[self.i + 1](a, c if self.straight else self.passed.over(self.i + 1, self.codes))
+    def next(self, a: Tensor, c: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`parts` of the next layer's error alone; the forward pass has been at the first code already."""
+        i, passed = self.i + 1, self.passed
+        if c is not passed.z[self.i] and self.gram is not None:
+            return torch.addmm(self.first, a - passed.a[self.i], self.gram, alpha=self.pulls[i]), None
+        if c is passed.z[self.i] and not self.straight:
+            return self.first, None
+        over = c if self.straight else passed.over(i, self.codes)
+        out = passed.value(i) if c is passed.z[self.i] else passed.blocks[i](a, over)
+        error = self.error(i, out.z)
+        return out.to_input(error), error if self.straight else None
 
     def curvature(self, gain: Tensor) -> Tensor:
         """A bound of the second derivative in the code, for activations with slopes up to 1.
@@ -192,14 +212,14 @@ class Above:
         """
         if self.straight:
             gain = (gain.sqrt() + 1.0).square()
-        errors = [(self.i + 1, gain), *((j, torch.ones_like(gain)) for j, _, _ in self.reached)]
-        return self.near + torch.stack([self.pulls[j] * self._lipschitz(j) * g for j, g in errors]).sum()
+        reached = sum(self.pulls[j] * self._lipschitz(j) for j, _, _ in self.reached)
+        return gain * (self.pulls[self.i + 1] * self._lipschitz(self.i + 1)) + (self.near + reached)
 
     def _lipschitz(self, j: int) -> float:
         H = self.problem.loss.lipschitz
         return H if j == len(self.codes) and math.isfinite(H) else 1.0
 
 
-def _plus(total: Tensor | None, term: Tensor) -> Tensor:
-    """Their sum, written into `term`."""
-    return term if total is None else term.add_(total)
+def by_gram(p: int, q: int, samples: int, steps: int) -> bool:
+    """Whether ``W^T W`` of `W` ``(q, p)``, and one product with it a step, are less work than two with `W`."""
+    return p * p * q + (steps - 1) * samples * p * p < 2 * (steps - 1) * samples * p * q

@@ -26,11 +26,13 @@ class Local:
         block: The layer.
         a: Its input.
         grads: The gradient, in the order of `Block.params`.
+        share: The regulariser's weight beside this objective.
     """
 
     block: Block
     a: Tensor
     grads: list[Tensor]
+    share: float
 
 
 class GradientRule(Checked):
@@ -53,7 +55,6 @@ class GradientRule(Checked):
         optimizer: torch.optim.Optimizer | None,
         layers: Sequence[Local],
         regularizer: Regularizer,
-        share: float,
         factor: float = 1.0,
     ) -> None:
         """One step of every layer, and the regulariser's prox behind it; weights are written in place.
@@ -62,13 +63,12 @@ class GradientRule(Checked):
             optimizer: What `make` gave for these layers.
             layers: The layers.
             regularizer: ``Omega``.
-            share: Its weight beside the layers' objectives.
             factor: What the learning rate is multiplied by at present.
         """
         if optimizer is not None:
             optimizer.param_groups[0]["lr"] = factor * self.lr
             descend(optimizer, [g for layer in layers for g in layer.grads])
-            shrink(regularizer, [layer.block.W for layer in layers], share * factor * self.lr)
+            shrink(regularizer, layers, factor * self.lr)
 
 
 @dataclass(frozen=True)
@@ -212,11 +212,11 @@ def descend(optimizer: torch.optim.Optimizer | None, grads: Sequence[Tensor]) ->
         optimizer.step()
 
 
-def shrink(regularizer: Regularizer, Ws: Sequence[Tensor], share: float) -> None:
-    """The prox of ``share Omega`` behind a step, in place: a batch carries its share of ``Omega``."""
+def shrink(regularizer: Regularizer, layers: Sequence[Local], lr: float) -> None:
+    """The prox of ``lr share Omega`` behind a step, in place: a batch carries its share of ``Omega``."""
     if not is_none(regularizer):
-        for W in Ws:
-            W.copy_(regularizer.prox(W, share))
+        for layer in layers:
+            layer.block.W.copy_(regularizer.prox(layer.block.W, lr * layer.share))
 
 
 def sweep(W: Tensor, M: Tensor, B: Tensor) -> Tensor:
