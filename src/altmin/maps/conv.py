@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, unfold
 from torch.nn.grad import conv2d_input, conv2d_weight
@@ -68,6 +69,8 @@ class Conv2d:
         """The correlation of `r` with `a`, the shape of `W`."""
         size = (self.outputs, self.inputs // self.groups, *self.kernel)
         options = (self.stride, self.padding, self.dilation, self.groups)
+        if self.inputs == 1 and a.device.type == "cpu":  # PyTorch is some three times as fast so, for one channel
+            a, r = (t.to(memory_format=torch.channels_last) for t in (a, r))
         return conv2d_weight(a, size, r, *options).reshape(self.shape)  # type: ignore[arg-type]
 
     def rows(self, a: Tensor) -> Tensor:

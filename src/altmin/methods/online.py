@@ -179,7 +179,7 @@ class OnlineAM(Method):
                 self.codes.lr,
             )
             if self.codes.scaling == "samples":
-                lr = lr / above.curvature(stretched[i].norm())
+                lr = lr / above.curvature(torch.linalg.vector_norm(stretched[i]))
             if passed.smooth(i) and self.codes.sparsity:
                 sparsity = 0.5 * near * self.codes.sparsity / mu
                 codes[i] = sparse_nesterov(c, above.gradient, self.codes.steps, lr, sparsity, self.codes.momentum)

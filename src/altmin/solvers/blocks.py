@@ -18,7 +18,7 @@ from altmin.state import Norm, State, normalise, per_channel
 
 POWER_STEPS = 5
 WAKE = 1e-3
-TINY = 1e-30
+TINY = 1e-15  # its square is a float32
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,10 @@ class Block:
             r = torch.zeros_like(map(W, self.b, at))
             r[:, W.flatten(0, -2).square().sum(1).argmax()] = 1.0
         else:
-            r = before + WAKE * before.norm().clamp_min(TINY)  # no direction is lost for good
+            size = torch.linalg.vector_norm(before).clamp_min(TINY)
+            r = torch.add(before, size, alpha=WAKE)  # no direction is lost for good
         for _ in range(POWER_STEPS if before is None else 1):
-            r = map.image(W, map.adjoint(W, r / r.norm().clamp_min(TINY), at), at)
+            r = map.image(W, map.adjoint(W, r, at), at) / torch.linalg.vector_norm(r).clamp_min(TINY)
         return r
 
     def __call__(self, a: Tensor, over: Tensor | None = None) -> Forward:
