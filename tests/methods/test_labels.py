@@ -22,9 +22,9 @@ import altmin
 from altmin import DTP, MAC, SGD, Backprop, Batch, Problem, ProxProp, Sign, State, StraightThrough, activations
 from altmin.audit import BackpropError, Gradients
 from altmin.cli import main
-from altmin.methods import online
 from altmin.objective import followers
 from altmin.registry import METHODS
+from altmin.solvers import codes as codes_module
 from altmin.solvers.blocks import Forward
 from altmin.solvers.passes import Pass, encode
 from methods import table
@@ -264,14 +264,14 @@ def elsewhere(loop: Loop, keep: int) -> Loop:
 
 def code(loop: Loop, i: int, above: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> Tensor:
     """Code `i` as online alternating minimisation finds it, where those above are given."""
-    layers, solve = itertools.count(len(above) - 1, -1), online.nesterov
+    layers, solve = itertools.count(len(above) - 1, -1), codes_module.nesterov
 
     def nesterov(c: Tensor, *rest: Any) -> Tensor:
         layer = next(layers)
         return above[layer] if layer > i else solve(c, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(online, "nesterov", nesterov)
+        patch.setattr(codes_module, "nesterov", nesterov)
         passed = encode(loop.problem, loop.state, loop.batch.x)
         return loop.method.find_codes(loop.problem, loop.state, loop.batch, passed)[i]  # type: ignore[attr-defined]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from altmin.activations import DropoutBefore, Sign, Step
-from altmin.solvers.codes import crossing, nesterov, sparse_nesterov
+from altmin.solvers.codes import crossing, nesterov
 
 
 def problem() -> tuple[Tensor, Tensor, Tensor]:
@@ -42,7 +42,7 @@ def test_many_sparse_steps_minimise_the_l1_problem():
     """At the minimiser the gradient is ``-sparsity sign(c)`` where a code is not zero, and no larger where it is."""
     H, target, start = problem()
     sparsity, lr = 2.0, 0.5 / torch.linalg.matrix_norm(H, 2).item()
-    c = sparse_nesterov(start, lambda c: (c - target) @ H, 5000, lr, sparsity)
+    c = nesterov(start, lambda c: (c - target) @ H, 5000, lr, sparsity=sparsity)
     g = (c - target) @ H
     zero = c.abs() < 1e-9
     assert 0 < zero.sum() < c.numel()

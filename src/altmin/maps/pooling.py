@@ -19,8 +19,8 @@ Pair = tuple[int, int]
 class MaxPool2d:
     """`torch.nn.MaxPool2d`: linear while the largest number of each window stays where it is.
 
-    The largest of each row's part of a window, then the largest of these: strided views of the images do in a few passes
-    what `torch.nn.functional.max_pool2d` takes several times as long for on a CPU.
+    The largest of each row's part of a window, then the largest of these: strided views of the images do in a few
+    passes what `torch.nn.functional.max_pool2d` takes several times as long for on a CPU.
     """
 
     kernel: Pair
@@ -40,10 +40,10 @@ class MaxPool2d:
     @cached_property
     def axes(self) -> tuple[Windows, Windows]:
         """The windows along rows, then those along columns."""
-        along = (self.kernel, self.stride, self.padding, self.dilation)
-        return Windows(-1, *(pair[1] for pair in along), self.ceil), Windows(
-            -2, *(pair[0] for pair in along), self.ceil
+        rows, columns = (
+            Windows(k - 2, self.kernel[k], self.stride[k], self.padding[k], self.dilation[k], self.ceil) for k in (1, 0)
         )
+        return rows, columns
 
     def at(self, a: Tensor) -> Chosen:
         """The linear operation that this is near `a`: of equal numbers in a window the first is the largest."""
@@ -157,7 +157,7 @@ class Chosen(LinearOperation):
     def __call__(self, a: Tensor) -> Tensor:
         """The chosen numbers of `a`."""
         if a is self.point:
-            return self.best[1]
+            return self.pooling(a) if a.requires_grad else self.best[1]
         for windows, masks in self.masks:
             views = windows.views(windows.padded(a, 0.0))
             a = torch.stack([mask * view for mask, view in zip(masks, views, strict=True)]).sum(0)

@@ -23,10 +23,10 @@ from altmin.problem import Batch, Problem
 from altmin.regularizers import NoRegularizer
 from altmin.schedules import DECAYS, decay
 from altmin.solvers.blocks import Block, Forward, blocks
-from altmin.solvers.codes import Codes, Mu, crossing, nesterov, sparse_nesterov
+from altmin.solvers.codes import Codes, Mu
 from altmin.solvers.last import fit_last
 from altmin.solvers.newton import Newton
-from altmin.solvers.passes import Above, Pass, by_gram, encode
+from altmin.solvers.passes import Pass, by_gram, encode
 from altmin.solvers.recurrence import unfolded
 from altmin.solvers.rules import SGD, Adam, Local, Memory
 from altmin.state import State, forward, skipped
@@ -168,34 +168,9 @@ class OnlineAM(Method):
     def find_codes(
         self, problem: Problem, state: State, batch: Batch, passed: Pass, stretched: Sequence[Tensor] = ()
     ) -> list[Tensor]:
-        """Step 2: codes, last to first; each pulls towards the updated code above and to its forward value."""
-        codes, pulls, mu = list(passed.z), self.pulls(passed, batch, state.extra.mu), state.extra.mu
+        """Step 2: codes, last to first."""
         stretched = stretched or self.stretch(problem, state, passed)
-        for i in reversed(range(len(codes))):
-            near = self.codes.proximity * (2.0 / codes[i].numel() if self.codes.scaling == "entries" else 1.0)
-            above, c, lr = (
-                Above(problem, batch, passed, codes, i, pulls, near, self.codes.steps),
-                codes[i],
-                self.codes.lr,
-            )
-            if self.codes.scaling == "samples":
-                lr = lr / above.curvature(torch.linalg.vector_norm(stretched[i]))
-            if passed.smooth(i) and self.codes.sparsity:
-                sparsity = 0.5 * near * self.codes.sparsity / mu
-                codes[i] = sparse_nesterov(c, above.gradient, self.codes.steps, lr, sparsity, self.codes.momentum)
-            elif passed.smooth(i):
-                codes[i] = nesterov(c, above.gradient, self.codes.steps, lr, self.codes.momentum)
-            else:
-                through, direct = above.parts(passed.activation(i, c), c)
-                codes[i] = crossing(
-                    passed.blocks[i].layer.activation,
-                    c if direct is None else c - lr * direct,
-                    through,
-                    self.codes.flip_step,
-                    self.codes.flip_cost,
-                    self.codes.flip_margin,
-                )
-        return codes
+        return self.codes.find(problem, batch, passed, stretched, state.extra.mu)
 
     def stretch(self, problem: Problem, state: State, passed: Pass) -> tuple[Tensor, ...]:
         """What the layer above each code stretches most, without dropout, where code steps are relative to it."""
@@ -203,16 +178,6 @@ class OnlineAM(Method):
             return ()
         above = zip(blocks(problem, state)[1:], passed.a, state.extra.stretched or [None] * len(passed.a), strict=True)
         return tuple(block.stretched(a, before) for block, a, before in above)
-
-    def pulls(self, passed: Pass, batch: Batch, mu: float) -> list[float]:
-        """The weight of each layer's half squares, and of the loss, in the codes' objectives.
-
-        With scaling samples these are half of what they should be, as their distance to the forward value is: steps are
-        relative to the curvature, and a weight of 1 costs nothing.
-        """
-        if self.codes.scaling == "entries":
-            return [2.0 / z.numel() for z in passed.z] + [1.0 / (mu * len(batch.x))]
-        return [1.0] * len(passed.z) + [1.0 / (self.pull * mu)]
 
     def step_weights(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor]) -> None:
         """Step 3: the last layer on the mean loss, each hidden layer on ``||C_l - W_l s(C_{l-1})||^2`` alone."""
@@ -233,7 +198,7 @@ class OnlineAM(Method):
         out = out if out is not None and k == 0 else block(a)
         scale = c.numel() if self.codes.scaling == "entries" else count
         share = 1.0 / (state.extra.mu * state.extra.count)
-        return Local(block, a, out.to_params((out.z - c).mul_(self.pull / scale)), share)
+        return Local(block, a, out.to_params((out.z - c).mul_(self.codes.pull / scale)), share)
 
     def top(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor], k: int) -> Local:
         """The last layer's mean loss at the `k`-th weight step."""
@@ -255,11 +220,6 @@ class OnlineAM(Method):
     def updated(self) -> bool:
         """Whether weights learn from the updated codes below."""
         return self.regressors == "codes"
-
-    @property
-    def pull(self) -> float:
-        """The derivative's weight of squares: half of them count with scaling gradients."""
-        return 1.0 if self.codes.scaling == "gradients" else 2.0
 
     def solve_memories(self, problem: Problem, state: State, goals: list[Goal], count: int) -> None:
         """Algorithm 3: add the batch to each layer's memory, and solve it from the present weights."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from altmin.activations import Activation
 from altmin.checks import Checked, number
+from altmin.problem import Batch, Problem
 from altmin.regularizers import L1
+from altmin.solvers.passes import Above, Pass
 
 TINY = 1e-30
 
@@ -61,6 +63,53 @@ class Codes(Checked):
         paper="entries",
     )
 
+    @property
+    def pull(self) -> float:
+        """The derivative's weight of squares: half of them count with scaling gradients."""
+        return 1.0 if self.scaling == "gradients" else 2.0
+
+    def pulls(self, passed: Pass, mu: float) -> list[float]:
+        """The weight of each layer's half squares, and of the loss, in the codes' objectives.
+
+        With scaling samples these are half of what they should be, as their distance to the forward value is: steps are
+        relative to the curvature, and a weight of 1 costs nothing.
+        """
+        if self.scaling == "entries":
+            return [2.0 / z.numel() for z in passed.z] + [1.0 / (mu * len(passed.x))]
+        return [1.0] * len(passed.z) + [1.0 / (self.pull * mu)]
+
+    def find(
+        self, problem: Problem, batch: Batch, passed: Pass, stretched: Sequence[Tensor], mu: float
+    ) -> list[Tensor]:
+        """Codes, last to first; each pulls towards the updated code above and to its forward value.
+
+        Args:
+            problem: Gives the loss.
+            batch: The samples.
+            passed: Their forward pass.
+            stretched: What the layer above each code stretches most (`Block.stretched`), for scaling samples.
+            mu: The penalty.
+        """
+        found, pulls = list(passed.z), self.pulls(passed, mu)
+        for i in reversed(range(len(found))):
+            near = self.proximity * (2.0 / found[i].numel() if self.scaling == "entries" else 1.0)
+            above, lr = Above(problem, batch, passed, found, i, pulls, near, self.steps), self.lr
+            if self.scaling == "samples":
+                lr = lr / above.curvature(torch.linalg.vector_norm(stretched[i]))
+            if passed.smooth(i):
+                sparsity = 0.5 * near * self.sparsity / mu
+                found[i] = nesterov(found[i], above.gradient, self.steps, lr, self.momentum, sparsity)
+            else:
+                found[i] = self.cross(passed, above, lr)
+        return found
+
+    def cross(self, passed: Pass, above: Above, lr: float | Tensor) -> Tensor:
+        """The code of a step function: what is not seen through it by a gradient step, and then `crossing`."""
+        c, s = passed.z[above.i], passed.blocks[above.i].layer.activation
+        through, direct = above.parts(passed.activation(above.i, c), c)
+        c = c if direct is None else c - lr * direct
+        return crossing(s, c, through, self.flip_step, self.flip_cost, self.flip_margin)
+
 
 @dataclass(frozen=True)
 class Mu(Checked):
@@ -77,42 +126,35 @@ class Mu(Checked):
 
 
 def nesterov(
-    c: Tensor, gradient: Callable[[Tensor], Tensor], steps: int, lr: float | Tensor, momentum: float = 0.9
-) -> Tensor:
-    """`steps` steps of gradient descent with Nesterov's momentum, as `torch.optim.SGD` has it, from `c`.
-
-    Args:
-        c: First iterate; not changed.
-        gradient: The gradient at a point, a fresh tensor.
-        steps: How many.
-        lr: Step size.
-        momentum: The first of the steps, too, is ``1 + momentum`` times `lr`.
-    """
-    lr, behind = torch.as_tensor(lr, dtype=c.dtype, device=c.device), c
-    for _ in range(steps):
-        new = torch.addcmul(c, gradient(c), lr, value=-1.0)
-        c, behind = torch.lerp(behind, new, 1.0 + momentum) if momentum else new, new
-    return c
-
-
-def sparse_nesterov(
     c: Tensor,
     gradient: Callable[[Tensor], Tensor],
     steps: int,
     lr: float | Tensor,
-    sparsity: float,
     momentum: float = 0.9,
+    sparsity: float = 0.0,
 ) -> Tensor:
-    """The same with the soft threshold ``lr sparsity``, the prox of ``sparsity ||c||_1``, at the end of each step.
+    """`steps` steps of gradient descent with Nesterov's momentum, as `torch.optim.SGD` has it, from `c`.
+
+    With `sparsity` each ends in the soft threshold ``lr sparsity``, the prox of ``sparsity ||c||_1``.
+
+    Args:
+        c: First iterate; not changed.
+        gradient: The gradient at a point, a tensor that is not written over.
+        steps: How many.
+        lr: Step size.
+        momentum: The first of the steps, too, is ``1 + momentum`` times `lr`.
+        sparsity: Weight of the l1 norm.
 
     Returns:
-        The last sparse point, from which momentum would move on.
+        The point that momentum has moved on to; with `sparsity` the last sparse one, from which it would move on.
     """
-    behind = c
+    lr, behind = torch.as_tensor(lr, dtype=c.dtype, device=c.device), c
     for _ in range(steps):
-        new = L1(sparsity).prox(c - lr * gradient(c), lr)
-        c, behind = torch.lerp(behind, new, 1.0 + momentum), new
-    return behind
+        new = torch.addcmul(c, gradient(c), lr, value=-1.0)
+        if sparsity:
+            new = L1(sparsity).prox(new, lr)
+        c, behind = torch.lerp(behind, new, 1.0 + momentum) if momentum else new, new
+    return behind if sparsity else c
 
 
 def crossing(activation: Activation, c: Tensor, g: Tensor, step: float, cost: float, margin: float = 0.0) -> Tensor:
