@@ -234,7 +234,7 @@ def recurrent_loop(rule: SGD | altmin.Memory, regularizer: str | None = None) ->
     loop = Loop(method, problem, batch, method.init(problem, State.from_module(model), batch))
     passed = encode(problem, loop.state, x)
     codes = method.find_codes(problem, loop.state, batch, passed)
-    _, rows, targets, _ = method.goal(passed, codes, 0)
+    _, rows, targets, _ = method.goals(problem, loop.state, batch, passed, codes).hidden[0]
     return loop, rows, targets
 
 

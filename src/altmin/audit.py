@@ -56,6 +56,11 @@ def no_backprop() -> AbstractContextManager[object]:
     return _Audit()
 
 
+def active() -> bool:
+    """Whether there is an audit on this thread."""
+    return _here.depth > 0
+
+
 def passed(g: Tensor) -> Tensor:
     """`g`, marked as a gradient that came out of a layer; as it is where no audit is active.
 

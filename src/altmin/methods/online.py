@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from altmin.audit import Gradients
+from altmin.audit import Gradients, active
 from altmin.checks import number
 from altmin.cost import Product, adjoint, cross, image
 from altmin.maps import Recurrent
@@ -22,19 +23,19 @@ from altmin.objective import plain
 from altmin.problem import Batch, Problem
 from altmin.regularizers import NoRegularizer
 from altmin.schedules import DECAYS, decay
-from altmin.solvers.blocks import Block, Forward, blocks
+from altmin.solvers.blocks import blocks
 from altmin.solvers.codes import Codes, Mu
+from altmin.solvers.compiled import Compiled
+from altmin.solvers.goals import Goal, Goals
 from altmin.solvers.last import fit_last
 from altmin.solvers.newton import Newton
 from altmin.solvers.passes import Pass, by_gram, encode
-from altmin.solvers.recurrence import unfolded
 from altmin.solvers.rules import SGD, Adam, Local, Memory
 from altmin.state import State, forward, skipped
 
 REFIT_STEPS = 500
 TINY = 1e-30
 
-Goal = tuple[Block, Tensor, Tensor, Forward | None]
 T = TypeVar("T")
 
 
@@ -51,6 +52,7 @@ class Progress:
         factor: What learning rates are multiplied by at the present batch.
         stretched: What the layer above each code stretches most (`Block.stretched`).
         codes: Each hidden layer's code and forward value in the last batch, ``(C, C^0)``.
+        compiled: `OnlineAM.learn`, compiled; `None` where that is not asked for.
     """
 
     count: int
@@ -61,6 +63,7 @@ class Progress:
     factor: float = 1.0
     stretched: tuple[Tensor, ...] = ()
     codes: tuple[tuple[Tensor, Tensor], ...] = ()
+    compiled: Compiled | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class OnlineAM(Method):
     halve_every: int = number(0, "epochs after which learning rates are halved; 0: never", least=0, paper="8")
     decay: str = decay()
     refit: bool = number(False, "fit the last layer to the whole data at the end; the records do not show it")
+    compile: bool = number(False, "compile the steps, for long runs of small linear layers: it takes up to a minute")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,6 +140,21 @@ class OnlineAM(Method):
                 raise TypeError(
                     f"the memory rule does not support batch normalisation (layer {i + 1}); the gradient rules do"
                 )
+        if self.compile:
+            self.check_compile(problem)
+
+    def check_compile(self, problem: Problem) -> None:
+        """Refuse what changes from batch to batch, or is solved by other means."""
+        moving = {
+            "`weight_steps` above 1": self.weight_steps > 1,
+            "the memory rule": isinstance(self.rule, Memory),
+            "a `mu` that changes": self.mu.add > 0.0 or self.mu.factor != 1.0,
+            "dropout": any(layer.random for layer in problem.layers),
+            "recurrent layers": any(isinstance(layer.map, Recurrent) for layer in problem.layers),
+        }
+        if any(moving.values()):
+            names = " and ".join(name for name, there in moving.items() if there)
+            raise TypeError(f"`compile=True` does not support {names}; leave it out")
 
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """The weights, and optimisers or empty memories for them."""
@@ -143,7 +162,13 @@ class OnlineAM(Method):
         layers = blocks(problem, state)
         kept = tuple(rule.make(part) for rule, part in self.parts(layers))
         memories = self.rule.make(layers[:-1]) if isinstance(self.rule, Memory) else []
-        return replace(state, extra=Progress(batch.count, self.mu.start, kept, memories, generator))
+        compiled = Compiled(partial(self.learn, self.seen(problem)), batch.x.device) if self.compile else None
+        progress = Progress(batch.count, self.mu.start, kept, memories, generator, compiled=compiled)
+        return replace(state, extra=progress)
+
+    def seen(self, problem: Problem) -> Problem:
+        """The problem with the derivatives that code steps take."""
+        return problem if self.codes.jumps == "prox" else problem.estimated()
 
     def parts(self, layers: list[T]) -> list[tuple[Adam | SGD | Newton, list[T]]]:
         """Which rule moves which of these layers, the last of which is the network's; AM-mem solves hidden ones."""
@@ -155,15 +180,34 @@ class OnlineAM(Method):
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One mini-batch of Algorithm 1. Weights, running statistics and memories are written in place."""
-        problem = problem if self.codes.jumps == "prox" else problem.estimated()
+        problem = self.seen(problem)
         state = replace(state, extra=replace(state.extra, factor=self.factor(state, batch)))
-        passed = encode(problem, state, batch.x, state.extra.generator)
+        if state.extra.compiled is not None and state.k and not active():  # an audit looks at every operator
+            z, codes, stretched = self.step_compiled(problem, state, batch, state.extra.compiled)
+        else:
+            passed = encode(problem, state, batch.x, state.extra.generator)
+            stretched = self.stretch(problem, state, passed)
+            z, codes = passed.z, self.find_codes(problem, state, batch, passed, stretched)
+            self.step_weights(problem, state, batch, passed, codes)
+        mu = self.mu.after(state.extra.mu, batch.ends_epoch)
+        progress = replace(state.extra, mu=mu, stretched=tuple(stretched), codes=tuple(zip(codes, z, strict=True)))
+        return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch, extra=progress)
+
+    def step_compiled(self, problem: Problem, state: State, batch: Batch, learn: Compiled) -> tuple[list[Tensor], ...]:
+        """The weights' step by `learn`, compiled; what else it gives."""
+        *found, seen, shares = learn(state, batch)
+        layers = zip(blocks(problem, state), *zip(*seen, strict=True), shares, strict=True)
+        self.move(problem, state, [Local(*parts) for parts in layers])
+        return tuple(found)
+
+    def learn(self, problem: Problem, state: State, batch: Batch) -> tuple[Any, ...]:
+        """Forward values, codes, what is stretched, each layer's input and gradients, and the regulariser's weights."""
+        passed = encode(problem, state, batch.x)
         stretched = self.stretch(problem, state, passed)
         codes = self.find_codes(problem, state, batch, passed, stretched)
-        self.step_weights(problem, state, batch, passed, codes)
-        mu = self.mu.after(state.extra.mu, batch.ends_epoch)
-        progress = replace(state.extra, mu=mu, stretched=stretched, codes=tuple(zip(codes, passed.z, strict=True)))
-        return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch, extra=progress)
+        goals = self.goals(problem, state, batch, passed, codes)
+        layers = [*goals.squares(first=True), goals.loss(first=True)]
+        return passed.z, codes, stretched, [(x.a, x.grads) for x in layers], [x.share for x in layers]
 
     def find_codes(
         self, problem: Problem, state: State, batch: Batch, passed: Pass, stretched: Sequence[Tensor] = ()
@@ -179,42 +223,23 @@ class OnlineAM(Method):
         above = zip(blocks(problem, state)[1:], passed.a, state.extra.stretched or [None] * len(passed.a), strict=True)
         return tuple(block.stretched(a, before) for block, a, before in above)
 
+    def goals(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor]) -> Goals:
+        """What each layer is to learn."""
+        return Goals(problem, batch, passed, codes, self.codes, self.updated, state.extra.mu, state.extra.count)
+
     def step_weights(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor]) -> None:
         """Step 3: the last layer on the mean loss, each hidden layer on ``||C_l - W_l s(C_{l-1})||^2`` alone."""
-        goals = [self.goal(passed, codes, i) for i in range(len(codes))]
-        if isinstance(self.rule, Memory):
-            self.solve_memories(problem, state, goals, len(batch.x))
-            goals = []
+        goals, solved = self.goals(problem, state, batch, passed, codes), isinstance(self.rule, Memory)
+        if solved:
+            self.solve_memories(problem, state, goals.hidden, len(batch.x))
         for k in range(self.weight_steps):
-            layers = [self.hidden(state, goal, k, len(batch.x)) for goal in goals]
-            layers.append(self.top(problem, state, batch, passed, codes, k))
-            for kept, (rule, part) in zip(state.extra.kept, self.parts(layers), strict=True):
-                rule.step(kept, part, problem.regularizer, state.extra.factor)
+            hidden = [] if solved else goals.squares(first=k == 0)
+            self.move(problem, state, [*hidden, goals.loss(first=k == 0)])
 
-    def hidden(self, state: State, goal: Goal, k: int, count: int) -> Local:
-        """A hidden layer's own objective at the `k`-th weight step."""
-        block, a, c, out = goal
-        # Until a step is made, the forward pass has the values of layers whose input has not moved.
-        out = out if out is not None and k == 0 else block(a)
-        scale = c.numel() if self.codes.scaling == "entries" else count
-        share = 1.0 / (state.extra.mu * state.extra.count)
-        return Local(block, a, out.to_params((out.z - c).mul_(self.codes.pull / scale)), share)
-
-    def top(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor], k: int) -> Local:
-        """The last layer's mean loss at the `k`-th weight step."""
-        a, over = passed.regressor(len(codes), codes, self.updated)
-        known = k == 0 and a is passed.last[0] and (over is None or not self.updated)
-        out = passed.top if known else passed.blocks[-1](a, over)
-        out.track()
-        return Local(out.block, a, out.to_params(problem.loss.grad(out.z, batch.y) / len(a)), 1.0 / state.extra.count)
-
-    def goal(self, passed: Pass, codes: list[Tensor], i: int) -> Goal:
-        """A hidden layer's own regression: its block, the block's input and target, and its value where it is known."""
-        block, (a, over) = passed.blocks[i], passed.regressor(i, codes, self.updated)
-        if isinstance(block.layer.map, Recurrent):
-            return *unfolded(block, block.layer.map, a, codes[i], self.codes), None
-        known = passed.hidden[i] if over is None and a is passed.hidden[i].a else None
-        return block, a, codes[i] if over is None else codes[i] - over, known
+    def move(self, problem: Problem, state: State, layers: list[Local]) -> None:
+        """A step of these layers by their rules."""
+        for kept, (rule, part) in zip(state.extra.kept, self.parts(layers), strict=True):
+            rule.step(kept, part, problem.regularizer, state.extra.factor)
 
     @property
     def updated(self) -> bool:
