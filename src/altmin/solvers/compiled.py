@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from altmin.problem import Batch
 from altmin.state import Norm, State
@@ -20,7 +21,9 @@ COMPILERS = ("g++", "clang++", "c++", "cl")
 
 
 class Compiled:
-    """`function` by `torch.compile`, recorded on the first batch; batches of other shapes have it as it is.
+    """`function` by `torch.compile`, recorded on the first batch.
+
+    Batches of other shapes have it as it is, and so have all while a `TorchDispatchMode` looks at every operator.
 
     Args:
         function: Returns tensors, in tuples and lists. It draws nothing, and what it depends on beside the tensors of
@@ -40,6 +43,8 @@ class Compiled:
 
     def __call__(self, state: State, batch: Batch) -> Any:
         """The function's value."""
+        if _get_current_dispatch_mode() is not None:  # under one `torch.compile` gives up, and for good
+            return self.function(state, batch)
         tensors = _tensors(state, batch)
         if self.run is None:
             self.shapes, self.run = [t.shape for t in tensors], self._recorded(state, batch, tensors)
@@ -49,7 +54,7 @@ class Compiled:
     def _recorded(self, state: State, batch: Batch, tensors: list[Tensor]) -> Callable[..., Any]:
         copies = [t.clone() for t in tensors]  # recording runs it, and running statistics are written in place
         graph = make_fx(lambda *given: self.function(*_put(state, batch, list(given))))(*copies)
-        return torch.compile(graph, fullgraph=True, dynamic=False)
+        return torch.compile(graph, dynamic=False)
 
 
 def _tensors(state: State, batch: Batch) -> list[Tensor]:
