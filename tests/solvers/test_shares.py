@@ -9,7 +9,7 @@ from torch import Tensor
 from altmin import Batch, activations
 from altmin.losses import CrossEntropy, Hinge, Loss, SquaredLoss
 from altmin.maps import Conv2d, Linear, LinearMap
-from altmin.solvers.shares import activation_move, input_move, inverse_of, output_move, ridge_move
+from altmin.solvers.shares import InputMove, activation_move, inverse_of, output_move, ridge_move
 from altmin.solvers.units import Units
 
 N, IMAGE = 6, (2, 5, 4)
@@ -45,7 +45,7 @@ def test_input_move_is_stationary(name: str, connections: int):
         return torch.autograd.grad(value, D)[0]
 
     assert gradient(torch.zeros_like(a)).abs().max() > 0.1
-    assert gradient(input_move(map, W, residual, a, pulls)).abs().max() < 1e-6
+    assert gradient(InputMove(map, W, connections)(residual, a, pulls)).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("name", MAPS)

@@ -17,9 +17,9 @@ from altmin.methods.base import Method
 from altmin.objective import followers, plain
 from altmin.problem import Batch, Problem
 from altmin.regularizers import L2
-from altmin.solvers.shares import activation_move, input_move, inverse_of, output_move, ridge_move
+from altmin.solvers.shares import InputMove, activation_move, inverse_of, output_move, ridge_move
 from altmin.solvers.units import Units
-from altmin.state import State, forward
+from altmin.state import State, forward, numbers, parts
 
 Tensors = tuple[Tensor, ...]
 
@@ -88,14 +88,13 @@ class AMRidge(Method):
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One iteration on the samples of `batch`."""
         z, a = forward(problem, state, batch.x)
-        residuals = self.share(problem, state, batch, list(z), list(a))
         memory = self.remember(problem, state.extra, a, batch)
         inverses = [memory.inverse]
         inverses += [inverse_of(gram, self.damping, f"W_{i + 2}") for i, gram in enumerate(memory.grams)]
         W, b, velocity = [], [], []
-        for i, (E, below) in enumerate(zip(residuals, (batch.x, *a), strict=True)):
+        for i, cross in enumerate(self.crosses(problem, state, batch, z, a)):
             unit = Units(problem.layers[i].map)
-            S = ridge_move(unit, self.cross(problem, state, batch, i, E, below), inverses[i])
+            S = ridge_move(unit, cross, inverses[i])
             velocity.append(self.momentum * memory.velocity[i] + S)
             new = unit.split(unit.join(state.W[i], state.b[i]) + S + self.momentum * velocity[i])
             W.append(new[0])
@@ -104,31 +103,51 @@ class AMRidge(Method):
         epoch = state.epoch + batch.ends_epoch
         return replace(state, W=tuple(W), b=tuple(b), k=state.k + 1, epoch=epoch, extra=memory)
 
-    def share(self, problem: Problem, state: State, batch: Batch, z: list[Tensor], a: list[Tensor]) -> list[Tensor]:
+    def crosses(self, problem: Problem, state: State, batch: Batch, z: Tensors, a: Tensors) -> list[Tensor]:
+        """``E_l^T A_{l-1} / N`` of every layer, less the decay of an l2 regulariser; intercepts are last columns.
+
+        Residuals are shared a part of the samples at a time, so that they never lie in memory for all.
+        """
+        units, inputs = [Units(layer.map) for layer in problem.layers], (batch.x, *a)
+        reach = 1.0 + float(state.W[-1].square().sum()) / problem.outputs
+        top = output_move(problem.loss, z[-1], batch, self.step_size * reach)
+        moves = [
+            InputMove(layer.map, W, len(followers(problem, "a", i)))
+            for i, (layer, W) in enumerate(zip(problem.layers[1:], state.W[1:], strict=True))
+        ]
+        sums = [W.new_zeros(()) for W in state.W]
+        for rows in parts(max(inputs, key=numbers)):
+            E = self.share(problem, moves, top[rows], [t[rows] for t in z[:-1]], [t[rows] for t in a])
+            terms = zip(sums, units, E, inputs, strict=True)
+            sums = [total + unit.gradient(e, t[rows]) for total, unit, e, t in terms]
+        found = zip(sums, units, z, strict=True)
+        means = [batch.sum(total) / rows_of(unit, t, batch) for total, unit, t in found]
+        return [mean - self.decay(problem, state, i) for i, mean in enumerate(means)]
+
+    def share(
+        self, problem: Problem, moves: list[InputMove], top: Tensor, z: list[Tensor], a: list[Tensor]
+    ) -> list[Tensor]:
         """What is left of each layer's residual to its weights, once the layers below have taken their share.
 
         Args:
-            problem: The layers and the loss.
-            state: The weights.
-            batch: The samples.
-            z: Pre-activations of the forward pass.
+            problem: The layers.
+            moves: How the input of each layer but the first takes its share.
+            top: What is wanted of the outputs.
+            z: Hidden pre-activations of the forward pass.
             a: Activations of the forward pass.
         """
-        last = problem.layers[-1].map
-        reach = 1.0 + float(state.W[-1].square().sum()) / last.outputs
-        E = {len(a): output_move(problem.loss, z[-1], batch, self.step_size * reach)}
+        E = {len(a): top}
         for i in reversed(range(len(a))):
             by_a, by_z = followers(problem, "a", i), followers(problem, "z", i)
-            above, W = problem.layers[i + 1].map, state.W[i + 1]
-            move = input_move(above, W, E[i + 1], a[i], [E[j] for j in by_a])
-            E[i + 1] = E[i + 1] - above.image(W, move, a[i])
+            move = moves[i](E[i + 1], a[i], [E[j] for j in by_a])
+            E[i + 1] = E[i + 1] - moves[i].map.image(moves[i].W, move, a[i])
             for j in by_a:
                 E[j] = E[j] - move
             E[i] = activation_move(problem.layers[i].activation, z[i], a[i] + move, self.proximity)
             for j in by_z:
                 part = E[j] / (1.0 + len(by_z))
                 E[i], E[j] = E[i] + part, E[j] - part
-        return [E[i] for i in range(len(z))]
+        return [E[i] for i in range(len(a) + 1)]
 
     def remember(self, problem: Problem, memory: Memory, a: Tensors, batch: Batch) -> Memory:
         """The statistics of hidden activations, `forget` of them from before; those of the data stay."""
@@ -136,21 +155,20 @@ class AMRidge(Method):
         kept = tuple(torch.lerp(new, old, self.forget) for new, old in zip(fresh, memory.grams, strict=True))
         return replace(memory, grams=kept)
 
-    def cross(self, problem: Problem, state: State, batch: Batch, i: int, E: Tensor, a: Tensor) -> Tensor:
-        """``E_l^T A_{l-1} / N``, less the decay of an l2 regulariser; the intercept is its last column."""
+    def decay(self, problem: Problem, state: State, i: int) -> Tensor | float:
+        """What an l2 regulariser takes off a layer's weights."""
         unit, omega = Units(problem.layers[i].map), problem.regularizer
-        cross = batch.sum(unit.gradient(E, a)) / rows(unit, E, batch)
-        if isinstance(omega, L2):
-            pull = unit.join(state.W[i], torch.zeros_like(state.b[i]))
-            cross = cross - (self.step_size * omega.weight / state.extra.count) * pull
-        return cross
+        if not isinstance(omega, L2):
+            return 0.0
+        pull = unit.join(state.W[i], torch.zeros_like(state.b[i]))
+        return (self.step_size * omega.weight / state.extra.count) * pull
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass and the regulariser; there are no constraints."""
         return plain(problem, state, batch), {}
 
 
-def rows(units: Units, z: Tensor, batch: Batch) -> int:
+def rows_of(units: Units, z: Tensor, batch: Batch) -> int:
     """Rows of the layer's least squares over all processes: of a convolution every position of every image."""
     return batch.count * z[0].numel() // units.map.outputs
 

@@ -58,8 +58,8 @@ def activation_move(activation: Activation, z: Tensor, a: Tensor, r: float) -> T
     return (1.0 + r) * (activation.solve_z(a, z, r) - z)
 
 
-def input_move(map: LinearMap, W: Tensor, residual: Tensor, a: Tensor, pulls: Sequence[Tensor]) -> Tensor:
-    """``argmin_D ||E - D W^T||^2 + sum_j ||E_j - D||^2 + ||D||^2`` (P5), the shape of `a`.
+class InputMove:
+    """``argmin_D ||E - D W^T||^2 + sum_j ||E_j - D||^2 + ||D||^2`` (P5): factor once, solve for any samples.
 
     Below a linear layer, with ``T`` the mean of the ``E_j`` and zero, it is
     ``T + (E - T W^T)(W W^T + c I)^{-1} W``, ``c`` their number: one product with a matrix of the layer's size.
@@ -67,19 +67,33 @@ def input_move(map: LinearMap, W: Tensor, residual: Tensor, a: Tensor, pulls: Se
     Args:
         map: The layer above; ``D W^T`` stands for what it makes of a movement of its input.
         W: Its weights.
-        residual: ``E``, what is wanted of the layer above.
-        a: The input that is to move.
-        pulls: ``E_j``, what is wanted of layers that a residual connection adds the input to.
+        pulls: How many ``E_j`` there are.
     """
-    weight = 1.0 + len(pulls)
-    target = torch.stack(list(pulls)).sum(0) / weight if pulls else None
-    if not isinstance(map, Linear):
-        v = residual + map(W, W.new_zeros(map.outputs), a)
-        return Pullback(map, W, 1.0, weight)(v, a if target is None else a + target, a) - a
-    normal = W @ W.T
-    normal.diagonal().add_(weight)
-    shared = torch.cholesky_solve(W, cholesky(normal, "A"))
-    return residual @ shared if target is None else target + (residual - map.image(W, target, a)) @ shared
+
+    def __init__(self, map: LinearMap, W: Tensor, pulls: int):
+        self.map, self.W, self.weight = map, W, 1.0 + pulls
+        if isinstance(map, Linear):
+            normal = W @ W.T
+            normal.diagonal().add_(self.weight)
+            self.shared = torch.cholesky_solve(W, cholesky(normal, "A"))
+        else:
+            self.pullback = Pullback(map, W, 1.0, self.weight)
+
+    def __call__(self, residual: Tensor, a: Tensor, pulls: Sequence[Tensor]) -> Tensor:
+        """``D``, the shape of `a`.
+
+        Args:
+            residual: ``E``, what is wanted of the layer above.
+            a: The input that is to move.
+            pulls: ``E_j``, what is wanted of layers that a residual connection adds the input to.
+        """
+        target = torch.stack(list(pulls)).sum(0) / self.weight if pulls else None
+        if not isinstance(self.map, Linear):
+            v = residual + self.map(self.W, self.W.new_zeros(self.map.outputs), a)
+            return self.pullback(v, a if target is None else a + target, a) - a
+        if target is None:
+            return residual @ self.shared
+        return target + (residual - self.map.image(self.W, target, a)) @ self.shared
 
 
 def inverse_of(gram: Tensor, damping: float, block: str) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from altmin.maps import LinearMap
 from altmin.problem import Batch
 from altmin.solvers.pullback import conjugate_gradients
-from altmin.solvers.ridge import pieces
+from altmin.solvers.ridge import pieces, self_product
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,16 @@ class Units:
 
     def gram(self, a: Tensor, batch: Batch) -> Tensor:
         """``D^T D`` of the design `D` that ``theta`` acts on, over all processes; a matrix for each group."""
-        total = a.new_zeros(())
+        total, sums, count = a.new_zeros(()), a.new_zeros(()), 0
         for part in pieces(self.map, a):
             rows = self.map.rows(a[part])
-            if self.map.bias:
-                rows = torch.cat([rows, torch.ones_like(rows[..., :1])], -1)
-            total = total + rows.mT @ rows
-        return batch.sum(total)
+            total, sums, count = total + self_product(rows), sums + rows.sum(-2), count + rows.shape[-2]
+        total = batch.sum(total)
+        if not self.map.bias:
+            return total
+        sums, count = batch.sum(sums), count // len(a) * batch.count
+        border = torch.cat([sums, sums.new_full((*sums.shape[:-1], 1), count)], -1)[..., None, :]
+        return torch.cat([torch.cat([total, sums[..., None]], -1), border], -2)
 
     def grouped(self, theta: Tensor) -> Tensor:
         """``theta`` as a matrix for each group of units, ``(groups, units of a group, p)``."""
