@@ -11,6 +11,8 @@ from torch import nn
 import altmin
 from altmin import AMRidge, Problem
 from altmin.activations import ReLU
+from altmin.bench import Ledger
+from altmin.state import forward
 from methods.table import Loop, digits, network
 
 
@@ -133,3 +135,23 @@ def test_refuses_l1_and_says_what_takes_it():
 def test_numbers_are_checked(name: str):
     with pytest.raises(ValueError, match=f"`{name}` must be > 0"):
         AMRidge(**{name: 0.0})
+
+
+@pytest.mark.parametrize("part", [1, 7, 10**6])
+def test_parts_of_the_samples_do_not_matter(part: int, monkeypatch: pytest.MonkeyPatch):
+    """One sample at a time, parts that do not divide their number, and all at once."""
+    whole = Loop.on_digits(AMRidge(), hidden=(20, 15), n=50).step()
+    monkeypatch.setattr("altmin.state.PART", 64 * part)
+    parted = Loop.on_digits(AMRidge(), hidden=(20, 15), n=50).step()
+    for one, two in zip((*whole.W, *whole.b), (*parted.W, *parted.b), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-12)
+
+
+def test_an_iteration_holds_a_forward_pass_and_little_more(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("altmin.state.PART", 2**10)
+    loop = Loop.on_digits(AMRidge(), hidden=(200, 150), n=1700)
+    loop.step()
+    with Ledger() as ledger:
+        loop.step()
+    held = ledger.existing + sum(t.nbytes for group in forward(loop.problem, loop.state, loop.batch.x) for t in group)
+    assert ledger.peak < 1.3 * held
