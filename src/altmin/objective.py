@@ -9,8 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from altmin.diagnostics import outputs
 from altmin.problem import Batch, Problem
-from altmin.state import State, forward, numbers, parts, skipped
+from altmin.state import State, numbers, parts, skipped
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def mean_of(own: Tensor, pulls: list[Tensor]) -> tuple[Tensor, float]:
 
 def plain(problem: Problem, state: State, batch: Batch) -> dict[str, Tensor]:
     """The terms of the network's own objective: the loss at a forward pass, where constraints hold, the regulariser."""
-    loss = batch.sum(problem.loss(forward(problem, state, batch.x)[0][-1], batch.y))
+    loss = batch.sum(problem.loss(outputs(problem, state, batch.x), batch.y))
     return {"loss": loss, "regularizer": torch.stack([problem.regularizer(W) for W in state.W]).sum()}
 
 
