@@ -31,7 +31,7 @@ from altmin.problem import Batch, Problem
 from altmin.state import State, forward
 
 GOALS = {"mnist": (0.97, 0.98), "fashion-mnist": (0.88,)}
-LENGTHS = (1.0, 1.5, 2.0, 3.0)
+LENGTHS = {"mnist": (1.0, 1.5, 2.0, 3.0), "fashion-mnist": (1.5, 3.0, 4.5, 6.0)}
 MARGINS = {"mnist": 0.002, "fashion-mnist": 0.006}  # its test samples are harder than those it trains on
 TUNING, SEEDS, LOOKS, LIMIT = (0, 6), (1, 2, 3, 4, 5), 8, 60.0
 NEVER = math.inf
@@ -153,7 +153,7 @@ def tune(rule: Rule, whole: Dataset, kind: str) -> list[tuple[float, float, int]
     """For each goal the setting that was first to pass it by the margin on validation."""
     goals = [goal + MARGINS[kind] for goal in GOALS[kind]]
     best, chosen = [LIMIT] * len(goals), [(NEVER, 0.0, 0)] * len(goals)
-    lengths = [rule.patience * length for length in LENGTHS]
+    lengths = [rule.patience * length for length in LENGTHS[kind]]
     for setting in product(lengths, rule.rates, rule.batches):
         found = [0.0] * len(goals)
         for seed in TUNING:

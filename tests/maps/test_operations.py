@@ -109,3 +109,13 @@ def test_a_mask_multiplies(generator: torch.Generator):
 def test_dropout_without_a_probability_keeps_all():
     a = randn(6, 5)
     assert torch.equal(Dropout(0.0).drawn(a, None)(a), a)
+
+
+@pytest.mark.parametrize("name", [name for name in PAIRS if name.startswith("max")])
+def test_of_equal_numbers_the_first_in_a_window_counts(name: str):
+    """As PyTorch has it, row by row; whole numbers and constant images have ties in nearly all windows."""
+    operation, module = PAIRS[name]
+    for a in (randn(3, 2, 8, 9).round().clamp(-1, 1), torch.zeros(1, 1, 8, 9, dtype=torch.float64)):
+        leaf, r = a.clone().requires_grad_(), randn(*operation(a).shape, seed=2)
+        module(leaf).backward(r)
+        torch.testing.assert_close(operation.adjoint(r, a), leaf.grad)

@@ -50,6 +50,21 @@ def test_many_sparse_steps_minimise_the_l1_problem():
     torch.testing.assert_close(g[~zero], -sparsity * torch.sign(c[~zero]), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_sparse_steps_end_in_the_soft_threshold(steps: int):
+    """Not in the point that momentum has moved on to."""
+    H, target, start = problem()
+    lr, sparsity, seen = 0.05, 3.0, []
+
+    def gradient(c: Tensor) -> Tensor:
+        seen.append(c)
+        return (c - target) @ H
+
+    found = nesterov(start, gradient, steps, lr, sparsity=sparsity)
+    below = seen[-1] - lr * ((seen[-1] - target) @ H)
+    torch.testing.assert_close(found, below.sign() * (below.abs() - lr * sparsity).clamp_min(0.0))
+
+
 FLIPS = {"sign": Sign(), "step": Step(), "masked sign": DropoutBefore(0.3, Sign())}
 
 
