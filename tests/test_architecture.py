@@ -12,7 +12,7 @@ import altmin
 ROOT = Path(altmin.__file__).parent
 # From the bottom up; a module imports only from its own group or from groups below it.
 GROUPS = [
-    ["errors", "checks", "schedules", "audit", "precision"],
+    ["errors", "checks", "schedules", "draws", "audit", "precision"],
     ["maps", "regularizers", "solvers.scalar", "solvers.softmax"],
     ["activations", "losses"],
     ["problem"],

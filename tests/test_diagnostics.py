@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from altmin import Batch, Problem, State, diagnostics
-from altmin.diagnostics import labels_of, outputs, predict, score
-from altmin.state import with_forward
+from altmin import Batch, Problem, State
+from altmin.diagnostics import labels_of, predict, score
+from altmin.state import outputs, with_forward
 
 
 @pytest.fixture
@@ -67,7 +67,8 @@ def test_chunks_do_not_change_the_score(network, monkeypatch, chunk):
     model, problem, state, batch = network
     off = replace(state, z=tuple(z + 0.5 for z in state.z))
     whole = score(problem, off, batch, classes=True)
-    monkeypatch.setattr(diagnostics, "CHUNK", chunk)
+    for module in ("diagnostics", "state"):
+        monkeypatch.setattr(f"altmin.{module}.CHUNK", chunk)
     parts = score(problem, off, batch, classes=True)
     assert (parts.loss, parts.accuracy, parts.gap) == pytest.approx((whole.loss, whole.accuracy, whole.gap), rel=1e-12)
     torch.testing.assert_close(outputs(problem, off, batch.x), model(batch.x).detach())

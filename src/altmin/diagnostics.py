@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from altmin.problem import Batch, Problem
-from altmin.state import State, forward
-
-CHUNK = 8192
+from altmin.state import CHUNK, State, forward
 
 
 @dataclass(frozen=True)
@@ -36,12 +34,6 @@ def predict(z: Tensor) -> Tensor:
 def labels_of(y: Tensor) -> Tensor:
     """Class indices from encoded targets (one-hot, or -1/+1)."""
     return (y[:, 0] > 0.5).long() if y.shape[1] == 1 else y.argmax(1)
-
-
-@torch.no_grad()
-def outputs(problem: Problem, state: State, x: Tensor) -> Tensor:
-    """The network's outputs, ``(N, q)``, computed in chunks."""
-    return torch.cat([forward(problem, state, part)[0][-1] for part in x.split(CHUNK)])
 
 
 @torch.no_grad()

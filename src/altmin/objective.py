@@ -9,9 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from altmin.diagnostics import outputs
 from altmin.problem import Batch, Problem
-from altmin.state import State, numbers, parts, skipped
+from altmin.state import State, numbers, outputs, parts, skipped
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 PART = 2**18  # numbers of a per-sample tensor that are worked on at once: what is made of them then stays in cache
+CHUNK = 8192  # samples of a forward pass that is made for its outputs alone
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,12 @@ def forward(problem: Problem, state: State, x: Tensor) -> tuple[tuple[Tensor, ..
         if i + 1 < len(problem.layers):
             as_.append(layer.activation(zs[-1]))
     return tuple(zs), tuple(as_)
+
+
+@torch.no_grad()
+def outputs(problem: Problem, state: State, x: Tensor) -> Tensor:
+    """The network's outputs, ``(N, q)``, computed in chunks."""
+    return torch.cat([forward(problem, state, part)[0][-1] for part in x.split(CHUNK)])
 
 
 def with_forward(problem: Problem, start: State, x: Tensor) -> State:

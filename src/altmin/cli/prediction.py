@@ -14,12 +14,11 @@ from altmin.checkpoint import load, replacing
 from altmin.cli.data import load_data, require_fit, require_writable
 from altmin.cli.screen import Screen
 from altmin.data import Dataset
-from altmin.diagnostics import outputs
 from altmin.diagnostics import predict as decide
 from altmin.inputs import check_device
 from altmin.problem import Problem
 from altmin.runs import scored
-from altmin.state import State
+from altmin.state import State, outputs
 
 
 def predict(options: Namespace) -> int:

@@ -13,6 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from altmin.draws import to_draw
+
 
 class Operation(Protocol):
     """A map without weights; see the module's text."""
@@ -96,8 +98,7 @@ class Dropout(LinearOperation):
 
 def dropout_mask(like: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
     """0 with probability `p`, else ``1/(1 - p)``, in the shape of `like`; drawn where the generator lives."""
-    place = like.device if generator is None else generator.device
-    drawn = torch.empty(like.shape, dtype=like.dtype, device=place).bernoulli_(1.0 - p, generator=generator)
+    drawn = to_draw(like, generator).bernoulli_(1.0 - p, generator=generator)
     return drawn.to(like.device).div_(1.0 - p)
 
 

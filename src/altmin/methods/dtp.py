@@ -14,6 +14,7 @@ from torch import Tensor
 from altmin.activations import Activation, DropoutBefore, Sigmoid, Sign, Step, Tanh
 from altmin.audit import Gradients
 from altmin.checks import number
+from altmin.draws import to_draw
 from altmin.maps import Linear
 from altmin.methods.base import Method
 from altmin.objective import plain
@@ -230,11 +231,9 @@ def threshold(s: Activation, like: Tensor) -> Tensor:
 def _draw(W: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """A feedback map for weights `W`, by Glorot's uniform rule."""
     bound = (6.0 / sum(W.shape)) ** 0.5
-    device = W.device if generator is None else generator.device
-    V = torch.empty(W.shape[::-1], dtype=W.dtype, device=device).uniform_(-bound, bound, generator=generator)
+    V = to_draw(W, generator, W.shape[::-1]).uniform_(-bound, bound, generator=generator)
     return V.to(W.device), W.new_zeros(W.shape[1])
 
 
 def _normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    device = like.device if generator is None else generator.device
-    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=device).to(like.device)
+    return to_draw(like, generator).normal_(generator=generator).to(like.device)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from altmin.checks import number
 from altmin.cost import Product, least_squares
+from altmin.draws import to_draw
 from altmin.methods import exact
 from altmin.methods.base import Method
 from altmin.objective import layer_input, measure, prediction
@@ -63,9 +64,7 @@ class TaylorADMM(Method):
         return replace(state, u=torch.zeros_like(state.z[-1]), extra=known)
 
     def _draw(self, like: Tensor, generator: torch.Generator | None) -> Tensor:
-        device = None if generator is None else generator.device
-        drawn = torch.randn(like.shape, generator=generator, dtype=like.dtype, device=device)
-        return drawn.mul_(self.scale).to(like.device)
+        return to_draw(like, generator).normal_(generator=generator).mul_(self.scale).to(like.device)
 
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One iteration of Algorithm 1; ``Z`` and ``A`` of the hidden layers are written in place."""
