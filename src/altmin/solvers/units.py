@@ -49,12 +49,10 @@ class Units:
         for part in pieces(self.map, a):
             rows = self.map.rows(a[part])
             total, sums, count = total + self_product(rows), sums + rows.sum(-2), count + rows.shape[-2]
-        total = batch.sum(total)
-        if not self.map.bias:
-            return total
-        sums, count = batch.sum(sums), count // len(a) * batch.count
-        border = torch.cat([sums, sums.new_full((*sums.shape[:-1], 1), count)], -1)[..., None, :]
-        return torch.cat([torch.cat([total, sums[..., None]], -1), border], -2)
+        if self.map.bias:
+            border = torch.cat([sums, sums.new_full((*sums.shape[:-1], 1), count)], -1)[..., None, :]
+            total = torch.cat([torch.cat([total, sums[..., None]], -1), border], -2)
+        return batch.sum(total)
 
     def grouped(self, theta: Tensor) -> Tensor:
         """``theta`` as a matrix for each group of units, ``(groups, units of a group, p)``."""
