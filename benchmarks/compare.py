@@ -65,11 +65,13 @@ def main() -> None:
     parser.add_argument("--hidden", nargs="+", type=int, default=[200, 200], help="widths of hidden layers")
     parser.add_argument("--samples", type=int, default=5_000, help="of the training set")
     given = parser.parse_args()
+    out = Path(given.out)
+    out.mkdir(parents=True, exist_ok=True)
     task = setup(given, given.hidden, given.samples)
     printed = [(FullBatch if name in PRINTED else Online)(name, task) for name in given.methods]
     rows = bench([*line_up(plan(task, given.methods)), *printed], given.rounds, "cpu", print)
     report = Report.of(task, given.rounds, rows)
-    report.write(Path(given.out) / "literal.json")
+    report.write(out / "literal.json")
     print(report.title, markdown(rows, given.samples), sep="\n\n")
     seconds = {row.name: row.cpu_seconds for row in rows}
     for name in given.methods:
