@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from altmin.problem import Batch
@@ -52,6 +51,8 @@ class Compiled:
         return self.run(*tensors) if same else self.function(state, batch)
 
     def _recorded(self, state: State, batch: Batch, tensors: list[Tensor]) -> Callable[..., Any]:
+        from torch.fx.experimental.proxy_tensor import make_fx  # slow to import, and seldom wanted
+
         copies = [t.clone() for t in tensors]  # recording runs it, and running statistics are written in place
         graph = make_fx(lambda *given: self.function(*_put(state, batch, list(given))))(*copies)
         return torch.compile(graph, dynamic=False)
