@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 import torch
 
-from altmin.checkpoint import Description
 from altmin.data import load
 from altmin.methods import Method
-from altmin.registry import METHODS
-from altmin.runs import Setup
+from altmin.methods.registry import METHODS
+from altmin.study.checkpoint import Description
+from altmin.study.run import Setup
 
 METHODS_OF_THE_PAPERS = ("dladmm", "mdlam", "ipdlam", "am-adam")
 

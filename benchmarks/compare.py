@@ -14,10 +14,10 @@ from typing import Any
 
 import literal
 from altmin.bench import Report, bench, line_up, markdown
-from altmin.problem import Problem
-from altmin.registry import METHODS
-from altmin.runs import Setup
-from altmin.state import State
+from altmin.core.problem import Problem
+from altmin.core.state import State
+from altmin.methods.registry import METHODS
+from altmin.study.run import Setup
 from common import options, plan, setup
 
 PRINTED: dict[str, Callable[..., Any]] = {

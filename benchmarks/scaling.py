@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from altmin.bench import Row, bench, line_up
-from altmin.plots import COLOURS, plain
+from altmin.study.plots import COLOURS, plain
 from common import options, plan, setup
 
 LAYERS = 2

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from altmin.activations import ReLU
+from altmin.core.batch import Batch
 from altmin.maps import Linear
-from altmin.problem import Batch
-from altmin.solvers.codes import nesterov
-from altmin.solvers.ridge import fit_weights, gram
-from altmin.solvers.softmax import softmax_prox_fista, softmax_prox_newton
+from altmin.online.codes import nesterov
+from altmin.prox.softmax import softmax_prox_fista, softmax_prox_newton
+from altmin.solvers.weight_least_squares import fit_weights, gram
 
 N, WIDTH, CLASSES, BATCH = 5_000, 500, 10, 200
 

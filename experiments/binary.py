@@ -17,7 +17,8 @@ from exhibit import Trial, chosen, judge, options, table
 from torch import nn
 
 import altmin
-from altmin import data, networks
+from altmin import data
+from altmin.study import networks
 
 EPOCHS, BAR, GAIN, SIGN_GAIN = {"binary": 20, "signs": 8}, 0.95, 0.01, 0.02
 

@@ -15,8 +15,9 @@ from functools import partial
 from exhibit import Trial, chosen, judge, options, table
 
 import altmin
-from altmin import data, networks
+from altmin import data
 from altmin.data import Dataset, Split
+from altmin.study import networks
 
 HELD_OUT, EPOCHS, BAR = 4_000, 12, 0.50
 

@@ -25,10 +25,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import altmin
-from altmin import data, networks
+from altmin import data
+from altmin.core.batch import Batch
+from altmin.core.problem import Problem
+from altmin.core.state import State, forward
 from altmin.data import Dataset, Split
-from altmin.problem import Batch, Problem
-from altmin.state import State, forward
+from altmin.study import networks
 
 GOALS = {"mnist": (0.97, 0.98), "fashion-mnist": (0.88,)}
 LENGTHS = {"mnist": (1.0, 1.5, 2.0, 3.0), "fashion-mnist": (1.5, 3.0, 4.5, 6.0)}

@@ -12,7 +12,8 @@ from functools import partial
 from exhibit import Trial, chosen, judge, options, table
 
 import altmin
-from altmin import data, networks
+from altmin import data
+from altmin.study import networks
 
 DEPTH, WIDTH, EPOCHS, BAR = 20, 100, 6, 0.95
 

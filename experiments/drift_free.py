@@ -19,8 +19,9 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import altmin
-from altmin import data, networks
+from altmin import data
 from altmin.data import Dataset
+from altmin.study import networks
 
 ROUNDS, BAR, GOALS = 60, 0.95, (0.95, 0.96, 0.97)
 

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 import altmin
+from altmin.core.problem import Problem
+from altmin.core.state import State
 from altmin.data import Dataset, Split
-from altmin.diagnostics import outputs, predict
-from altmin.problem import Problem
-from altmin.state import State
+from altmin.train.score import outputs, predict
 
 Network = Callable[[], nn.Sequential]
 

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 import altmin
 from altmin.data.download import obtain
 from altmin.data.higgs import FEATURES, HIGGS, moments, stream_split
-from altmin.diagnostics import predict
-from altmin.registry import METHODS
-from altmin.streams import fit_stream
+from altmin.methods.registry import METHODS
+from altmin.train.fit_stream import fit_stream
+from altmin.train.score import predict
 
 BAR = 0.64
 STEPS, SIZE = 1000, 200

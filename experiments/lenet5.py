@@ -16,7 +16,8 @@ from itertools import product
 from exhibit import Trial, chosen, judge, options, table
 
 import altmin
-from altmin import data, networks
+from altmin import data
+from altmin.study import networks
 
 PART, PART_EPOCHS, EPOCHS, BATCH = 5_000, 2, 10, 128
 PENALTY_PART, ITERATIONS = 10_000, 12

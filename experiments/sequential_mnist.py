@@ -14,7 +14,8 @@ from functools import partial
 from exhibit import Trial, chosen, judge, options, table
 
 import altmin
-from altmin import data, networks
+from altmin import data
+from altmin.study import networks
 
 PART, EPOCHS, BATCH, BAR = 2_048, 10, 1024, 0.30
 

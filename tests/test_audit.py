@@ -18,7 +18,7 @@ from torch.nn.grad import conv2d_input
 
 import altmin
 from altmin.audit import BackpropError, Gradients, LayerGradient, no_backprop, passed, plain, require_local
-from altmin.solvers.blocks import Forward, blocks
+from altmin.layerwise.function import Forward, blocks
 from methods.table import ROWS, digits, network
 
 # What an audit replaces while it is active.

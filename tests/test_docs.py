@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import altmin
-from altmin.registry import METHODS
+from altmin.methods.registry import METHODS
 from methods.table import digits, network
 
 ROOT = Path(__file__).resolve().parents[1]

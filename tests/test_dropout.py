@@ -10,11 +10,12 @@ from torch.nn import functional as F
 import altmin
 from altmin import DLADMM, DLAM, IPDLAM, MDLAM, SGD, Adam, Backprop, Batch, Codes, Elman, OnlineAM, Problem, State
 from altmin.activations import Activation, DropoutBefore, Hardtanh, Identity, LeakyReLU, ReLU, Sigmoid, Sign, Tanh
-from altmin.maps import Composed, Mask
+from altmin.core.state import forward
+from altmin.layerwise.function import Block
+from altmin.maps import Composed
 from altmin.methods import online
-from altmin.solvers.blocks import Block
-from altmin.solvers.passes import Pass, encode
-from altmin.state import forward
+from altmin.online.forward_pass import Pass, encode
+from altmin.operations import Mask
 from methods.table import Loop, digits
 
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 import literal
 from altmin import Codes, Method, Mu, OnlineAM
 from altmin import methods as library
-from altmin.problem import Batch, Problem
-from altmin.state import State
+from altmin.core.batch import Batch
+from altmin.core.problem import Problem
+from altmin.core.state import State
 from literal.shared import softmax_prox
 from methods.table import digits, network
 

@@ -15,7 +15,7 @@ import altmin
 from altmin import BCD, IPDLAM, Batch, DivergenceError, PrecisionWarning, TaylorADMM, precision
 from altmin.maps import Linear
 from altmin.precision import Precision, RoundedProducts, computing, cpu_rounds, exact, or_exact, rounded
-from altmin.solvers import ridge
+from altmin.solvers import weight_least_squares as ridge
 from methods.table import digits, network
 
 FLOAT, DOUBLE = torch.float32, torch.float64
@@ -34,7 +34,7 @@ def bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     def computing(name: Precision | None, device: torch.device) -> AbstractContextManager[None]:
         return rounded(RoundedProducts(emulated)) if name == "bf16" else nullcontext()
 
-    for module in ("altmin.fit", "altmin.streams"):
+    for module in ("altmin.fit", "altmin.train.fit_stream"):
         monkeypatch.setattr(sys.modules[module], "computing", computing)
 
 

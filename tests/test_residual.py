@@ -14,27 +14,12 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 import altmin
-from altmin import (
-    DLADMM,
-    DLAM,
-    IPDLAM,
-    MDLAM,
-    SGD,
-    Adam,
-    Batch,
-    Codes,
-    Memory,
-    Mu,
-    OnlineAM,
-    Problem,
-    Residual,
-    State,
-)
+from altmin import DLADMM, DLAM, IPDLAM, MDLAM, SGD, Adam, Batch, Codes, Memory, Mu, OnlineAM, Problem, Residual, State
+from altmin.core.objective import followers, linear_residual, pulls, regression_target
+from altmin.core.problem import Skip
+from altmin.core.state import forward, per_channel, put
 from altmin.methods import dladmm
-from altmin.objective import followers, linear_residual, pulls, regression_target
-from altmin.problem import Skip
-from altmin.solvers.passes import encode
-from altmin.state import forward, per_channel, put
+from altmin.online.forward_pass import encode
 from methods.table import Loop, digits
 
 BAND = MDLAM(rho=0.3, eps=0.3, eps_rule="fixed", accelerated=False)

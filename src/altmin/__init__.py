@@ -1,9 +1,10 @@
 """Train neural networks by alternating minimisation instead of backpropagation."""
 
 from altmin.audit import BackpropError, Gradients, no_backprop
+from altmin.core.batch import Batch
+from altmin.core.problem import Layer, Problem
+from altmin.core.state import State
 from altmin.errors import DataError, DivergenceError, InertiaWarning, PenaltyWarning, PrecisionWarning
-from altmin.fit import fit
-from altmin.history import History
 from altmin.losses import CrossEntropy, Hinge, SquaredLoss
 from altmin.methods import (
     BCD,
@@ -27,11 +28,11 @@ from altmin.methods import (
     StraightThrough,
     TaylorADMM,
 )
-from altmin.modules import Elman, Residual, Sign, Step
-from altmin.problem import Batch, Layer, Problem
+from altmin.nn import Elman, Residual, Sign, Step
 from altmin.regularizers import L1, L2
-from altmin.state import State
-from altmin.streams import fit_stream
+from altmin.train.fit import fit
+from altmin.train.fit_stream import fit_stream
+from altmin.train.history import History
 
 __version__ = "0.1.0"
 

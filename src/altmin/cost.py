@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from altmin.core.problem import Problem
 from altmin.maps import Linear
-from altmin.problem import Problem
-from altmin.solvers.ridge import blocks
+from altmin.solvers.weight_least_squares import blocks
 
 
 class Product(NamedTuple):

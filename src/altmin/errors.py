@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from altmin.history import History
+    from altmin.train.history import History
 
 
 class DivergenceError(ArithmeticError):

@@ -13,7 +13,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from altmin.solvers.softmax import softmax_prox_fista, softmax_prox_newton
+from altmin.errors import nearest
+from altmin.prox.softmax import softmax_prox_fista, softmax_prox_newton
 
 
 class Loss(Protocol):
@@ -142,3 +143,20 @@ class Hinge:
 LOSSES: dict[str, type[SquaredLoss] | type[CrossEntropy] | type[Hinge]] = {
     loss.name: loss for loss in (CrossEntropy, SquaredLoss, Hinge)
 }
+
+
+def make_loss(loss: str | Loss) -> Loss:
+    """A loss from its name; an object is passed through.
+
+    Raises:
+        TypeError: Neither a name nor a loss.
+        ValueError: An unknown name.
+    """
+    if not isinstance(loss, str):
+        needs = ("name", "lipschitz", "regression", "grad", "prox", "encode")
+        if isinstance(loss, type) or not all(hasattr(loss, need) for need in needs):
+            raise TypeError(f"`loss` must be a name or an object such as altmin.CrossEntropy(), got {loss!r}")
+        return loss
+    if loss not in LOSSES:
+        raise ValueError(f"unknown `loss` {loss!r}; {nearest(loss, list(LOSSES))}")
+    return LOSSES[loss]()

@@ -107,3 +107,14 @@ def make(text: str | None) -> Regularizer:
     except (KeyError, ValueError) as error:
         expected = "`regularizer` must be 'none', 'l1:WEIGHT' or 'l2:WEIGHT' with a weight >= 0"
         raise ValueError(f"{expected}, got {text!r}") from error
+
+
+def make_regularizer(regularizer: str | Regularizer | None) -> Regularizer:
+    """A regulariser from its text (`altmin.regularizers.make`); an object is passed through."""
+    if regularizer is None or isinstance(regularizer, str):
+        return make(regularizer)
+    if isinstance(regularizer, type) or not hasattr(regularizer, "prox"):
+        raise TypeError(
+            f"`regularizer` must be text such as 'l1:1e-4' or an object such as altmin.L1(1e-4), got {regularizer!r}"
+        )
+    return regularizer

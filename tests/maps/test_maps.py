@@ -6,23 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from altmin.maps import (
-    AdaptiveAvgPool2d,
-    AvgPool2d,
-    Composed,
-    Conv2d,
-    Dropout,
-    Flatten,
-    Linear,
-    LinearMap,
-    Mask,
-    MaxPool2d,
-    Operation,
-    Unflatten,
-)
-from altmin.problem import Batch
-from altmin.solvers import ridge
-from altmin.solvers.ridge import fit_weights, gram, pieces, ridge_weights, statistics
+from altmin.core.batch import Batch
+from altmin.maps import Composed, Conv2d, Linear, LinearMap
+from altmin.operations import AdaptiveAvgPool2d, AvgPool2d, Dropout, Flatten, Mask, MaxPool2d, Operation, Unflatten
+from altmin.solvers import weight_least_squares as ridge
+from altmin.solvers.weight_least_squares import fit_weights, gram, pieces, ridge_weights, statistics
 
 IMAGE = (4, 7, 6)
 CONVS = {

@@ -38,7 +38,7 @@ from altmin import (
     StraightThrough,
     TaylorADMM,
 )
-from altmin.registry import METHODS
+from altmin.methods.registry import METHODS
 
 
 @dataclass(frozen=True)

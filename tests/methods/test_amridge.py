@@ -12,12 +12,12 @@ import altmin
 from altmin import AMRidge, Problem
 from altmin.activations import ReLU
 from altmin.bench import Ledger
-from altmin.state import forward
+from altmin.core.state import forward
 from methods.table import Loop, digits, network
 
 
 def accuracy(loop: Loop) -> float:
-    z = altmin.state.forward(loop.problem, loop.state, loop.batch.x)[0][-1]
+    z = altmin.core.state.forward(loop.problem, loop.state, loop.batch.x)[0][-1]
     return float((z.argmax(1) == loop.batch.y.argmax(1)).double().mean())
 
 
@@ -109,7 +109,7 @@ def test_mini_batches_with_a_memory_learn():
 def test_memory_is_a_mean_with_forgetting():
     loop = Loop.on_digits(AMRidge(forget=0.75))
     before = loop.state.extra.grams
-    a = altmin.state.forward(loop.problem, loop.state, loop.batch.x)[1]
+    a = altmin.core.state.forward(loop.problem, loop.state, loop.batch.x)[1]
     half = slice(0, 100)
     batch = loop.batch.select(half, ends_epoch=False)
     new = loop.method.step(loop.problem, loop.state, batch).extra.grams
@@ -141,14 +141,14 @@ def test_numbers_are_checked(name: str):
 def test_parts_of_the_samples_do_not_matter(part: int, monkeypatch: pytest.MonkeyPatch):
     """One sample at a time, parts that do not divide their number, and all at once."""
     whole = Loop.on_digits(AMRidge(), hidden=(20, 15), n=50).step()
-    monkeypatch.setattr("altmin.state.PART", 64 * part)
+    monkeypatch.setattr("altmin.core.state.PART", 64 * part)
     parted = Loop.on_digits(AMRidge(), hidden=(20, 15), n=50).step()
     for one, two in zip((*whole.W, *whole.b), (*parted.W, *parted.b), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-12)
 
 
 def test_an_iteration_holds_a_forward_pass_and_little_more(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("altmin.state.PART", 2**10)
+    monkeypatch.setattr("altmin.core.state.PART", 2**10)
     loop = Loop.on_digits(AMRidge(), hidden=(200, 150), n=1700)
     loop.step()
     with Ledger() as ledger:

@@ -15,8 +15,8 @@ import altmin
 from altmin import Backprop, Batch, Problem, Sign, State, Step
 from altmin.audit import Gradients
 from altmin.cli.numbers import add_method, configured
+from altmin.core.state import forward
 from altmin.methods.backprop import OPTIMIZERS, PRESETS, StraightThrough
-from altmin.state import forward
 from methods.table import digits, network
 
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 import altmin
 from altmin import Batch, Problem, State
+from altmin.core.state import forward, put
 from altmin.methods.bcd import BCD
-from altmin.modules import Residual
-from altmin.state import forward, put
+from altmin.nn import Residual
 from methods.table import Loop, digits, own
 
 Energy = Callable[[Tensor], Tensor]

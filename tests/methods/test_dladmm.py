@@ -11,7 +11,7 @@ import torch
 
 import altmin
 from altmin import DLADMM, PenaltyWarning
-from altmin.objective import linear_residual
+from altmin.core.objective import linear_residual
 from methods.table import Loop, digits, network
 
 CONVERGING = DLADMM(rho=2.5, nu=1.0, schedule="constant")  # softmax cross-entropy: 2H = 1; squared: 2H = 2

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 import altmin
 from altmin import SGD, Adam, Batch, Problem, Sign, State, Step
 from altmin.audit import Gradients, no_backprop
+from altmin.core.state import forward
 from altmin.maps import Composed
 from altmin.methods.dtp import DTP, Feedback, sent, smooth
-from altmin.modules import Elman, Residual
-from altmin.solvers.passes import encode
-from altmin.state import forward
+from altmin.nn import Elman, Residual
+from altmin.online.forward_pass import encode
 from methods.table import digits, network
 
 sharp = partial(DTP, rule=SGD(1.0), last=SGD(1.0), feedback=SGD(1.0))

@@ -13,7 +13,7 @@ import torch.multiprocessing as mp
 
 import altmin
 from altmin import Batch, Problem, State
-from altmin.state import forward
+from altmin.core.state import forward
 from methods.table import NETS, ROWS, Loop, Row, network, pairs, seeded
 
 pytestmark = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")

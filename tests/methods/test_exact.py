@@ -99,7 +99,7 @@ def test_live_bytes_are_counted():
 @losses
 def test_an_iteration_needs_little_memory_beside_the_variables(name: str, loss: str, monkeypatch: pytest.MonkeyPatch):
     """At most 0.3 of the variables, what inertia keeps of them, and the data; stretches are short, as in long runs."""
-    monkeypatch.setattr("altmin.state.PART", 2**12)
+    monkeypatch.setattr("altmin.core.state.PART", 2**12)
     problem, state, batch = begun(name, (60, 400, 300, 10), 4000, loss)
     before = getattr(state.extra, "before", None)
     kept = (state.z, state.a, before and (before.z, before.a), batch.x, batch.y)

@@ -118,7 +118,7 @@ def test_a_batch_of_all_rows_equals_the_full_batch():
 
 def test_small_batches_use_the_smaller_side_and_agree():
     """A batch of 30 rows and 64 inputs goes through Woodbury; statistics would give the same."""
-    from altmin.solvers.ridge import ridge_weights, statistics
+    from altmin.solvers.weight_least_squares import ridge_weights, statistics
 
     loop = Loop.on_digits(IPDLAM(), "squared", hidden=())
     batch = loop.batch.select(slice(0, 30), ends_epoch=False)

@@ -22,11 +22,11 @@ import altmin
 from altmin import DTP, MAC, SGD, Backprop, Batch, Problem, ProxProp, Sign, State, StraightThrough, activations
 from altmin.audit import BackpropError, Gradients
 from altmin.cli import main
-from altmin.objective import followers
-from altmin.registry import METHODS
-from altmin.solvers import codes as codes_module
-from altmin.solvers.blocks import Forward
-from altmin.solvers.passes import Pass, encode
+from altmin.core.objective import followers
+from altmin.layerwise.function import Forward
+from altmin.methods.registry import METHODS
+from altmin.online import codes as codes_module
+from altmin.online.forward_pass import Pass, encode
 from methods import table
 from methods.table import Loop, digits, seeded, takes
 

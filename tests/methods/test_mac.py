@@ -16,13 +16,13 @@ from torch.nn import functional as F
 import altmin
 from altmin import Batch, Problem, State
 from altmin.audit import Gradients, no_backprop
-from altmin.diagnostics import score
+from altmin.core.state import forward
+from altmin.layerwise.augmented_weights import Units
+from altmin.layerwise.last_layer import fit_last
 from altmin.maps import Conv2d, Linear
 from altmin.methods.mac import MAC
-from altmin.modules import Elman, Residual, Sign
-from altmin.solvers.last import fit_last
-from altmin.solvers.units import Units
-from altmin.state import forward
+from altmin.nn import Elman, Residual, Sign
+from altmin.train.score import score
 from methods.table import Loop, digits, network
 
 FIXED = MAC(mu=1.0, factor=1.0)

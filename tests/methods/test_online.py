@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 import altmin
 from altmin import SGD, Adam, Codes, Gradients, Memory, Mu, OnlineAM, Problem, Residual, Sign, State, Step
-from altmin.modules import write_back
+from altmin.convert.weights import write_back
+from altmin.core.state import forward
+from altmin.layerwise.function import blocks
+from altmin.online.forward_pass import encode
 from altmin.schedules import DECAYS
-from altmin.solvers.blocks import blocks
-from altmin.solvers.passes import encode
-from altmin.state import forward
 from methods.table import Loop, digits, network
 
 SCALINGS = ["samples", "entries"]

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 import altmin
 from altmin import Backprop, Batch, Problem, State
 from altmin.audit import BackpropError, Gradients, no_backprop
-from altmin.diagnostics import score
 from altmin.methods.proxprop import ProxProp
-from altmin.modules import Elman, Residual
+from altmin.nn import Elman, Residual
+from altmin.train.score import score
 from methods.table import Loop, digits, network
 
 SIZE = 60

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 import altmin
 from altmin import Batch, Problem, State
+from altmin.core.objective import prediction
+from altmin.core.state import forward, put
 from altmin.methods.taylor import TaylorADMM
-from altmin.modules import Residual
-from altmin.objective import prediction
-from altmin.state import forward, put
+from altmin.nn import Residual
 from methods.table import Loop, digits, network, own
 
 METHOD = TaylorADMM(beta=0.6, gamma=1.7, start="forward")

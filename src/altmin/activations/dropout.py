@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from altmin.activations.base import Activation
-from altmin.maps.operations import dropout_mask
+from altmin.operations.base import dropout_mask
 
 
 @dataclass(frozen=True)

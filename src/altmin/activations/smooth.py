@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from altmin.solvers.scalar import smooth_prox
+from altmin.prox.smooth import smooth_prox
 
 
 @dataclass(frozen=True)

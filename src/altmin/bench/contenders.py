@@ -9,14 +9,14 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from altmin.fit import Run
-from altmin.inputs import Place, prepare
+from altmin.core.problem import Problem
+from altmin.core.state import State
 from altmin.methods import Method
+from altmin.methods.registry import METHODS
 from altmin.precision import computing
-from altmin.problem import Problem
-from altmin.registry import METHODS
-from altmin.runs import Setup
-from altmin.state import State
+from altmin.study.run import Setup
+from altmin.train.fit import Run
+from altmin.train.inputs import Place, prepare
 
 FORMS: tuple[Literal["fused", "foreach"], ...] = ("fused", "foreach")
 ADAM = "torch.optim.Adam"

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from altmin.bench.contenders import ADAM
 from altmin.bench.measure import Row
-from altmin.checkpoint import replacing
-from altmin.plots import COLOURS
+from altmin.study.checkpoint import replacing
+from altmin.study.plots import COLOURS
 
 
 def draw(rows: Sequence[Row], title: str, path: Path) -> None:

@@ -14,9 +14,9 @@ import torch
 
 import altmin
 from altmin.bench.measure import Row, machine
-from altmin.checkpoint import DTYPES, write_json
-from altmin.problem import Problem
-from altmin.runs import Setup
+from altmin.core.problem import Problem
+from altmin.study.checkpoint import DTYPES, write_json
+from altmin.study.run import Setup
 
 
 @dataclass(frozen=True)

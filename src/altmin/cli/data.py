@@ -8,10 +8,10 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from altmin.checkpoint import DESCRIPTION, DTYPES, SOURCE, Description, Origin
 from altmin.cli.screen import Screen
 from altmin.data import Dataset, TableOptions, load
-from altmin.networks import Source
+from altmin.study.checkpoint import DESCRIPTION, DTYPES, SOURCE, Description, Origin
+from altmin.study.networks import Source
 
 
 def load_data(options: Namespace, dtype: str, screen: Screen, trained: Origin | None = None) -> tuple[Dataset, Origin]:

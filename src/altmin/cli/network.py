@@ -7,7 +7,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from altmin.networks import ACTIVATION_NAMES, NETWORKS, Source, activation_of, defaults
+from altmin.study.networks import ACTIVATION_NAMES, NETWORKS, Source, activation_of, defaults
 
 Count: Any = PositiveInt
 CHOICES = ("hidden", "activation", "batch_norm", "depth", "step_width")

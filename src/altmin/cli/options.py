@@ -15,9 +15,9 @@ from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method
 from altmin.data import names
 from altmin.losses import LOSSES
+from altmin.methods.registry import METHODS, entry
 from altmin.precision import Precision
-from altmin.registry import METHODS, entry
-from altmin.runs import BATCHED_EPOCHS, EPOCHS, FULL_EPOCHS
+from altmin.study.run import BATCHED_EPOCHS, EPOCHS, FULL_EPOCHS
 
 COMMANDS = {
     "train": "train a network by one method",

@@ -10,15 +10,15 @@ from typing import Any
 from jsonargparse import Namespace
 from torch import Tensor
 
-from altmin.checkpoint import load, replacing
 from altmin.cli.data import load_data, require_fit, require_writable
 from altmin.cli.screen import Screen
+from altmin.core.problem import Problem
+from altmin.core.state import State, outputs
 from altmin.data import Dataset
-from altmin.diagnostics import predict as decide
-from altmin.inputs import check_device
-from altmin.problem import Problem
-from altmin.runs import scored
-from altmin.state import State, outputs
+from altmin.study.checkpoint import load, replacing
+from altmin.study.run import scored
+from altmin.train.inputs import check_device
+from altmin.train.score import predict as decide
 
 
 def predict(options: Namespace) -> int:

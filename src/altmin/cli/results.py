@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from altmin.checkpoint import replacing, write_json
-from altmin.history import Record, finite, flat
-from altmin.runs import Run
+from altmin.study.checkpoint import replacing, write_json
+from altmin.study.run import Run
+from altmin.train.history import Record, finite, flat
 
 
 def write_results(runs: Sequence[Run], folder: Path) -> None:

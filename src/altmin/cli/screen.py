@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from altmin.core.state import State
 from altmin.errors import InertiaWarning, PenaltyWarning, PrecisionWarning
-from altmin.fit import Callback
-from altmin.history import History, Record
-from altmin.state import State
+from altmin.train.fit import Callback
+from altmin.train.history import History, Record
 
 WIDE = 200  # where nobody's window limits a table
 OWN = (InertiaWarning, PenaltyWarning, PrecisionWarning)

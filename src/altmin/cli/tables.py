@@ -7,8 +7,8 @@ from jsonargparse import Namespace
 from altmin.cli.screen import Screen
 from altmin.data import describe
 from altmin.methods import Method
-from altmin.registry import METHODS
-from altmin.support import PARTS, kinds, lacks, needs
+from altmin.methods.registry import METHODS
+from altmin.study.support import PARTS, kinds, lacks, needs
 
 
 def methods(options: Namespace) -> int:

@@ -10,19 +10,20 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from altmin.checkpoint import SOURCE, Description, Origin, save
 from altmin.cli.data import load_data, require_writable
 from altmin.cli.network import chosen
 from altmin.cli.numbers import configured
 from altmin.cli.results import write_results
 from altmin.cli.screen import Interrupt, Screen, complain
 from altmin.data import Dataset
-from altmin.inputs import check_device
+from altmin.losses import make_loss
 from altmin.methods import Method
-from altmin.modules import make_loss, make_regularizer
-from altmin.networks import Source
-from altmin.registry import METHODS, entry
-from altmin.runs import REFUSED, Run, Setup, run
+from altmin.methods.registry import METHODS, entry
+from altmin.regularizers import make_regularizer
+from altmin.study.checkpoint import SOURCE, Description, Origin, save
+from altmin.study.networks import Source
+from altmin.study.run import REFUSED, Run, Setup, run
+from altmin.train.inputs import check_device
 
 INTERRUPTED = 130
 YARDSTICK = "adam"
@@ -50,7 +51,7 @@ def train(options: Namespace) -> int:
 
 def compare(options: Namespace) -> int:
     """Train by several methods, write the results, the picture and the networks; the exit code."""
-    from altmin.plots import plot
+    from altmin.study.plots import plot
 
     screen, methods, out = Screen(options.quiet), methods_of(options), Path(options.out)
     setup = setup_of(options, screen)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from altmin.maps.linear import LinearMap
-from altmin.maps.operations import Dropout, Operation, Unflatten
-from altmin.maps.pooling import MaxPool2d
+from altmin.operations.base import Dropout, Operation, Unflatten
+from altmin.operations.pooling import MaxPool2d
 
 
 @dataclass(frozen=True)

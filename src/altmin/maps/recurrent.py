@@ -14,7 +14,7 @@ class Recurrent:
     """``h_t = tanh([x_t, h_{t-1}] W^T + b)``, ``h_0 = 0``: sequences ``(N, T, inputs)`` to ``(N, T, outputs)``.
 
     It is linear in neither weights nor input. Its least-squares problem is posed by codes for the arguments of tanh
-    (`rows` and `targets`), which `altmin.solvers.recurrence` finds; the other questions to a map have no answer.
+    (`rows` and `targets`), which `altmin.online.recurrent_codes` finds; the other questions to a map have no answer.
 
     Attributes:
         inputs: Numbers of one element of a sequence.

@@ -12,9 +12,9 @@ from altmin.methods.mdlam import MDLAM
 from altmin.methods.online import OnlineAM
 from altmin.methods.proxprop import ProxProp
 from altmin.methods.taylor import TaylorADMM
-from altmin.solvers.codes import Codes, Mu
-from altmin.solvers.newton import Newton
-from altmin.solvers.rules import SGD, Adam, Memory
+from altmin.online.codes import Codes, Mu
+from altmin.online.newton import Newton
+from altmin.online.rules import SGD, Adam, Memory
 
 __all__ = [
     "BCD",

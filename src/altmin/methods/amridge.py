@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
+from altmin.core.batch import Batch
+from altmin.core.objective import followers, plain
+from altmin.core.problem import Problem
+from altmin.core.state import State, forward, numbers, parts
+from altmin.layerwise.augmented_weights import Units
+from altmin.layerwise.residual_sharing import InputMove, activation_move, inverse_of, output_move, ridge_move
 from altmin.methods.base import Method
-from altmin.objective import followers, plain
-from altmin.problem import Batch, Problem
 from altmin.regularizers import L2
-from altmin.solvers.shares import InputMove, activation_move, inverse_of, output_move, ridge_move
-from altmin.solvers.units import Units
-from altmin.state import State, forward, numbers, parts
 
 Tensors = tuple[Tensor, ...]
 

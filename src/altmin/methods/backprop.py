@@ -15,16 +15,17 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import number
+from altmin.core.batch import Batch
+from altmin.core.objective import plain
+from altmin.core.problem import Problem
+from altmin.core.state import State
 from altmin.cost import Product, adjoint, cross, image
 from altmin.errors import nearest
+from altmin.layerwise.function import blocks
 from altmin.methods.base import Method
-from altmin.objective import plain
-from altmin.problem import Batch, Problem
+from altmin.online.forward_pass import encode
 from altmin.regularizers import NoRegularizer
 from altmin.schedules import DECAYS, decay
-from altmin.solvers.blocks import blocks
-from altmin.solvers.passes import encode
-from altmin.state import State
 
 OPTIMIZERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], float]] = {
     "sgd": (partial(torch.optim.SGD, fused=True), 0.1),

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import Checked
+from altmin.core.batch import Batch
+from altmin.core.problem import Problem
+from altmin.core.state import State
 from altmin.cost import Cost, Product, widths
-from altmin.problem import Batch, Problem
 from altmin.regularizers import L2, NoRegularizer
-from altmin.state import State
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,15 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
+from altmin.core.batch import Batch
+from altmin.core.objective import layer_input, measure, prediction, regression_target
+from altmin.core.problem import Problem
+from altmin.core.state import State, put, with_forward
 from altmin.cost import Product, least_squares
 from altmin.methods import exact
 from altmin.methods.base import Method
-from altmin.objective import layer_input, measure, prediction, regression_target
-from altmin.problem import Batch, Problem
 from altmin.regularizers import complete_square
-from altmin.solvers.ridge import fit_weights, gram, intercept
-from altmin.state import State, put, with_forward
+from altmin.solvers.weight_least_squares import fit_weights, gram, intercept
 
 
 class Memory(NamedTuple):

@@ -15,23 +15,18 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
+from altmin.core.batch import Batch
+from altmin.core.objective import followers, layer_input, linear_residual, measure, squares
+from altmin.core.problem import Problem
+from altmin.core.state import State, dual, forward, numbers, parts, put, renewed, with_forward
 from altmin.cost import Product, adjoint, cross, gram, image
 from altmin.errors import PenaltyWarning
 from altmin.methods.base import Method
-from altmin.objective import (
-    followers,
-    layer_input,
-    linear_residual,
-    measure,
-    squares,
-)
-from altmin.problem import Batch, Problem
 from altmin.regularizers import is_none
+from altmin.solvers.activation_least_squares import without_rise
+from altmin.solvers.backtracking import Backtracking, activations_step, gradient_step, weights_step
 from altmin.solvers.carried import Carried, worth_carrying
-from altmin.solvers.majorize import Backtracking, activations_step, gradient_step, weights_step
-from altmin.solvers.pullback import without_rise
-from altmin.solvers.ridge import intercept
-from altmin.state import State, dual, forward, numbers, parts, put, renewed, with_forward
+from altmin.solvers.weight_least_squares import intercept
 
 RISES = 3
 

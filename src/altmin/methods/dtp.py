@@ -14,15 +14,16 @@ from torch import Tensor
 from altmin.activations import Activation, DropoutBefore, Sigmoid, Sign, Step, Tanh
 from altmin.audit import Gradients
 from altmin.checks import number
+from altmin.core.batch import Batch
+from altmin.core.objective import plain
+from altmin.core.problem import Layer, Problem
+from altmin.core.state import State
 from altmin.draws import to_draw
+from altmin.layerwise.function import Block, Forward, blocks
 from altmin.maps import Linear
 from altmin.methods.base import Method
-from altmin.objective import plain
-from altmin.problem import Batch, Layer, Problem
-from altmin.solvers.blocks import Block, Forward, blocks
-from altmin.solvers.passes import Pass, encode
-from altmin.solvers.rules import SGD, Adam, Local, descend
-from altmin.state import State
+from altmin.online.forward_pass import Pass, encode
+from altmin.online.rules import SGD, Adam, Local, descend
 
 SMOOTH: dict[type, Activation] = {Sign: Tanh(), Step: Sigmoid()}
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from altmin.objective import followers, mean_of, prediction, pulls, regression_target
-from altmin.problem import Batch, Problem
-from altmin.solvers.pullback import Pullback
-from altmin.state import State, numbers, parts, per_channel
+from altmin.core.batch import Batch
+from altmin.core.objective import followers, mean_of, prediction, pulls, regression_target
+from altmin.core.problem import Problem
+from altmin.core.state import State, numbers, parts, per_channel
+from altmin.solvers.activation_least_squares import Pullback
 
 
 def update_z(

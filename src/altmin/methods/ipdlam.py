@@ -16,16 +16,17 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
+from altmin.core.batch import Batch
+from altmin.core.objective import layer_input, measure, prediction, regression_target
+from altmin.core.problem import Problem
+from altmin.core.state import State, put, with_forward
 from altmin.cost import Product, least_squares
 from altmin.errors import InertiaWarning
 from altmin.methods import exact
 from altmin.methods.base import Method
-from altmin.objective import layer_input, measure, prediction, regression_target
-from altmin.problem import Batch, Problem
 from altmin.regularizers import L2, NoRegularizer, complete_square
-from altmin.solvers.majorize import Backtracking, weights_step
-from altmin.solvers.ridge import fit_weights, gram, intercept, statistics
-from altmin.state import State, put, with_forward
+from altmin.solvers.backtracking import Backtracking, weights_step
+from altmin.solvers.weight_least_squares import fit_weights, gram, intercept, statistics
 
 
 class Memory(NamedTuple):

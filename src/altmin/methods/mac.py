@@ -14,16 +14,17 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import number
+from altmin.core.batch import Batch
+from altmin.core.objective import layer_input, prediction
+from altmin.core.problem import Layer, Problem
+from altmin.core.state import State, put, with_forward
+from altmin.layerwise.augmented_weights import Units
+from altmin.layerwise.function import Block, blocks
+from altmin.layerwise.last_layer import fit_last
 from altmin.methods.base import Method
-from altmin.objective import layer_input, prediction
-from altmin.problem import Batch, Layer, Problem
 from altmin.regularizers import L2
-from altmin.solvers.blocks import Block, blocks
-from altmin.solvers.last import fit_last
-from altmin.solvers.pullback import conjugate_gradients, without_rise
-from altmin.solvers.ridge import cholesky
-from altmin.solvers.units import Units
-from altmin.state import State, put, with_forward
+from altmin.solvers.activation_least_squares import conjugate_gradients, without_rise
+from altmin.solvers.weight_least_squares import cholesky
 
 REFIT_STEPS = 500
 

@@ -15,15 +15,16 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
+from altmin.core.batch import Batch
+from altmin.core.objective import followers, linear_residual, mean_of, measure, squares
+from altmin.core.problem import Problem
+from altmin.core.state import State, numbers, parts, put, renewed, with_forward
 from altmin.cost import Product, adjoint, cross, gram, image
 from altmin.methods.base import Method
-from altmin.objective import followers, linear_residual, mean_of, measure, squares
-from altmin.problem import Batch, Problem
+from altmin.solvers.activation_least_squares import without_rise
+from altmin.solvers.backtracking import Backtracking, clipped_step, weights_step
 from altmin.solvers.carried import Carried, worth_carrying
-from altmin.solvers.majorize import Backtracking, clipped_step, weights_step
-from altmin.solvers.pullback import without_rise
-from altmin.solvers.ridge import Statistics, intercept
-from altmin.state import State, numbers, parts, put, renewed, with_forward
+from altmin.solvers.weight_least_squares import Statistics, intercept
 
 
 @dataclass(frozen=True)

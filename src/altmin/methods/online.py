@@ -16,22 +16,23 @@ from torch import Tensor
 
 from altmin.audit import Gradients, active
 from altmin.checks import number
+from altmin.core.batch import Batch
+from altmin.core.objective import plain
+from altmin.core.problem import Problem
+from altmin.core.state import State, forward, skipped
 from altmin.cost import Product, adjoint, cross, image
+from altmin.layerwise.function import blocks
+from altmin.layerwise.last_layer import fit_last
 from altmin.maps import Recurrent
 from altmin.methods.base import Method
-from altmin.objective import plain
-from altmin.problem import Batch, Problem
+from altmin.online.codes import Codes, Mu
+from altmin.online.compiled import Compiled
+from altmin.online.forward_pass import Pass, by_gram, encode
+from altmin.online.newton import Newton
+from altmin.online.rules import SGD, Adam, Local, Memory
+from altmin.online.targets import Goal, Goals
 from altmin.regularizers import NoRegularizer
 from altmin.schedules import DECAYS, decay
-from altmin.solvers.blocks import blocks
-from altmin.solvers.codes import Codes, Mu
-from altmin.solvers.compiled import Compiled
-from altmin.solvers.goals import Goal, Goals
-from altmin.solvers.last import fit_last
-from altmin.solvers.newton import Newton
-from altmin.solvers.passes import Pass, by_gram, encode
-from altmin.solvers.rules import SGD, Adam, Local, Memory
-from altmin.state import State, forward, skipped
 
 REFIT_STEPS = 500
 TINY = 1e-30

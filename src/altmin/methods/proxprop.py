@@ -13,15 +13,16 @@ from torch import Tensor
 
 from altmin import audit
 from altmin.checks import number
+from altmin.core.batch import Batch
+from altmin.core.problem import Problem
+from altmin.core.state import State
+from altmin.layerwise.augmented_weights import Units
+from altmin.layerwise.function import Forward
 from altmin.methods.backprop import Backprop
-from altmin.problem import Batch, Problem
+from altmin.online.forward_pass import encode
 from altmin.regularizers import L2
-from altmin.solvers.blocks import Forward
-from altmin.solvers.passes import encode
-from altmin.solvers.pullback import conjugate_gradients
-from altmin.solvers.ridge import cholesky
-from altmin.solvers.units import Units
-from altmin.state import State
+from altmin.solvers.activation_least_squares import conjugate_gradients
+from altmin.solvers.weight_least_squares import cholesky
 
 
 @dataclass(frozen=True)

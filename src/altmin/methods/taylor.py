@@ -13,15 +13,16 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
+from altmin.core.batch import Batch
+from altmin.core.objective import layer_input, measure, prediction
+from altmin.core.problem import Problem
+from altmin.core.state import State, dual, put, with_forward
 from altmin.cost import Product, least_squares
 from altmin.draws import to_draw
 from altmin.methods import exact
 from altmin.methods.base import Method
-from altmin.objective import layer_input, measure, prediction
-from altmin.problem import Batch, Problem
 from altmin.regularizers import complete_square
-from altmin.solvers.ridge import fit_weights, gram, intercept
-from altmin.state import State, dual, put, with_forward
+from altmin.solvers.weight_least_squares import fit_weights, gram, intercept
 
 
 @dataclass(frozen=True)

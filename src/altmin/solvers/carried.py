@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from altmin.objective import layer_input, regression_target
-from altmin.problem import Batch, Problem
-from altmin.solvers.ridge import Statistics, gram, statistics
-from altmin.state import State, parts, skipped
+from altmin.core.batch import Batch
+from altmin.core.objective import layer_input, regression_target
+from altmin.core.problem import Problem
+from altmin.core.state import State, parts, skipped
+from altmin.solvers.weight_least_squares import Statistics, gram, statistics
 
 SHARE = 0.27  # of the variables and the data: what carried products may take of memory beside them
 

@@ -1,0 +1,1 @@
+"""From an `nn.Sequential` to a problem and its weights, and back."""

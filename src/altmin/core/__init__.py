@@ -1,0 +1,1 @@
+"""What is minimised, over which samples, and the variables."""

@@ -1,0 +1,52 @@
+"""The samples that a step works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The samples that this process holds.
+
+    Attributes:
+        x: Inputs, ``(N, n_0)``, or ``(N, ...)`` where the network takes images or sequences.
+        y: Encoded targets, ``(N, n_L)`` (`Loss.encode`).
+        rows: Which rows of the state these samples are, where the batch is a part of the data; `None` for all.
+        group: The processes that hold the other samples; `None` where this process holds all of them.
+        ends_epoch: Whether this is the last batch of a pass over the data.
+        done: The share of the run that lies behind this batch, for schedules.
+    """
+
+    x: Tensor
+    y: Tensor
+    rows: Tensor | slice | None = None
+    group: dist.ProcessGroup | None = None
+    ends_epoch: bool = True
+    done: float = 0.0
+
+    def sum(self, t: Tensor) -> Tensor:
+        """The sum of `t` over processes: the only reduction over processes in the library."""
+        if self.group is None:
+            return t
+        total = t.detach().clone()
+        dist.all_reduce(total, group=self.group)
+        return total
+
+    @property
+    def count(self) -> int:
+        """The number of samples over all processes."""
+        local = len(self.x)
+        return local if self.group is None else int(self.sum(torch.tensor(local, device=self.x.device)))
+
+    def select(self, rows: Tensor | slice, ends_epoch: bool) -> Batch:
+        """The batch of some of these rows."""
+        if isinstance(rows, slice):
+            x, y = self.x[rows], self.y[rows]
+        else:  # many times as fast as an index in brackets
+            x, y = self.x.index_select(0, rows), self.y.index_select(0, rows)
+        return replace(self, x=x, y=y, rows=rows, ends_epoch=ends_epoch)

@@ -1,0 +1,149 @@
+"""One layer as a differentiable function, in closed form: what the code and weight steps of online methods need.
+
+A block is ``z = W a + b``, followed by batch normalisation over the batch and by a residual connection where the layer
+has them. The derivatives stay within the block: no autograd graph is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from altmin import audit
+from altmin.core.problem import Layer, Problem
+from altmin.core.state import Norm, State, normalise, per_channel
+from altmin.maps import LinearMap
+
+POWER_STEPS = 5
+WAKE = 1e-3
+TINY = 1e-15  # its square is a float32
+
+
+@dataclass(frozen=True)
+class Block:
+    """A layer's weights at work.
+
+    Attributes:
+        layer: The layer.
+        W: Weights, ``(q, p)``.
+        b: Intercept, ``(q,)``.
+        norm: Batch normalisation, or `None`.
+    """
+
+    layer: Layer
+    W: Tensor
+    b: Tensor
+    norm: Norm | None = None
+
+    def params(self) -> list[Tensor]:
+        """What is trained: ``W``, ``b`` where the layer has one, scale and shift where it is normalised."""
+        out = [self.W, *([self.b] if self.layer.map.bias else [])]
+        return out if self.norm is None else [*out, self.norm.scale, self.norm.shift]
+
+    def stretched(self, a: Tensor, before: Tensor | None = None) -> Tensor:
+        """Power iteration for ``||dz/da||_2^2`` at the first sample of `a`: the norm of the result is its estimate.
+
+        It goes on in the space of `z`, where it does not matter which number of a window is the largest. Batch
+        normalisation counts by its running variance.
+
+        Args:
+            a: Inputs.
+            before: What this gave for weights that were nearly the present ones; one step is enough then.
+        """
+        at, W = a[:1], self.W
+        map = self.layer.map.at(at)
+        if self.norm is not None and self.layer.norm is not None:
+            factor = self.norm.scale * torch.rsqrt(self.norm.var + self.layer.norm.eps)
+            W = W * factor.view(*W.shape[:-1], 1)
+        if before is None:
+            r = torch.zeros_like(map(W, self.b, at))
+            r[:, W.flatten(0, -2).square().sum(1).argmax()] = 1.0
+        else:
+            size = torch.linalg.vector_norm(before).clamp_min(TINY)
+            r = torch.add(before, size, alpha=WAKE)  # no direction is lost for good
+        for _ in range(POWER_STEPS if before is None else 1):
+            r = map.image(W, map.adjoint(W, r, at), at) / torch.linalg.vector_norm(r).clamp_min(TINY)
+        return r
+
+    def __call__(self, a: Tensor, over: Tensor | None = None) -> Forward:
+        """The block's value at `a`, with what its derivatives need.
+
+        Args:
+            a: The input.
+            over: What a residual connection adds.
+        """
+        map = self.layer.map.at(a)
+        z = raw = map(self.W, self.b, a)
+        unit, mean, var = None, None, None
+        if self.norm is not None and self.layer.norm is not None:
+            axes = _all_but_channels(raw)
+            mean, var = raw.mean(axes), raw.var(axes, unbiased=False)
+            unit = (raw - per_channel(mean, raw)) * per_channel(torch.rsqrt(var + self.layer.norm.eps), raw)
+            z = normalise(raw, self.norm, self.layer.norm, mean, var)
+        return Forward(self, map, a, z if over is None else z + over, unit, mean, var)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A block's value `z` at `a`, and what its derivatives there need.
+
+    Attributes:
+        block: The block.
+        map: Its map near `a`.
+        a: The input.
+        z: The value.
+        unit: With batch normalisation the unit rows.
+        mean: And the batch's mean.
+        var: And its variance.
+    """
+
+    block: Block
+    map: LinearMap
+    a: Tensor
+    z: Tensor
+    unit: Tensor | None = None
+    mean: Tensor | None = None
+    var: Tensor | None = None
+
+    def _raw(self, r: Tensor) -> Tensor:
+        """The cotangent `r` of `z`, pulled back through batch normalisation."""
+        norm, numbers = self.block.norm, self.block.layer.norm
+        if norm is None or numbers is None or self.unit is None or self.var is None:
+            return r
+        axes = _all_but_channels(r)
+        centred = r - r.mean(axes, keepdim=True) - self.unit * (r * self.unit).mean(axes, keepdim=True)
+        return centred * per_channel(norm.scale * torch.rsqrt(self.var + numbers.eps), r)
+
+    def to_input(self, r: Tensor) -> Tensor:
+        """``(dz/da)^T r``, the shape of `a`."""
+        audit.require_local(r)
+        return audit.passed(self.map.adjoint(self.block.W, self._raw(r), self.a))
+
+    def to_params(self, r: Tensor) -> list[Tensor]:
+        """``(dz/dparams)^T r``, in the order of `Block.params`."""
+        audit.require_local(r)
+        map, raw, axes = self.map, self._raw(r), _all_but_channels(r)
+        out = [map.gradient(raw, self.a), *([raw.sum(axes)] if map.bias else [])]
+        return out if self.unit is None else [*out, (r * self.unit).sum(axes), r.sum(axes)]
+
+    @torch.no_grad()
+    def track(self) -> None:
+        """Move the running mean and variance towards this batch's, in place, as `torch.nn.BatchNorm1d` does."""
+        norm, numbers = self.block.norm, self.block.layer.norm
+        if norm is None or numbers is None or self.mean is None or self.var is None:
+            return
+        n = self.z.numel() // self.z.shape[1]
+        norm.mean.lerp_(self.mean, numbers.momentum)
+        norm.var.lerp_(self.var * (n / max(n - 1, 1)), numbers.momentum)
+
+
+def _all_but_channels(z: Tensor) -> tuple[int, ...]:
+    return (0, *range(2, z.ndim))
+
+
+def blocks(problem: Problem, state: State) -> list[Block]:
+    """The layers with their weights."""
+    norms = state.norm or (None,) * len(problem.layers)
+    return [Block(*parts) for parts in zip(problem.layers, state.W, state.b, norms, strict=True)]

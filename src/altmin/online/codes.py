@@ -1,0 +1,182 @@
+"""Codes of online alternating minimisation: their numbers, and the Nesterov steps that find them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from altmin.activations import Activation
+from altmin.checks import Checked, number
+from altmin.core.batch import Batch
+from altmin.core.problem import Problem
+from altmin.online.forward_pass import Above, Pass
+from altmin.regularizers import L1
+
+TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class Codes(Checked):
+    """How codes are found: `steps` of gradient descent with Nesterov's momentum from the forward value.
+
+    Attributes:
+        scaling: ``"samples"``: losses and squares are sums over a sample's entries and `lr` is relative to the inverse
+            curvature, so that `lr` and `mu` do not depend on batch, width or the size of the weights; ``"entries"``:
+            means over batch and entries and an absolute `lr`, as in the authors' code; ``"gradients"``: sums, half of
+            each square, and an absolute `lr`, so that one step of 1 without momentum passes on whole what moves the
+            code above.
+        jumps: ``"prox"``: sign and step are crossed by `crossing`, which takes no derivative;
+            ``"straight-through"``: by code steps along the derivative of hard tanh.
+        flip_step, flip_cost, flip_margin: See `crossing`.
+    """
+
+    steps: int = number(5, "code steps a batch", least=0, paper="5")
+    lr: float = number(
+        1.0,
+        "step size of the codes, relative to the inverse curvature with scaling samples",
+        above=0.0,
+        paper="0.3 with scaling entries",
+    )
+    momentum: float = number(0.9, "Nesterov's momentum of the codes", least=0.0, most=1.0, paper="0.9")
+    proximity: float = number(
+        1.0,
+        "weight of the codes' distance from their forward value; less moves deep networks more",
+        above=0.0,
+        paper="1",
+    )
+    sparsity: float = number(0.0, "weight of the codes' l1 norm", least=0.0, paper="0")
+    jumps: str = number(
+        "prox",
+        "how sign and step are crossed: by P1, or by the straight-through estimator",
+        choices=("prox", "straight-through"),
+        paper="straight-through in the authors' code",
+    )
+    flip_step: float = number(1.0, "how far targets of sign and step move, relative to the gradient's size", above=0.0)
+    flip_cost: float = number(400.0, "proximity (r of P1) that a code has to overcome to cross a jump", above=0.0)
+    flip_margin: float = number(0.3, "how far behind the jump a code lands, relative to its unit's size", least=0.0)
+    scaling: str = number(
+        "samples",
+        "what losses and squares are averaged over, and what code steps are relative to",
+        choices=("samples", "entries", "gradients"),
+        paper="entries",
+    )
+
+    @property
+    def pull(self) -> float:
+        """The derivative's weight of squares: half of them count with scaling gradients."""
+        return 1.0 if self.scaling == "gradients" else 2.0
+
+    def pulls(self, passed: Pass, mu: float) -> list[float]:
+        """The weight of each layer's half squares, and of the loss, in the codes' objectives.
+
+        With scaling samples these are half of what they should be, as their distance to the forward value is: steps are
+        relative to the curvature, and a weight of 1 costs nothing.
+        """
+        if self.scaling == "entries":
+            return [2.0 / z.numel() for z in passed.z] + [1.0 / (mu * len(passed.x))]
+        return [1.0] * len(passed.z) + [1.0 / (self.pull * mu)]
+
+    def find(
+        self, problem: Problem, batch: Batch, passed: Pass, stretched: Sequence[Tensor], mu: float
+    ) -> list[Tensor]:
+        """Codes, last to first; each pulls towards the updated code above and to its forward value.
+
+        Args:
+            problem: Gives the loss.
+            batch: The samples.
+            passed: Their forward pass.
+            stretched: What the layer above each code stretches most (`Block.stretched`), for scaling samples.
+            mu: The penalty.
+        """
+        found, pulls = list(passed.z), self.pulls(passed, mu)
+        for i in reversed(range(len(found))):
+            near = self.proximity * (2.0 / found[i].numel() if self.scaling == "entries" else 1.0)
+            above, lr = Above(problem, batch, passed, found, i, pulls, near, self.steps), self.lr
+            if self.scaling == "samples":
+                lr = lr / above.curvature(torch.linalg.vector_norm(stretched[i]))
+            if passed.smooth(i):
+                sparsity = 0.5 * near * self.sparsity / mu
+                found[i] = nesterov(found[i], above.gradient, self.steps, lr, self.momentum, sparsity)
+            else:
+                found[i] = self.cross(passed, above, lr)
+        return found
+
+    def cross(self, passed: Pass, above: Above, lr: float | Tensor) -> Tensor:
+        """The code of a step function: what is not seen through it by a gradient step, and then `crossing`."""
+        c, s = passed.z[above.i], passed.blocks[above.i].layer.activation
+        through, direct = above.parts(passed.activation(above.i, c), c)
+        c = c if direct is None else c - lr * direct
+        return crossing(s, c, through, self.flip_step, self.flip_cost, self.flip_margin)
+
+
+@dataclass(frozen=True)
+class Mu(Checked):
+    """The penalty `mu`: ``add`` after each batch, times ``factor`` after each epoch, at most ``most``."""
+
+    start: float = number(1.0, "mu at the start", above=0.0, paper="0.003 with scaling entries")
+    add: float = number(0.0, "added to mu after each batch", least=0.0, paper="0")
+    factor: float = number(1.0, "what mu is multiplied by after each epoch", least=1.0, paper="1")
+    most: float = number(1.5, "largest mu", above=0.0, paper="0.03; 1.5 for LeNet-5")
+
+    def after(self, mu: float, ends_epoch: bool) -> float:
+        """`mu` after a batch."""
+        return min((mu + self.add) * (self.factor if ends_epoch else 1.0), max(self.most, self.start))
+
+
+def nesterov(
+    c: Tensor,
+    gradient: Callable[[Tensor], Tensor],
+    steps: int,
+    lr: float | Tensor,
+    momentum: float = 0.9,
+    sparsity: float = 0.0,
+) -> Tensor:
+    """`steps` steps of gradient descent with Nesterov's momentum, as `torch.optim.SGD` has it, from `c`.
+
+    With `sparsity` each ends in the soft threshold ``lr sparsity``, the prox of ``sparsity ||c||_1``.
+
+    Args:
+        c: First iterate; not changed.
+        gradient: The gradient at a point, a tensor that is not written over.
+        steps: How many.
+        lr: Step size.
+        momentum: The first of the steps, too, is ``1 + momentum`` times `lr`.
+        sparsity: Weight of the l1 norm.
+
+    Returns:
+        The point that momentum has moved on to; with `sparsity` the last sparse one, from which it would move on.
+    """
+    lr, behind = torch.as_tensor(lr, dtype=c.dtype, device=c.device), c
+    for _ in range(steps):
+        new = torch.addcmul(c, gradient(c), lr, value=-1.0)
+        if sparsity:
+            new = L1(sparsity).prox(new, lr)
+        c, behind = torch.lerp(behind, new, 1.0 + momentum) if momentum else new, new
+    return behind if sparsity else c
+
+
+def crossing(activation: Activation, c: Tensor, g: Tensor, step: float, cost: float, margin: float = 0.0) -> Tensor:
+    """``argmin_z (s(z) - a)^2 + cost (z - c)^2/u^2`` (P1) at the target ``a = s(c) - step g/sqrt(mean(g^2))``.
+
+    No derivative of `s` is asked for. A code of sign either stays or goes just across zero, where the target asks
+    loudly enough for the other sign and the code is near zero. Near is relative to ``u^2 = mean(c^2)`` over the unit's
+    samples, and loud to the whole layer: the numbers do not depend on widths, batches or the size of weights. A code
+    that crosses goes ``margin u`` further, so that the layer below has something to learn even of the nearest ones.
+
+    Args:
+        activation: ``s``, a step function.
+        c: Codes, ``(N, n_l, ...)``.
+        g: The derivative of what is above in the activation ``s(c)``.
+        step: Size of the targets' step.
+        cost: Weight of the distance, > 0.
+        margin: How far behind the jump codes land, >= 0.
+    """
+    samples = (0, *range(2, c.ndim))
+    unit = c.square().mean(samples, keepdim=True).sqrt().clamp_min(TINY)
+    target = torch.add(activation(c), g / g.square().mean().sqrt().clamp_min(TINY), alpha=-step)
+    found = activation.solve_z(target, c / unit, cost).mul_(unit)
+    # A code that stays is left to the bit: optimisers that scale gradients would make steps of its rounding.
+    return torch.where(activation(found) == activation(c), c, found + (found - c).sign() * (margin * unit))

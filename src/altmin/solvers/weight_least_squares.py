@@ -1,0 +1,236 @@
+"""Exact least squares for weights (P3) and intercepts (P7), from sufficient statistics."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from altmin.core.batch import Batch
+from altmin.errors import DivergenceError
+from altmin.maps import LinearMap
+from altmin.precision import exact, or_exact
+
+PIECE = 2**22  # numbers of a design that is made for the purpose, at once
+BLOCK = 256  # columns; in blocks that are narrower, the products themselves become slow
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """All that a layer's weights and intercept need of the samples; it adds over pieces and over processes.
+
+    A map of several groups has an axis of groups in front of each.
+
+    Attributes:
+        gram: ``A^T A``, ``(p, p)``.
+        cross: ``Z^T A``, ``(q, p)``.
+        a_sum: ``sum_i A_i``, ``(p,)``.
+        z_sum: ``sum_i Z_i``, ``(q,)``.
+        count: ``N``, the rows of `A`: for a convolution every position of every image.
+    """
+
+    gram: Tensor
+    cross: Tensor
+    a_sum: Tensor
+    z_sum: Tensor
+    count: int
+
+    def targets(self, b: Tensor) -> Tensor:
+        """``(Z - b)^T A``: the right-hand side of the weights, the shape of `cross`."""
+        return self.cross - b.view_as(self.z_sum)[..., :, None] * self.a_sum[..., None, :]
+
+    def centred(self) -> Statistics:
+        """Those of samples from which their mean is taken: the best intercept for any weights is then zero."""
+        mean = self.a_sum / self.count
+        gram = self.gram - self.a_sum[..., :, None] * mean[..., None, :]
+        cross = self.cross - self.z_sum[..., :, None] * mean[..., None, :]
+        return Statistics(gram, cross, torch.zeros_like(self.a_sum), torch.zeros_like(self.z_sum), self.count)
+
+    def mean_residual(self, W: Tensor) -> Tensor:
+        """``sum_i (Z_i - W A_i)``, one number a unit: what the intercept has to explain."""
+        return (self.z_sum - (W @ self.a_sum[..., None])[..., 0]).flatten()
+
+
+def pieces(map: LinearMap, a: Tensor) -> list[slice]:
+    """Parts of the samples whose design is small enough to be held; all samples where it is not made at all."""
+    if not map.unfolds:
+        return [slice(None)]
+    step = max(1, PIECE // map.rows(a[:1]).numel())
+    return [slice(i, i + step) for i in range(0, len(a), step)]
+
+
+def self_product(rows: Tensor) -> Tensor:
+    """``A^T A`` from the blocks of columns on and below its diagonal: for wide `A` little more than half the work."""
+    out = rows.new_empty(*rows.shape[:-2], rows.shape[-1], rows.shape[-1])
+    for columns in blocks(rows.shape[-1]):
+        left = slice(0, columns.stop)
+        block = rows[..., columns].mT @ rows[..., left]
+        out[..., columns, left], out[..., left, columns] = block, block.mT
+    return out
+
+
+def blocks(width: int) -> list[slice]:
+    """The blocks of columns in which `self_product` works."""
+    return [slice(i, min(i + BLOCK, width)) for i in range(0, width, BLOCK)]
+
+
+def gram(map: LinearMap, a: Tensor, batch: Batch) -> Tensor:
+    """``A^T A`` of the design of `a`, over all processes."""
+    return batch.sum(sum((self_product(map.rows(a[part])) for part in pieces(map, a)), a.new_zeros(())))
+
+
+def statistics(map: LinearMap, a: Tensor, z: Tensor, batch: Batch, known_gram: Tensor | None = None) -> Statistics:
+    """The sufficient statistics of ``Z ~ A W^T + b`` over all processes, piece by piece.
+
+    Args:
+        map: Makes the design of `a` and the targets of `z`.
+        a: Inputs of the layer, ``(N, ...)``.
+        z: What it has to explain, ``(N, ...)``.
+        batch: Whose samples they are.
+        known_gram: ``A^T A`` where it is known already.
+    """
+    gram, cross, a_sum, z_sum = (a.new_zeros(()) for _ in range(4))
+    count = 0
+    for part in pieces(map, a):
+        rows, targets = map.rows(a[part]), map.targets(z[part])
+        if known_gram is None:
+            gram = gram + self_product(rows)
+        cross, a_sum, z_sum = cross + targets.mT @ rows, a_sum + rows.sum(-2), z_sum + targets.sum(-2)
+        count += rows.shape[-2]
+    gram = batch.sum(gram) if known_gram is None else known_gram
+    count = count // len(a) * batch.count
+    return Statistics(gram, batch.sum(cross), batch.sum(a_sum), batch.sum(z_sum), count)
+
+
+def cholesky(matrix: Tensor, block: str) -> Tensor:
+    """The lower Cholesky factor of a positive semidefinite matrix, with a ridge at rounding level where it needs one.
+
+    Args:
+        matrix: ``(..., n, n)``, symmetric positive semidefinite up to rounding.
+        block: Whose update this is, for the error.
+
+    Raises:
+        DivergenceError: The matrix holds nan or inf, or is not positive semidefinite.
+    """
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    finite = torch.isfinite(matrix).all()
+    if finite & ~failed.any():  # the only look at what a device has computed
+        return factor
+    if not finite:
+        raise DivergenceError(block, "nan or inf in the normal matrix", "smaller steps or a larger penalty")
+    eps = torch.finfo(matrix.dtype).eps
+    jitter = eps * matrix.diagonal(dim1=-2, dim2=-1).mean()
+    for _ in range(2 - round(0.5 * math.log10(eps))):  # up to about the root of the machine precision
+        factor, failed = torch.linalg.cholesky_ex(matrix + jitter * torch.eye(matrix.shape[-1]).to(matrix))
+        jitter = 10 * jitter
+        if not failed.any():
+            return factor
+    raise DivergenceError(block, f"normal matrix not positive definite (ridge {jitter:.1e})", "a larger `delta`")
+
+
+@exact()
+def ridge_weights(s: Statistics, b: Tensor, W0: Tensor, c: float, d: float, block: str = "W") -> Tensor:
+    """``argmin_W c ||Z - b - A W^T||^2 + d ||W - W0||^2`` (P3), ``(q, p)``.
+
+    It is ``W0 + (c V^T A - c W0 G)(c G + d I)^{-1}``, ``V = Z - b``. For ``d = 0``, where `G` may be singular, `d` is
+    the square root of the machine precision times the mean diagonal entry: rounding then moves the directions that the
+    samples leave open by no more than that, and since the ridge is centred at `W0`, repeated updates lose nothing.
+
+    Args:
+        s: Statistics of the layer.
+        b: Intercept, ``(q,)``.
+        W0: Centre of the proximal term, ``(q, p)``.
+        c: Weight of the squares, > 0.
+        d: Weight of the proximal term, >= 0.
+        block: Whose update this is, for errors.
+
+    Raises:
+        DivergenceError: See `cholesky`.
+    """
+    rhs = c * (s.targets(b) - W0 @ s.gram)
+    normal = c * s.gram
+    diagonal = normal.diagonal(dim1=-2, dim2=-1)
+    floor = torch.finfo(W0.dtype).eps ** 0.5 * diagonal.mean(-1, keepdim=True) if d == 0 else d
+    diagonal.add_(floor).clamp_min_(torch.finfo(W0.dtype).tiny)  # where all activations are zero
+    return W0 + torch.cholesky_solve(rhs.mT, cholesky(normal, block)).mT
+
+
+def woodbury_weights(a: Tensor, v: Tensor, W0: Tensor, c: float, d: float, block: str = "W") -> Tensor:
+    """The minimiser of `ridge_weights` with the ``N x N`` matrix factored: for fewer samples than inputs.
+
+    ``W = W0 + c R^T (c A A^T + d I)^{-1} A``, ``R = V - A W0^T``, ``d > 0``.
+
+    Args:
+        a: Design, ``(N, p)``, ``N < p``; all samples on this process.
+        v: Targets ``Z - b``, ``(N, q)``.
+        W0: Centre of the proximal term, ``(q, p)``.
+        c: Weight of the squares, > 0.
+        d: Weight of the proximal term, > 0.
+        block: Whose update this is, for errors.
+    """
+    normal = c * (a @ a.T)
+    normal.diagonal().add_(d)
+    residual = v - a @ W0.T
+    return W0 + c * (torch.cholesky_solve(residual, cholesky(normal, block)).T @ a)
+
+
+def fit_weights(
+    map: LinearMap,
+    a: Tensor,
+    z: Tensor,
+    b: Tensor | None,
+    W0: Tensor,
+    c: float,
+    d: float,
+    batch: Batch,
+    known_gram: Tensor | None = None,
+    block: str = "W",
+) -> tuple[Tensor, Tensor, int]:
+    """``argmin_W c ||Z - b - A W^T||^2 + d ||W - W0||^2`` (P3) with the smaller side factored.
+
+    Where `b` is `None`, the minimum is over the intercept too. Where the factorisation fails with products in bfloat16,
+    all is done once more in float32.
+
+    Args:
+        map: Makes the design of `a` and the targets of `z`.
+        a: Inputs of the layer, ``(N, ...)``.
+        z: What it has to explain, ``(N, ...)``.
+        b: Intercept, ``(q,)``; `None` solves for it too.
+        W0: Centre of the proximal term, the shape of the weights.
+        c: Weight of the squares, > 0.
+        d: Weight of the proximal term, >= 0.
+        batch: Whose samples they are.
+        known_gram: ``A^T A`` where it is known already.
+        block: Whose update this is, for errors.
+
+    Returns:
+        The weights, and for the intercept (P7) ``sum_i (Z_i - W A_i)`` and the number of rows.
+    """
+    few = d > 0 and batch.group is None and not map.unfolds and len(a) < a.shape[1]
+
+    def fit(gram: Tensor | None) -> tuple[Tensor, Tensor, int]:
+        if few and gram is None and b is not None:
+            W = woodbury_weights(a, z - b, W0, c, d, block)
+            return W, z.sum(0) - W @ a.sum(0), len(a)
+        s = statistics(map, a, z, batch, gram)
+        fitted, at = (s, b) if b is not None else (s.centred(), torch.zeros_like(s.z_sum))
+        W = ridge_weights(fitted, at, W0, c, d, block)
+        return W, s.mean_residual(W), s.count
+
+    return or_exact(lambda: fit(known_gram), lambda: fit(None))
+
+
+def intercept(residual_sum: Tensor, count: int, c: float = 1.0, d: float = 0.0, b0: Tensor | None = None) -> Tensor:
+    """``argmin_b c/2 sum_i ||V_i - b||^2 + d/2 ||b - b0||^2 = (c sum_i V_i + d b0)/(c N + d)`` (P7).
+
+    Args:
+        residual_sum: ``sum_i V_i``, ``(q,)``, over all processes.
+        count: ``N``.
+        c: Weight of the squares, > 0.
+        d: Weight of the proximal term, >= 0.
+        b0: Its centre, ``(q,)``; needed where ``d > 0``.
+    """
+    pull = residual_sum.new_zeros(()) if b0 is None else d * b0
+    return (c * residual_sum + pull) / (c * count + d)

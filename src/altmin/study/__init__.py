@@ -1,0 +1,1 @@
+"""Runs in folders, comparisons, and what they show."""

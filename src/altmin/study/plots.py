@@ -1,0 +1,95 @@
+"""How methods compare, as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
+
+from altmin.study.checkpoint import replacing
+from altmin.study.run import Run
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F")
+"""Of Okabe and Ito, told apart with any colour vision; grey for their yellow, which is faint on white."""
+DASHES = ("-", "--", "-.", ":")
+PERCENT = (0, 50, 80, 90, 95, 98, 99, 100)
+
+
+def plot(runs: Sequence[Run], path: Path) -> None:
+    """Write a picture with a curve for each run: validation by epoch, and by CPU seconds; test as a dot."""
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    lines = [_draw(panels, i, run) for i, run in enumerate(runs)]
+    _label(panels, regression=_regression(runs[0]))
+    figure.suptitle("Lines: validation. Dots: test, once, of the weights kept.", fontsize="medium")
+    figure.legend(handles=lines, loc="outside right upper", title="method, test", frameon=False)
+    with replacing(path) as part:
+        figure.savefig(part, format="png", dpi=150)
+
+
+def _draw(panels: Sequence[Axes], i: int, run: Run) -> Line2D:
+    """One run in both panels; no two of 32 runs share colour and dashes."""
+    colour, dashes = COLOURS[i % len(COLOURS)], DASHES[(i + i // len(COLOURS)) % len(DASHES)]
+    style: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.6}
+    (values, test), kept = _quality(run), run.result["kept_iteration"]
+    seconds = list(accumulate(run.history["cpu_seconds"]))
+    for axes, x in zip(panels, (run.history["iteration"], seconds), strict=True):
+        if kept is not None:
+            axes.plot(x, values, **style)
+            axes.plot(x[kept - 1], test, "o", color=colour, markersize=7, markeredgecolor="white")
+    return Line2D([], [], label=_name(run, test), **style)
+
+
+def _regression(run: Run) -> bool:
+    return run.network.classes is None
+
+
+def _quality(run: Run) -> tuple[list[float], float]:
+    """Validation by iteration and test of the kept weights: accuracies in percent, losses for regression."""
+    if _regression(run):
+        return run.history["validation_loss"], run.result["test_loss"]
+    return [100 * a for a in run.history["validation_accuracy"]], 100 * run.result["test_accuracy"]
+
+
+def _name(run: Run, test: float) -> str:
+    figure = f"{test:.4g}" if _regression(run) else f"{test:.1f}%"
+    status = run.result["status"]
+    return f"{run.name}  {figure}" + ("" if status == "ok" else f" ({status})")
+
+
+def _label(panels: Sequence[Axes], regression: bool) -> None:
+    for axes, text in zip(panels, ("epoch (full-batch methods: iteration)", "CPU seconds of training"), strict=True):
+        axes.set_xlabel(text)
+        axes.grid(alpha=0.3)
+        if axes.has_data():
+            axes.set_xscale("log")
+            plain(axes.xaxis)
+    panels[0].set_ylabel("loss" if regression else "accuracy (%)")
+    if not regression:
+        _widen(panels[0])
+    elif panels[0].has_data():
+        panels[0].set_yscale("log")
+        plain(panels[0].yaxis)
+
+
+def plain(axis: Axis) -> None:
+    """Label a logarithmic axis at 1, 2, 5, 10, ... instead of powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def _widen(axes: Axes) -> None:
+    """Give room to accuracies near 100%, where curves meet: equal steps are equal factors of the error (and 1%)."""
+    axes.set_yscale("function", functions=(lambda a: -np.log(101 - np.minimum(a, 100.9)), lambda e: 101 - np.exp(-e)))
+    axes.yaxis.set_major_locator(FixedLocator(PERCENT))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(top=100)

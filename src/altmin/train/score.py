@@ -1,0 +1,67 @@
+"""How good a state is: the network's loss and accuracy, and how far the auxiliary variables are from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from altmin.core.batch import Batch
+from altmin.core.problem import Problem
+from altmin.core.state import CHUNK, State, forward
+
+
+@dataclass(frozen=True)
+class Score:
+    """The network on some samples.
+
+    Attributes:
+        loss: Mean over samples.
+        accuracy: Share of samples classified as their label says; `None` for regression.
+        gap: ``||Z - Z_forward||/||Z_forward||`` over all layers; `None` where the state has no such ``Z``.
+    """
+
+    loss: float
+    accuracy: float | None
+    gap: float | None = None
+
+
+def predict(z: Tensor) -> Tensor:
+    """Class indices ``(N,)`` from outputs ``(N, q)``: the largest; for one output, whether it is positive."""
+    return (z[:, 0] > 0).long() if z.shape[1] == 1 else z.argmax(1)
+
+
+def labels_of(y: Tensor) -> Tensor:
+    """Class indices from encoded targets (one-hot, or -1/+1)."""
+    return (y[:, 0] > 0.5).long() if y.shape[1] == 1 else y.argmax(1)
+
+
+@torch.no_grad()
+def score(problem: Problem, state: State, batch: Batch, classes: bool) -> Score:
+    """Loss, accuracy and gap of the network over all samples of `batch`, in chunks.
+
+    Args:
+        problem: What is minimised.
+        state: Its weights are scored; its ``Z`` are compared where it has them for every sample.
+        batch: The samples.
+        classes: Whether the targets are encoded classes.
+    """
+    totals = torch.zeros(4, dtype=torch.float64, device=batch.x.device)
+    own = len(state.z) == len(problem.layers) and len(state.z[0]) == len(batch.x)
+    for i in range(0, len(batch.x), CHUNK):
+        rows = slice(i, i + CHUNK)
+        zs, y = forward(problem, state, batch.x[rows])[0], batch.y[rows]
+        right = (_decide(zs[-1], problem) == labels_of(y)).sum() if classes else 0.0
+        off = sum((z[rows] - f).square().sum().double() for z, f in zip(state.z, zs, strict=True)) if own else 0.0
+        parts = [problem.loss(zs[-1], y), right, off, sum(f.square().sum().double() for f in zs)]
+        totals += torch.stack([torch.as_tensor(p, dtype=torch.float64, device=totals.device) for p in parts])
+    loss, right, off, size = batch.sum(totals).tolist()
+    n = batch.count
+    return Score(loss / n, right / n if classes else None, (off / size) ** 0.5 if own and size > 0 else None)
+
+
+def _decide(z: Tensor, problem: Problem) -> Tensor:
+    """Classes; a single output of squared loss is compared with the middle of its targets 0 and 1."""
+    half = z.shape[1] == 1 and problem.loss.name == "squared"
+    return predict(z - 0.5 if half else z)

@@ -1,0 +1,525 @@
+"""From `nn.Sequential` to layers and weights, and back."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from altmin import L1, L2, CrossEntropy, Elman, Hinge, Problem, Residual, Sign, SquaredLoss, State, Step
+from altmin.activations import DropoutBefore
+from altmin.convert.translation import ACTIVATIONS, KNOWN
+from altmin.convert.weights import weights_of, write_back
+from altmin.core.problem import Skip
+from altmin.core.state import forward
+from altmin.losses import make_loss
+from altmin.maps import Composed
+from altmin.operations import Dropout
+from altmin.regularizers import make_regularizer
+
+
+def between(*modules):
+    """These modules between two linear ones."""
+    return [nn.Linear(4, 3), *modules, nn.Linear(3, 2)]
+
+
+def images(*modules, features):
+    """These modules on images of 2 channels, 8 by 7, before a linear layer."""
+    return [*modules, nn.Flatten(), nn.Linear(features, 3)]
+
+
+def convolved(*args, features, **options):
+    """A convolution of these numbers on the images."""
+    return images(nn.Conv2d(2, *args, **options), nn.ReLU(), features=features)
+
+
+def pooled(*modules, features):
+    """These modules between two convolutions: 3 channels, 8 by 7, go in."""
+    return images(nn.Conv2d(2, 3, 3, padding=1), nn.Tanh(), *modules, nn.Conv2d(3, 2, 1), nn.ReLU(), features=features)
+
+
+def block(*modules):
+    """These modules as a residual connection of width 3 between linear layers."""
+    return [nn.Linear(4, 3), Residual(*modules), nn.Tanh(), nn.Linear(3, 2)]
+
+
+VECTORS = {
+    "one layer": lambda: [nn.Linear(4, 2)],
+    "linear layers": lambda: [nn.Linear(4, 3), nn.Linear(3, 2)],
+    "identity": lambda: [nn.Linear(4, 3), nn.Identity(), nn.Linear(3, 2), nn.Identity()],
+    "flatten": lambda: [nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)],
+    "some without bias": lambda: [nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 3), nn.Linear(3, 2, bias=False)],
+    "relu": lambda: between(nn.ReLU()),
+    "relu in place": lambda: between(nn.ReLU(inplace=True)),
+    "leaky relu": lambda: between(nn.LeakyReLU(0.3)),
+    "hard tanh": lambda: between(nn.Hardtanh(-0.2, 0.5)),
+    "relu6": lambda: between(nn.ReLU6()),
+    "sigmoid": lambda: between(nn.Sigmoid()),
+    "tanh": lambda: between(nn.Tanh()),
+    "softplus": lambda: between(nn.Softplus()),
+    "sign": lambda: between(Sign()),
+    "step": lambda: between(Step()),
+    "batch norm": lambda: [nn.Linear(4, 3), nn.BatchNorm1d(3, eps=0.1), nn.ReLU(), nn.Linear(3, 2), nn.BatchNorm1d(2)],
+    "nested models": lambda: [
+        nn.Sequential(nn.Linear(4, 3), nn.Sequential(nn.BatchNorm1d(3), nn.Tanh())),
+        nn.Sequential(),
+        nn.Sequential(nn.Linear(3, 2)),
+    ],
+    "flatten inside": lambda: between(nn.ReLU(), nn.Flatten()),
+    "dropout behind the activation": lambda: between(nn.ReLU(), nn.Dropout(0.3)),
+    "dropout before the activation": lambda: between(nn.Dropout(0.3), nn.ReLU()),
+    "dropout of the data": lambda: [nn.Dropout(), nn.Linear(4, 2)],
+    "dropout without activation": lambda: between(nn.Dropout(0.3)),
+    "dropout behind batch norm": lambda: between(nn.BatchNorm1d(3), nn.Dropout(0.3), nn.ReLU()),
+    "residual from the pre-activation": lambda: block(nn.ReLU(), nn.Linear(3, 3)),
+    "residual without intercept": lambda: block(nn.ReLU(), nn.Linear(3, 3, bias=False)),
+    "residual of two maps": lambda: block(nn.ReLU(), nn.Linear(3, 5), nn.Sigmoid(), nn.Linear(5, 3)),
+    "residual of two maps, the first one bare": lambda: block(nn.Linear(3, 5), nn.Sigmoid(), nn.Linear(5, 3)),
+    "residual from the activation": lambda: [
+        nn.Linear(4, 3),
+        nn.ReLU(),
+        Residual(nn.Linear(3, 5), nn.Sigmoid(), nn.Linear(5, 3)),
+        nn.ReLU(),
+        nn.Linear(3, 2),
+    ],
+    "residual of the data": lambda: [Residual(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 4)), nn.ReLU(), nn.Linear(4, 2)],
+    "residual to the outputs": lambda: [nn.Linear(4, 2), Residual(nn.Tanh(), nn.Linear(2, 2))],
+    "residual with batch norm": lambda: block(nn.ReLU(), nn.Linear(3, 3), nn.BatchNorm1d(3)),
+    "residual with dropout": lambda: block(nn.Dropout(0.2), nn.ReLU(), nn.Dropout(0.3), nn.Linear(3, 3)),
+    "residual behind batch norm": lambda: [nn.Linear(4, 3), nn.BatchNorm1d(3), *block(nn.ReLU(), nn.Linear(3, 3))[1:]],
+    "residuals in turn": lambda: [nn.Linear(4, 3), *(Residual(nn.Tanh(), nn.Linear(3, 3)) for _ in range(3)), *tail()],
+    "residual in a residual": lambda: block(
+        nn.Tanh(), nn.Linear(3, 3), Residual(nn.Tanh(), nn.Linear(3, 3)), nn.Sigmoid(), nn.Linear(3, 3)
+    ),
+    "residual of a nested model": lambda: block(nn.Sequential(nn.ReLU(), nn.Sequential(nn.Linear(3, 3)))),
+}
+IMAGES = {
+    "conv": lambda: convolved(3, 3, features=90),
+    "conv of a flat kernel": lambda: convolved(3, (1, 4), features=96),
+    "conv without intercept": lambda: convolved(3, 3, bias=False, features=90),
+    "conv with stride": lambda: convolved(3, 3, stride=2, features=27),
+    "conv with two strides": lambda: convolved(3, 3, stride=(1, 3), features=36),
+    "conv with padding": lambda: convolved(3, 3, padding=(2, 1), features=210),
+    "conv with padding same": lambda: convolved(3, (3, 5), padding="same", features=168),
+    "conv with padding same, dilated": lambda: convolved(3, (3, 2), padding="same", dilation=(1, 2), features=168),
+    "conv with padding valid": lambda: convolved(3, 3, padding="valid", features=90),
+    "conv with dilation": lambda: convolved(3, 3, dilation=(2, 1), features=60),
+    "conv with groups": lambda: convolved(4, 3, groups=2, features=120),
+    "conv with all": lambda: convolved(6, (3, 2), (2, 1), (1, 2), (1, 3), 2, features=192),
+    "batch norm of images": lambda: images(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, eps=0.1), nn.ReLU(), features=90),
+    "max pooling": lambda: pooled(nn.MaxPool2d(2), features=24),
+    "max pooling, overlapping": lambda: pooled(nn.MaxPool2d((3, 2), (1, 2), (1, 0)), features=48),
+    "max pooling, ceil": lambda: pooled(nn.MaxPool2d(2, ceil_mode=True), features=32),
+    "max pooling, dilated": lambda: pooled(nn.MaxPool2d(3, 1, dilation=(2, 1)), features=40),
+    "mean pooling": lambda: pooled(nn.AvgPool2d(2), features=24),
+    "mean pooling, ceil": lambda: pooled(nn.AvgPool2d(3, 2, ceil_mode=True), features=24),
+    "mean pooling, padded": lambda: pooled(nn.AvgPool2d(3, 2, 1), features=32),
+    "mean pooling, padding not counted": lambda: pooled(nn.AvgPool2d(3, 2, 1, count_include_pad=False), features=32),
+    "mean pooling, ceil and padded": lambda: pooled(nn.AvgPool2d((3, 4), (2, 3), 1, True), features=30),
+    "mean pooling, ceil, padding not counted": lambda: pooled(
+        nn.AvgPool2d((3, 4), (2, 3), 1, True, False), features=30
+    ),
+    "adaptive pooling": lambda: pooled(nn.AdaptiveAvgPool2d((3, 5)), features=30),
+    "adaptive pooling to one": lambda: pooled(nn.AdaptiveAvgPool2d(1), features=2),
+    "adaptive pooling, width kept": lambda: pooled(nn.AdaptiveAvgPool2d((2, None)), features=28),
+    "pooling of the data": lambda: images(nn.MaxPool2d(2), features=24),
+    "pooling without activation": lambda: images(nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), features=18),
+    "pooling of pooled": lambda: pooled(nn.MaxPool2d(2), nn.AvgPool2d(2), nn.Identity(), nn.Dropout(), features=4),
+    "dropout of images": lambda: images(nn.Conv2d(2, 3, 3), nn.Dropout(0.3), nn.ReLU(), features=90),
+    "residual of images": lambda: images(
+        nn.Conv2d(2, 3, 3), Residual(nn.ReLU(), nn.Conv2d(3, 3, 3, padding=1)), nn.ReLU(), features=90
+    ),
+    "residual of images, two maps": lambda: images(
+        nn.Conv2d(2, 3, 3),
+        nn.ReLU(),
+        Residual(nn.Conv2d(3, 5, 1), nn.BatchNorm2d(5), nn.ReLU(), nn.Conv2d(5, 3, 3, padding="same")),
+        nn.MaxPool2d(2),
+        features=18,
+    ),
+    "residual of images in the data": lambda: images(
+        Residual(nn.Conv2d(2, 3, 1), nn.Tanh(), nn.Conv2d(3, 2, 1)), nn.ReLU(), features=112
+    ),
+    "flatten and back": lambda: images(
+        nn.Flatten(), nn.Linear(112, 24), nn.ReLU(), nn.Unflatten(1, (2, 3, 4)), nn.Conv2d(2, 3, 2), features=18
+    ),
+    "linear on images": lambda: [nn.Flatten(), nn.Linear(112, 5), nn.ReLU(), nn.Linear(5, 3)],
+}
+SEQUENCES = {
+    "elman": lambda: [Elman(3, 4), nn.Flatten(), nn.Linear(20, 2)],
+    "elman without intercept": lambda: [Elman(3, 4, bias=False), nn.Flatten(), nn.Linear(20, 3), *tail()],
+    "elman with dropout": lambda: [Elman(3, 4), nn.Dropout(0.2), nn.Flatten(), nn.Linear(20, 2)],
+}
+MODELS = {**VECTORS, **IMAGES, **SEQUENCES}
+
+
+def tail():
+    """What turns 3 numbers into the outputs."""
+    return [nn.Tanh(), nn.Linear(3, 2)]
+
+
+def data(name, n=50):
+    """Samples that the model takes."""
+    shape = (4,) if name in VECTORS else (2, 8, 7) if name in IMAGES else (5, 3)
+    return 3 * torch.randn(n, *shape, dtype=torch.float64)
+
+
+def model_of(name):
+    """The model in float64, with batch normalisation away from its start and inputs that reach every piece."""
+    torch.manual_seed(0)
+    model = nn.Sequential(*MODELS[name]()).double().eval()
+    for module in model.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            for t in (module.weight.data, module.bias.data, module.running_mean, module.running_var):
+                t.uniform_(0.5, 2.0)
+    return model
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_layers_compute_what_the_model_computes(name):
+    model, x = model_of(name), data(name)
+    problem = Problem.from_module(model)
+    z = forward(problem, State.from_module(model), x.flatten(1) if problem.inputs else x)[0][-1]
+    torch.testing.assert_close(z, model(x).detach(), rtol=1e-8, atol=1e-8)  # softplus is linear above 20 in PyTorch
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_go_into_the_model_and_come_back(name):
+    model = model_of(name)
+    state = weights_of(model)
+    changed = state.weights()
+    for _, t in changed.named():
+        t.add_(1.0)
+    for norm in changed.norm:
+        if norm is not None:
+            norm.mean.add_(1.0), norm.var.add_(1.0)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    write_back(changed, model)
+    for key, value in model.state_dict().items():
+        counter = key.endswith("num_batches_tracked")
+        torch.testing.assert_close(value, before[key] + (not counter), msg=key)
+    for W, new in zip(weights_of(model).W, changed.W, strict=True):
+        assert torch.equal(W, new)
+
+
+def test_a_state_is_a_copy_of_the_weights():
+    model = model_of("batch norm")
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    for _, t in weights_of(model).named():
+        assert not t.requires_grad
+        t.fill_(7.0)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_a_layer_without_bias_has_a_zero_intercept_that_is_not_trained():
+    model = model_of("some without bias")
+    assert [layer.map.bias for layer in Problem.from_module(model).layers] == [False, True, False]
+    assert [bool(b.any()) for b in State.from_module(model).b] == [False, True, False]
+
+
+def test_sign_and_step_are_two_valued_at_zero_too():
+    x = torch.tensor([-2.0, 0.0, 2.0])
+    assert Sign()(x).tolist() == [-1.0, -1.0, 1.0]
+    assert Step()(x).tolist() == [0.0, 0.0, 1.0]
+
+
+class Twice(nn.ReLU):
+    """A subclass may compute anything."""
+
+    def forward(self, x):
+        return 2 * x
+
+
+def twice_normed():
+    norm = nn.BatchNorm1d(3)
+    return [nn.Linear(4, 3), norm, nn.ReLU(), nn.Linear(3, 3), norm, *tail()]
+
+
+def tied():
+    layer = nn.Linear(4, 4)
+    return [layer, nn.ReLU(), layer]
+
+
+UNSUPPORTED = {
+    "another module": (lambda: between(nn.GELU()), r"module 1 \(GELU\)"),
+    "another module in a nested model": (
+        lambda: [nn.Sequential(nn.Linear(4, 3), nn.Sequential(nn.ReLU(), nn.GELU())), nn.Linear(3, 2)],
+        r"module 0\.1\.1 \(GELU\)",
+    ),
+    "another module in a residual": (lambda: block(nn.GELU(), nn.Linear(3, 3)), r"module 1\.0 \(GELU\)"),
+    "a subclass": (lambda: between(Twice()), r"module 1 \(Twice\)"),
+    "softplus of another beta": (lambda: between(nn.Softplus(2.0)), r"module 1 \(Softplus\).*beta"),
+    "softplus that is soon linear": (lambda: between(nn.Softplus(1.0, 2.0)), r"module 1 \(Softplus\).*threshold"),
+    "a decreasing leaky relu": (lambda: between(nn.LeakyReLU(-0.1)), r"module 1 \(LeakyReLU\)"),
+    "two activations": (lambda: between(nn.ReLU(), nn.Tanh()), r"module 2 \(Tanh\)"),
+    "an activation first": (lambda: [nn.ReLU(), nn.Linear(4, 2)], r"module 0 \(ReLU\)"),
+    "an activation last": (
+        lambda: [nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2), nn.Sigmoid()],
+        "no activation, pooling or dropout behind",
+    ),
+    "a partial flatten": (lambda: [nn.Flatten(2), nn.Linear(4, 2)], r"module 0 \(Flatten\).*start_dim=1"),
+    "a flatten that keeps an axis": (lambda: [nn.Flatten(1, 2), nn.Linear(4, 2)], r"module 0 \(Flatten\).*end_dim=-1"),
+    "unflatten of another axis": (lambda: between(nn.Unflatten(2, (1, 3))), r"module 1 \(Unflatten\).*dimension 1"),
+    "unflatten of an open size": (lambda: between(nn.Unflatten(1, (1, -1))), r"module 1 \(Unflatten\).*fixed"),
+    "dropout of all": (lambda: between(nn.Dropout(1.0)), r"module 1 \(Dropout\).*p must be below 1"),
+    "dropout last": (lambda: [nn.Linear(4, 2), nn.Dropout()], "no activation, pooling or dropout behind"),
+    "two dropouts before an activation": (
+        lambda: between(nn.Dropout(), nn.Dropout(), nn.ReLU()),
+        r"module 3 \(ReLU\)",
+    ),
+    "padding that is no zeros": (
+        lambda: convolved(3, 3, padding=1, padding_mode="reflect", features=168),
+        r"module 0 \(Conv2d\).*padding_mode='reflect'.*zeros",
+    ),
+    "padding same that is not symmetric": (
+        lambda: convolved(3, 2, padding="same", features=168),
+        r"module 0 \(Conv2d\).*padding='same'.*\(2, 2\)",
+    ),
+    "a divisor of the user": (
+        lambda: pooled(nn.AvgPool2d(2, divisor_override=3), features=24),
+        r"module 2 \(AvgPool2d\).*divisor_override",
+    ),
+    "max pooling with places": (
+        lambda: pooled(nn.MaxPool2d(2, return_indices=True), features=24),
+        r"module 2 \(MaxPool2d\).*return_indices",
+    ),
+    "a convolution last": (lambda: [nn.Conv2d(2, 3, 3)], "the last module with weights must be a Linear, got Conv2d"),
+    "a recurrence last": (lambda: [Elman(3, 4)], "the last module with weights must be a Linear, got Recurrent"),
+    "pooling before the activation": (
+        lambda: images(nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), nn.ReLU(), features=18),
+        r"module 2 \(ReLU\).*before any pooling",
+    ),
+    "pooling last": (lambda: [nn.Linear(4, 2), nn.MaxPool2d(2)], "no activation, pooling or dropout behind"),
+    "channels that do not meet": (
+        lambda: [nn.Conv2d(2, 3, 3), nn.ReLU(), *convolved(4, 3, features=4)],
+        r"module 2 \(Conv2d\) takes 2 channels, the Conv2d before it gives 3",
+    ),
+    "batch norm of vectors on images": (
+        lambda: images(nn.Conv2d(2, 3, 3), nn.BatchNorm1d(3), nn.ReLU(), features=90),
+        r"module 1 \(BatchNorm1d\) must stand right after a Linear",
+    ),
+    "batch norm of images on vectors": (
+        lambda: between(nn.BatchNorm2d(3), nn.ReLU()),
+        r"module 1 \(BatchNorm2d\) must stand right after a Conv2d",
+    ),
+    "batch norm behind a residual": (
+        lambda: [nn.Linear(4, 3), Residual(nn.ReLU(), nn.Linear(3, 3)), nn.BatchNorm1d(3), *tail()],
+        r"module 2 \(BatchNorm1d\)",
+    ),
+    "batch norm behind dropout": (
+        lambda: between(nn.Dropout(), nn.BatchNorm1d(3), nn.ReLU()),
+        r"module 2 \(BatchNorm1d\)",
+    ),
+    "one batch norm in two places": (twice_normed, r"module 4 \(BatchNorm1d\) shares"),
+    "a recurrence inside": (lambda: [nn.Linear(4, 6), nn.Tanh(), Elman(6, 2), *tail()], r"module 2 \(Elman\).*first"),
+    "a recurrence behind dropout": (
+        lambda: [nn.Dropout(), Elman(3, 4), nn.Flatten(), nn.Linear(20, 2)],
+        r"module 1 \(Elman\).*first",
+    ),
+    "a linear residual": (lambda: block(nn.Linear(3, 3)), r"module 1 \(Residual\).*activation inside"),
+    "an empty residual": (lambda: block(), r"module 1 \(Residual\).*activation inside"),
+    "a residual without a map": (lambda: block(nn.ReLU()), r"module 1 \(Residual\).*end with a map"),
+    "a residual that ends with an activation": (
+        lambda: block(nn.ReLU(), nn.Linear(3, 3), nn.ReLU()),
+        r"module 1 \(Residual\).*end with a map",
+    ),
+    "a residual that ends with dropout": (
+        lambda: block(nn.ReLU(), nn.Linear(3, 3), nn.Dropout()),
+        r"module 1 \(Residual\).*end with a map",
+    ),
+    "a linear residual behind an activation": (
+        lambda: [nn.Linear(4, 3), nn.ReLU(), Residual(nn.Linear(3, 3)), *tail()],
+        r"module 2 \(Residual\).*activation inside",
+    ),
+    "a residual that ends with another": (
+        lambda: block(nn.Tanh(), nn.Linear(3, 3), Residual(nn.Tanh(), nn.Linear(3, 3))),
+        r"module 1 \(Residual\).*must not end with another",
+    ),
+    "a residual right after pooling": (
+        lambda: [nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2), Residual(nn.Conv2d(3, 3, 1), nn.ReLU())],
+        r"module 3 \(Residual\).*right after pooling",
+    ),
+    "a residual right after a recurrence": (
+        lambda: [Elman(3, 4), Residual(nn.Tanh(), nn.Linear(4, 4)), nn.Linear(4, 2)],
+        r"module 1 \(Residual\).*Elman",
+    ),
+    "batch norm first": (lambda: [nn.BatchNorm1d(4), nn.Linear(4, 2)], r"module 0 \(BatchNorm1d\)"),
+    "batch norm behind an activation": (
+        lambda: between(nn.ReLU(), nn.BatchNorm1d(3)),
+        r"module 2 \(BatchNorm1d\)",
+    ),
+    "two batch norms": (
+        lambda: between(nn.BatchNorm1d(3), nn.BatchNorm1d(3)),
+        r"module 2 \(BatchNorm1d\)",
+    ),
+    "batch norm without scale": (
+        lambda: between(nn.BatchNorm1d(3, affine=False)),
+        r"module 1 \(BatchNorm1d\)",
+    ),
+    "batch norm without statistics": (
+        lambda: between(nn.BatchNorm1d(3, track_running_stats=False)),
+        r"module 1 \(BatchNorm1d\)",
+    ),
+    "widths that do not meet": (
+        lambda: [nn.Linear(4, 3), nn.ReLU(), nn.Linear(5, 2)],
+        r"module 2 \(Linear\).*\b5\b.*\b3\b",
+    ),
+    "a batch norm of another width": (
+        lambda: between(nn.BatchNorm1d(5), nn.ReLU()),
+        r"module 1 \(BatchNorm1d\).*\b5\b.*\b3\b",
+    ),
+    "one layer in two places": (tied, r"module 2 \(Linear\)"),
+    "no layer": (lambda: [], "no Linear"),
+}
+
+
+@pytest.mark.parametrize("case", UNSUPPORTED)
+def test_what_is_not_supported_is_a_type_error_that_names_the_module_and_its_place(case):
+    modules, text = UNSUPPORTED[case]
+    with pytest.raises(TypeError, match=text):
+        Problem.from_module(nn.Sequential(*modules()))
+
+
+def test_the_error_of_an_unknown_module_lists_what_is_supported():
+    with pytest.raises(TypeError) as caught:
+        Problem.from_module(nn.Sequential(nn.Linear(4, 3), nn.GELU(), nn.Linear(3, 2)))
+    listed = ["Linear", "Conv2d", "Elman", "Residual", "Dropout", *(kind.__name__ for kind in (*KNOWN, *ACTIVATIONS))]
+    assert [name for name in listed if not re.search(rf"\b{name}\b", str(caught.value))] == []
+
+
+def copy_into(rnn, elman):
+    """The weights of an Elman network into PyTorch's, whose second intercept is not needed."""
+    with torch.no_grad():
+        rnn.weight_ih_l0.copy_(elman.weight[:, : elman.inputs])
+        rnn.weight_hh_l0.copy_(elman.weight[:, elman.inputs :])
+        if rnn.bias:
+            rnn.bias_ih_l0.copy_(elman.bias), rnn.bias_hh_l0.zero_()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_elman_is_pytorchs_recurrence(bias):
+    torch.manual_seed(0)
+    elman = Elman(3, 4, bias, dtype=torch.float64)
+    rnn = nn.RNN(3, 4, nonlinearity="tanh", bias=bias, batch_first=True).double()
+    copy_into(rnn, elman)
+    x = torch.randn(7, 5, 3, dtype=torch.float64)
+    torch.testing.assert_close(elman(x), rnn(x)[0])
+    torch.testing.assert_close(elman(x.flatten(1)), rnn(x)[0])
+
+
+def test_elman_starts_as_pytorchs_recurrence_within_the_root_of_its_width():
+    torch.manual_seed(0)
+    elman = Elman(10, 100)
+    assert 0.099 < elman.weight.abs().max() <= 0.1
+    assert 0.08 < elman.bias.abs().max() <= 0.1
+
+
+def test_residual_adds_its_input():
+    torch.manual_seed(0)
+    linear, x = nn.Linear(3, 3), torch.randn(5, 3)
+    torch.testing.assert_close(Residual(nn.ReLU(), linear)(x), x + linear(torch.relu(x)))
+
+
+def layers(name):
+    return Problem.from_module(model_of(name)).layers
+
+
+@pytest.mark.parametrize(
+    ("name", "skips"),
+    [
+        ("residual from the pre-activation", {1: Skip("z", 0)}),
+        ("residual of two maps", {2: Skip("z", 0)}),
+        ("residual from the activation", {2: Skip("a", 0)}),
+        ("residual of the data", {1: Skip("a", -1)}),
+        ("residuals in turn", {1: Skip("z", 0), 2: Skip("z", 1), 3: Skip("z", 2)}),
+        ("residual in a residual", {2: Skip("z", 1), 3: Skip("z", 0)}),
+    ],
+)
+def test_where_residual_connections_lead(name, skips):
+    assert {i: layer.skip for i, layer in enumerate(layers(name)) if layer.skip} == skips
+
+
+def test_where_dropout_goes():
+    """Behind an activation it belongs to the next map, between map and activation to the activation."""
+    _, behind = layers("dropout behind the activation")
+    assert isinstance(behind.map, Composed)
+    assert behind.map.before == (Dropout(0.3),)
+    before, _ = layers("dropout before the activation")
+    assert isinstance(before.activation, DropoutBefore)
+    assert before.activation.p == 0.3
+    assert [layer.random for layer in layers("residual with dropout")] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [("flatten", 4), ("dropout of the data", 4), ("linear on images", 112), ("conv", None), ("elman", None)],
+)
+def test_the_numbers_of_a_flat_sample(name, inputs):
+    assert Problem.from_module(model_of(name)).inputs == inputs
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("relu", {()}),
+        ("batch norm", {("batch normalisation",)}),
+        ("max pooling", {("Conv2d",), ("Conv2d", "pooling or reshaping"), ("pooling or reshaping",)}),
+        ("elman", {("Elman",), ("pooling or reshaping",)}),
+        ("dropout before the activation", {("dropout",), ()}),
+        ("residual of the data", {(), ("residual connections",)}),
+    ],
+)
+def test_what_methods_are_told_of_a_network(name, parts):
+    assert {layer.parts for layer in layers(name)} == parts
+
+
+@pytest.mark.parametrize("model", [nn.Linear(4, 2), nn.ModuleList([nn.Linear(4, 2)]), None, nn.Sequential])
+def test_a_model_that_is_no_sequential_is_a_type_error(model):
+    with pytest.raises(TypeError, match=r"`model` must be an nn\.Sequential"):
+        Problem.from_module(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"), [("cross_entropy", CrossEntropy()), ("squared", SquaredLoss()), ("hinge", Hinge())]
+)
+def test_losses_by_name(name, loss):
+    assert make_loss(name) == loss
+
+
+def test_a_loss_object_is_passed_through():
+    loss = CrossEntropy("fista")
+    assert make_loss(loss) is loss
+
+
+@pytest.mark.parametrize(("text", "made"), [("l1:0.5", L1(0.5)), ("l2:1e-4", L2(1e-4)), (None, None), ("none", None)])
+def test_regularisers_by_text(text, made):
+    W = torch.tensor([[1.0, -2.0]])
+    assert make_regularizer(text)(W) == (0.0 if made is None else made(W))
+    assert made is None or make_regularizer(text) == made
+
+
+def test_a_regulariser_object_is_passed_through():
+    omega = L1(0.5)
+    assert make_regularizer(omega) is omega
+
+
+def test_an_unknown_loss_is_answered_with_the_nearest_name_and_the_list():
+    with pytest.raises(ValueError, match=r"`loss` 'cross_entrpy'; did you mean 'cross_entropy'\?.*squared.*hinge"):
+        make_loss("cross_entrpy")
+
+
+@pytest.mark.parametrize("text", ["l1", "l3:1", "l2:-1", "l2:x", "l1:inf", ""])
+def test_a_regulariser_of_another_form_is_a_value_error_that_says_the_form(text):
+    with pytest.raises(ValueError, match=rf"`regularizer` must be .*'l1:WEIGHT' or 'l2:WEIGHT'.*got {text!r}"):
+        make_regularizer(text)
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy, nn.CrossEntropyLoss(), None, 1])
+def test_something_that_is_no_loss_is_a_type_error(loss):
+    with pytest.raises(TypeError, match="`loss`"):
+        make_loss(loss)
+
+
+@pytest.mark.parametrize("regularizer", [L1, 0.1, True, torch.nn.functional.relu])
+def test_something_that_is_no_regulariser_is_a_type_error(regularizer):
+    with pytest.raises(TypeError, match="`regularizer`"):
+        make_regularizer(regularizer)

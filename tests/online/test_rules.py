@@ -1,0 +1,184 @@
+"""The memory's rules (AM-mem): sweeps against the printed column loop, fixed points, and what is remembered."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from altmin.errors import DivergenceError
+from altmin.online.rules import SGD, Adam, Memory, descend, soft_sweep, sweep
+from altmin.regularizers import L1, L2, NoRegularizer, Regularizer
+
+
+def randn(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def problem(
+    p: int = 6, q: int = 3, n: int = 30, dead: tuple[int, ...] = ()
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Weights, the memory ``M``, ``B``, and the samples ``a``, ``c`` that it is made of; `dead` units are zero."""
+    a, c = randn(1, n, p), randn(2, n, q)
+    a[:, list(dead)] = 0.0
+    return randn(3, q, p), a.T @ a, c.T @ a, a, c
+
+
+def column_loop(W: Tensor, M: Tensor, B: Tensor, sparsity: float = 0.0) -> Tensor:
+    """``w_j += (B_j - W M_j)/(M_jj + 1e-10)`` for one column after the other, soft-thresholded."""
+    W = W.clone()
+    for j in range(W.shape[1]):
+        size = M[j, j] + 1e-10
+        w = W[:, j] + (B[:, j] - W @ M[:, j]) / size
+        W[:, j] = torch.sign(w) * torch.clamp(w.abs() - sparsity / size, min=0.0)
+    return W
+
+
+@pytest.mark.parametrize("dead", [(), (0,), (2, 5)])
+@pytest.mark.parametrize("p", [1, 6, 20])
+def test_sweep_is_the_column_loop(p, dead):
+    W, M, B, *_ = problem(p, dead=tuple(j for j in dead if j < p - 1))
+    for _ in range(3):
+        expected = column_loop(W, M, B)
+        W = sweep(W, M, B)
+        torch.testing.assert_close(W, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dead", [(), (0,), (2, 5)])
+@pytest.mark.parametrize("sparsity", [0.0, 0.5, 10.0])
+def test_soft_sweep_is_the_column_loop(sparsity, dead):
+    W, M, B, *_ = problem(dead=dead)
+    for _ in range(3):
+        expected = column_loop(W, M, B, sparsity)
+        W = soft_sweep(W, M, B, sparsity)
+        torch.testing.assert_close(W, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_sweeps_leave_their_inputs_alone():
+    W, M, B, *_ = problem()
+    before = [t.clone() for t in (W, M, B)]
+    sweep(W, M, B)
+    soft_sweep(W, M, B, 0.5)
+    assert all(torch.equal(*pair) for pair in zip((W, M, B), before, strict=True))
+
+
+def test_repeated_sweeps_solve_least_squares():
+    W, M, B, a, c = problem()
+    for _ in range(300):
+        W = sweep(W, M, B)
+    torch.testing.assert_close(W, torch.linalg.lstsq(a, c).solution.T, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("sparsity", [0.1, 3.0, 8.0])
+def test_repeated_soft_sweeps_minimise_the_l1_problem(sparsity):
+    """``B - W M`` is ``sparsity sign(W)`` where a weight is not zero, and no larger than `sparsity` where it is."""
+    W, M, B, *_ = problem()
+    for _ in range(500):
+        W = soft_sweep(W, M, B, sparsity)
+    pull = B - W @ M
+    assert (pull.abs() <= sparsity + 1e-8).all()
+    active = W != 0
+    assert 0 < active.sum() < W.numel() or sparsity < 1
+    torch.testing.assert_close(pull[active], sparsity * torch.sign(W[active]), rtol=1e-8, atol=1e-7)
+
+
+@pytest.mark.parametrize("solver", ["bcd", "ridge"])
+def test_dead_columns_keep_their_weights(solver):
+    W, M, B, *_ = problem(dead=(1, 4))
+    new = Memory(solver=solver).solve(W, (M, B), NoRegularizer(), 1.0, "W_1")
+    torch.testing.assert_close(new[:, [1, 4]], W[:, [1, 4]])
+    assert ((new - W)[:, [0, 2, 3, 5]].abs() > 1e-4).all()
+
+
+def test_a_sparse_dead_column_vanishes():
+    W, M, B, *_ = problem(dead=(1,))
+    assert (soft_sweep(W, M, B, 0.1)[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+@pytest.mark.parametrize("ridge", [1e-3, 0.5])
+def test_ridge_is_the_stacked_least_squares_solution(ridge, weight):
+    """``1/2 ||C - A W^T||^2 + share weight/2 ||W||^2 + ridge trace/p/2 ||W - W0||^2``."""
+    W, M, B, a, c = problem()
+    share, p = 3.0, len(M)
+    decay = share * weight
+    pull = ridge * (M.trace() / p + decay)
+    eye = torch.eye(p, dtype=W.dtype)
+    left = torch.cat([a, math.sqrt(decay) * eye, pull.sqrt() * eye])
+    right = torch.cat([c, torch.zeros(p, 3, dtype=W.dtype), pull.sqrt() * W.T])
+    new = Memory(solver="ridge", ridge=ridge).solve(W, (M, B), L2(weight), share, "W_1")
+    torch.testing.assert_close(new, torch.linalg.lstsq(left, right).solution.T, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("regularizer", "share", "expected"),
+    [
+        (NoRegularizer(), 2.0, lambda W, M, B: column_loop(W, M, B)),
+        (L1(0.0), 2.0, lambda W, M, B: column_loop(W, M, B)),
+        (L1(0.3), 2.0, lambda W, M, B: column_loop(W, M, B, 0.6)),
+        (L2(0.3), 2.0, lambda W, M, B: column_loop(W, M + 0.6 * torch.eye(6).to(M), B)),
+    ],
+)
+def test_bcd_runs_sweeps_of_its_regularizer(regularizer: Regularizer, share, expected):
+    W, M, B, *_ = problem()
+    new = Memory(sweeps=1).solve(W, (M, B), regularizer, share, "W_1")
+    torch.testing.assert_close(new, expected(W, M, B), rtol=1e-10, atol=1e-10)
+
+
+def test_bcd_sweeps_until_nothing_changes_or_its_sweeps_are_used_up():
+    W, M, B, *_ = problem()
+    two = sweep(sweep(W, M, B), M, B)
+    first = (sweep(W, M, B) - W).abs().max().item()
+    torch.testing.assert_close(Memory(sweeps=2, tol=1e-12).solve(W, (M, B), NoRegularizer(), 1.0, "W"), two)
+    stopped = Memory(sweeps=50, tol=1.01 * first).solve(W, (M, B), NoRegularizer(), 1.0, "W")
+    torch.testing.assert_close(stopped, sweep(W, M, B))
+
+
+@pytest.mark.parametrize("forget", [1.0, 0.8])
+def test_memory_is_the_sum_over_batches(forget):
+    rule = Memory(forget=forget)
+    memory = torch.zeros(4, 4, dtype=torch.float64), torch.zeros(2, 4, dtype=torch.float64)
+    batches = [(randn(i, 5, 4), randn(i + 20, 5, 2)) for i in range(6)]
+    for a, c in batches:
+        memory = rule.remember(memory, a, c)
+    shares = [forget ** (5 - i) for i in range(6)]
+    torch.testing.assert_close(memory[0], sum(s * a.T @ a for s, (a, _) in zip(shares, batches, strict=True)))
+    torch.testing.assert_close(memory[1], sum(s * c.T @ a for s, (a, c) in zip(shares, batches, strict=True)))
+    assert rule.weight(5, 5) == pytest.approx(5 * sum(shares))
+
+
+def test_nan_in_the_memory_is_reported():
+    W, M, B, *_ = problem()
+    M[0, 0] = math.nan
+    with pytest.raises(DivergenceError, match="W_2"):
+        Memory(solver="ridge").solve(W, (M, B), NoRegularizer(), 1.0, "W_2")
+
+
+@pytest.mark.parametrize("rule", [Adam(0.01), SGD(0.2, 0.9)], ids=repr)
+def test_the_strides_of_gradients_do_not_matter(rule: Adam | SGD):
+    """PyTorch's fused kernels on the CPU read the memory as it lies."""
+    g, found = torch.randn(4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), []
+    for grad in (g, g.T.contiguous().T):
+        p = torch.zeros(4, 6, dtype=torch.float64, requires_grad=True)
+        with torch.no_grad():
+            descend(rule.optimizer([p]), [grad])
+        found.append(p.detach())
+    torch.testing.assert_close(*found)
+
+
+def test_gradient_rules_are_pytorchs():
+    for rule, kind in ((Adam(0.01), torch.optim.Adam), (SGD(0.2, 0.9), torch.optim.SGD)):
+        optimizer = rule.optimizer([torch.zeros(2, requires_grad=True)])
+        assert type(optimizer) is kind
+        assert optimizer.param_groups[0]["lr"] == rule.lr
+    assert optimizer.param_groups[0]["momentum"] == 0.9
+
+
+@pytest.mark.parametrize(
+    "bad", [{"forget": 0.0}, {"forget": 1.1}, {"solver": "lu"}, {"sweeps": 0}, {"tol": 0.0}, {"ridge": -1.0}]
+)
+def test_memory_refuses(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        Memory(**bad)

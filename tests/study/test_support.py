@@ -1,0 +1,157 @@
+"""The support matrix: what it says is what training does, for every method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations, product
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import altmin
+from altmin.audit import Gradients
+from altmin.cli import main
+from altmin.convert.translation import ACTIVATIONS, KNOWN
+from altmin.core.state import forward
+from altmin.methods.registry import METHODS
+from altmin.study import support
+from altmin.study.support import INPUTS, LAYERS, OUTPUTS, PARTS, REGULARIZERS, ROWS, Case
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "support.md"
+WALKED = {name: method for name, method in ROWS.items() if name != "torch.optim"} | {
+    name: METHODS[name].method for name in ("sgd", "adam")
+}
+
+
+def values(method: altmin.Method, part: str) -> list[str]:
+    """What the method takes by itself: `needs` is not met by another layer here."""
+    wanted = support.needs(method) if part == "activation" else []
+    return wanted or [value for value in PARTS[part] if support.takes(method, part, value)]
+
+
+def cells(method: altmin.Method, kind: str) -> Iterator[Case]:
+    """Nine cells of a kind of layers: over all kinds they hold every pair of what the method takes.
+
+    The whole product has up to 81, and training them takes minutes.
+    """
+    bends, losses, regularizers = (values(method, part) for part in ("activation", "loss", "regularizer"))
+    k = list(LAYERS).index(kind)
+    for i in range(9):
+        bend, loss = bends[i % len(bends)], losses[(i + k) % len(losses)]
+        yield Case(kind, bend, loss, regularizers[(i // 3 + k) % len(regularizers)])
+
+
+def samples() -> tuple[Tensor, Tensor]:
+    x = torch.randn(12, INPUTS, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return x, torch.arange(12) % OUTPUTS
+
+
+def network(case: Case) -> nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return case.network().double()
+
+
+def fit(model: nn.Sequential, method: altmin.Method, case: Case) -> altmin.History:
+    return altmin.fit(
+        model,
+        method,
+        samples(),
+        loss=case.loss,
+        regularizer=REGULARIZERS[case.regularizer],
+        epochs=2,
+        batch_size=7 if method.batched else None,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+@pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
+@pytest.mark.parametrize(
+    ("name", "kind"), [(n, k) for n, m in WALKED.items() for k in LAYERS if support.takes(m, "layers", k)]
+)
+def test_what_is_supported_trains(name: str, kind: str):
+    for case in cells(WALKED[name], kind):
+        model = network(case)
+        before = [p.detach().clone() for p in model.parameters()]
+        history = fit(model, WALKED[name], case)
+        assert all(abs(value) < float("inf") for value in history["objective"]), case
+        assert all(bool(p.isfinite().all()) for p in model.parameters()), case
+        assert any(not torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True)), case
+        x, _ = samples()
+        own = forward(case.problem(), altmin.State.from_module(model), x)[0][-1]
+        # PyTorch's Softplus is linear beyond 20, where it is wrong by up to 2e-9.
+        torch.testing.assert_close(own, model.eval()(x).detach(), rtol=1e-8, atol=1e-8, msg=str(case))
+
+
+@pytest.mark.parametrize("name", WALKED)
+def test_what_is_not_supported_is_refused_before_training(name: str):
+    method = WALKED[name]
+    wanted = [(part, value) for part in PARTS for value in PARTS[part] if value not in values(method, part)]
+    for part, value in wanted:
+        case = Case(**{"activation": support.plain(method).activation, part: value})
+        model = network(case)
+        with pytest.raises(TypeError) as error:
+            fit(model, method, case)
+        assert str(error.value) == support.refusal(method, case.problem())
+        for p, q in zip(model.parameters(), network(case).parameters(), strict=True):
+            assert torch.equal(p, q)
+
+
+@pytest.mark.parametrize("name", WALKED)
+def test_a_combination_is_supported_where_its_parts_are(name: str):
+    method = WALKED[name]
+    taken = {part: values(method, part) for part in PARTS}
+    for chosen in product(*PARTS.values()):
+        case = Case(*chosen)
+        parts = all(value in taken[part] for part, value in vars(case).items())
+        assert support.supported(method, case) == parts, case
+
+
+@pytest.mark.parametrize("name", WALKED)
+def test_the_cells_that_are_trained_hold_every_pair(name: str):
+    method = WALKED[name]
+    seen = [vars(case) for kind in values(method, "layers") for case in cells(method, kind)]
+    for one, other in combinations(PARTS, 2):
+        pairs = {(case[one], case[other]) for case in seen}
+        assert pairs == set(product(values(method, one), values(method, other))), (one, other)
+
+
+def test_the_torch_optimisers_are_alike():
+    answers = {
+        (m.gradients, m.batched, m.online, *(support.takes(m, part, v) for part in PARTS for v in PARTS[part]))
+        for m in (e.method for e in METHODS.values() if e.paper == "torch.optim")
+    }
+    assert len(answers) == 1
+
+
+def test_the_matrix_asks_for_everything_that_can_be_read():
+    """The kinds' networks hold every module that the reader knows, activations aside."""
+    found = {type(m) for kind in LAYERS for m in Case(kind).network().modules()}
+    assert set(KNOWN) - {nn.Identity} <= found | set(ACTIVATIONS)
+    assert len(PARTS["activation"]) == len(ACTIVATIONS)
+
+
+def test_what_papers_leave_out():
+    """Facts that are known without the code."""
+    assert support.lacks(ROWS["am-adam"]) == support.lacks(ROWS["torch.optim"]) == []
+    assert support.lacks(ROWS["am-mem"]) == ["batch norm"]
+    assert {"sign", "step", "l1"} <= set(support.lacks(ROWS["mac"]))
+    assert {"batch norm (2d)", "conv", "elman"} <= set(support.lacks(ROWS["dtp"]))
+    assert "batch norm" not in support.lacks(ROWS["dtp"])
+    assert {name: support.needs(m) for name, m in ROWS.items() if support.needs(m)} == {
+        "straight-through": ["sign", "step"]
+    }
+    assert {m.gradients for m in ROWS.values()} == set(Gradients)
+
+
+def test_the_page_is_the_codes():
+    assert PAGE.read_text() == support.markdown(), "run: python -m altmin.study.support > docs/support.md"
+
+
+def test_the_list_of_methods_says_what_a_method_needs(capsys: pytest.CaptureFixture[str]):
+    assert main(["methods"]) == 0
+    rows = {line.split()[0]: line.rstrip() for line in capsys.readouterr().out.splitlines()}
+    assert rows["straight-through"].endswith("everything; needs sign or step")
+    assert rows["am-mem"].endswith("everything but batch norm")
