@@ -80,6 +80,11 @@ def is_none(regularizer: Regularizer) -> bool:
     return isinstance(regularizer, NoRegularizer)
 
 
+def is_square(regularizer: Regularizer) -> bool:
+    """Whether the regulariser is zero or a weighted square, so that it joins other squares in closed forms."""
+    return isinstance(regularizer, NoRegularizer | L2)
+
+
 def complete_square(regularizer: Regularizer, W0: Tensor, d: float) -> tuple[Tensor, float]:
     """Centre and weight of the one square that ``d/2 ||W - W0||^2 + Omega(W)`` is, up to a constant.
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from altmin.activations import Activation, DropoutBefore, estimated
 from altmin.losses import CrossEntropy, Loss
 from altmin.maps import Composed, Conv2d, LinearMap, Recurrent
 from altmin.regularizers import NoRegularizer, Regularizer
 
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Layer:
         return inside or isinstance(self.activation, DropoutBefore)
 
     @property
-    def parts(self) -> tuple[str, ...]:
+    def features(self) -> tuple[str, ...]:
         """Names of what not every method supports."""
         core = self.map.core if isinstance(self.map, Composed) else self.map
         there = {
@@ -79,26 +77,6 @@ class Problem:
     layers: tuple[Layer, ...]
     loss: Loss = field(default_factory=CrossEntropy)
     regularizer: Regularizer = field(default_factory=NoRegularizer)
-
-    @classmethod
-    def from_module(
-        cls, model: nn.Sequential, loss: str | Loss = "cross_entropy", regularizer: str | Regularizer | None = None
-    ) -> Problem:
-        """The problem that training `model` poses.
-
-        Args:
-            model: An `nn.Sequential`; `altmin.convert.reading` says of what.
-            loss: A name (``"cross_entropy"``, ``"squared"``, ``"hinge"``) or an object.
-            regularizer: `None`, ``"l1:WEIGHT"``, ``"l2:WEIGHT"`` or an object.
-
-        Raises:
-            TypeError: A module that is not supported; the message names it, its place, and what is.
-        """
-        from altmin.convert.reading import layers_of
-        from altmin.losses import make_loss
-        from altmin.regularizers import make_regularizer
-
-        return cls(layers_of(model), make_loss(loss), make_regularizer(regularizer))
 
     def estimated(self) -> Problem:
         """The same with the straight-through estimator's derivative at every sign and step."""

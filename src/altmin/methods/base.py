@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,15 +11,21 @@ from torch import Tensor
 from altmin.audit import Gradients
 from altmin.checks import Checked
 from altmin.core.batch import Batch
+from altmin.core.forward import start_forward
 from altmin.core.problem import Problem
 from altmin.core.state import State
-from altmin.cost import Cost, Product, widths
-from altmin.regularizers import L2, NoRegularizer
+from altmin.regularizers import is_square
+from altmin.solvers.backtracking import Backtracking
+from altmin.sweep import Penalty, Sweep, penalty_terms
+
+Terms = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Method(Checked):
-    """A training method: data only; all it remembers between steps is in the state.
+    """A training method: data only; all that it remembers between steps is in the state.
+
+    The defaults of `init` and `evaluate` are those of the penalty family: a method of it gives `penalty` and `step`.
 
     Class attributes:
         online: Whether a step needs nothing of samples outside its batch, so that no per-sample variable is kept.
@@ -28,8 +33,10 @@ class Method(Checked):
         default_batch: Samples a batch where the user names none; `None` for all.
         cure: What to try when training diverges.
         gradients: What it uses gradients for.
-        lacks: The parts of networks that it does not support (`Layer.parts`).
+        unsupported: The features of networks that it does not take (`Layer.features`).
         quadratic: Whether the regulariser must be none or l2.
+        reuse: How often a step asks again for the prediction of the first, of a hidden, and of the last layer, while
+            nothing that it is made of has changed; where that is not zero, such predictions are kept.
     """
 
     online: ClassVar[bool] = False
@@ -37,68 +44,62 @@ class Method(Checked):
     default_batch: ClassVar[int | None] = None
     cure: ClassVar[str] = "smaller steps"
     gradients: ClassVar[Gradients] = Gradients.NONE
-    lacks: ClassVar[frozenset[str]] = frozenset({"batch normalisation", "dropout", "Elman"})
+    unsupported: ClassVar[frozenset[str]] = frozenset({"batch normalisation", "dropout", "Elman"})
     quadratic: ClassVar[bool] = False
+    reuse: ClassVar[tuple[int, int, int]] = (0, 0, 0)
 
     def check(self, problem: Problem) -> None:
-        """Raise `TypeError` where the method does not support a part of the problem."""
+        """Refuse a problem that the method does not support.
+
+        Raises:
+            TypeError: A feature of a layer, or a regulariser; the message names it and a method that takes it.
+        """
+        name = type(self).__name__
         for i, layer in enumerate(problem.layers):
-            for part in layer.parts:
-                if part in self.lacks:
-                    raise TypeError(f"{type(self).__name__} does not support {part} (layer {i + 1}); OnlineAM does")
+            for feature in layer.features:
+                if feature in self.unsupported:
+                    raise TypeError(f"{name} does not support {feature} (layer {i + 1}); OnlineAM does")
         omega = problem.regularizer
-        if self.quadratic and not isinstance(omega, NoRegularizer | L2):
-            name = type(self).__name__
+        if self.quadratic and not is_square(omega):
             raise TypeError(f"{name} supports the regularisers none and l2, got {omega!r}; IPDLAM takes l1")
 
-    def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
-        """The first state, from the weights of `start` and all samples in `batch`.
+    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+        """Give a state that has weights what else the method needs: by default ``Z`` and ``A`` by a forward pass.
 
         Args:
             problem: What is minimised.
-            start: Weights, as from `State.from_module`; copied, not changed.
+            state: Has the weights, the number of samples and the generator; changed in place.
             batch: All samples of this process.
-            generator: For methods that draw random numbers.
         """
+        start_forward(problem, state, batch.x)
+
+    def step(self, sweep: Sweep[Any]) -> None:
+        """One iteration on the samples of `sweep`, whose state is changed in place; the driver counts it."""
         raise NotImplementedError
 
-    def step(self, problem: Problem, state: State, batch: Batch) -> State:
-        """One iteration on `batch`. Per-sample tensors of `state` may be written in place."""
-        raise NotImplementedError
+    def penalty(self, sweep: Sweep[Any]) -> Penalty:
+        """The present weights of the penalty objective, for methods of that family."""
+        raise NotImplementedError(f"{type(self).__name__} has no penalty objective")
 
-    def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def search(self, sweep: Sweep[Any]) -> Backtracking:
+        """Where searches for step sizes start; by default each begins at the exact quotient."""
+        return Backtracking()
+
+    def evaluate(self, sweep: Sweep[Any]) -> tuple[Terms, dict[str, Tensor]]:
         """The objective's terms by name, whose sum is the objective, and the residuals by name."""
-        raise NotImplementedError
+        return penalty_terms(sweep)
 
-    def objective(self, problem: Problem, state: State, batch: Batch) -> Tensor:
-        """What the method minimises, at `state`, over all samples of `batch`; a scalar."""
-        return torch.stack(list(self.evaluate(problem, state, batch)[0].values())).sum()
+    def objective(self, sweep: Sweep[Any]) -> Tensor:
+        """What the method minimises, over the samples of `sweep`; a scalar."""
+        return torch.stack(list(self.evaluate(sweep)[0].values())).sum()
 
-    def residuals(self, problem: Problem, state: State, batch: Batch) -> dict[str, Tensor]:
+    def residuals(self, sweep: Sweep[Any]) -> dict[str, Tensor]:
         """How far the constraints are from holding, by name."""
-        return self.evaluate(problem, state, batch)[1]
+        return self.evaluate(sweep)[1]
 
-    def cost(self, problem: Problem, samples: int) -> Cost:
-        """What an iteration costs (of an online method: a batch), in the long run, on one process.
-
-        Args:
-            problem: A network of linear layers.
-            samples: ``N``, no fewer than any layer is wide.
-
-        Raises:
-            TypeError: Another network, or a method or a regulariser for which the count depends on the data.
-        """
-        return Cost(samples, tuple(self.products(problem, widths(problem), samples)))
-
-    def products(self, problem: Problem, n: Sequence[int], samples: int) -> list[Product]:
-        """The matrix products over the samples in an iteration; `n` holds ``n_0 .. n_L``, `samples` is ``N``."""
-        name = type(self).__name__
-        raise TypeError(f"{name} has no cost model: how many products it makes depends on the data")
-
-    def scalars(self, state: State) -> dict[str, float]:
+    def scalars(self, state: State[Any]) -> dict[str, float]:
         """Numbers of the method that change from iteration to iteration, for the record."""
         return {}
 
-    def finish(self, problem: Problem, state: State, batch: Batch) -> State:
+    def finish(self, sweep: Sweep[Any]) -> None:
         """What is done once, after training, to the state that is kept."""
-        return state

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TypeVar
 
 from altmin.errors import nearest
-from altmin.methods import (
-    BCD,
-    DLADMM,
-    DLAM,
-    DTP,
-    IPDLAM,
-    MAC,
-    MDLAM,
-    SGD,
-    AMRidge,
-    Backprop,
-    Memory,
-    Method,
-    OnlineAM,
-    ProxProp,
-    StraightThrough,
-    TaylorADMM,
-)
-from altmin.methods.backprop import OPTIMIZERS
+from altmin.methods.base import Method
+
+ENTRY_POINTS = "altmin.methods"  # the group in which other packages name the modules that register theirs
 
 
 @dataclass(frozen=True)
@@ -32,41 +19,62 @@ class Entry:
 
     Attributes:
         name: As on the command line.
-        method: An instance with the defaults that the name stands for.
-        loss: The loss that its paper uses.
+        method: An instance with the numbers that the name stands for.
+        title: What it is, in a few words.
         paper: Where it comes from.
+        loss: The loss that its paper uses.
+        epochs: How many it is trained for where the user names no number; `None` for the usual number of its kind.
     """
 
     name: str
     method: Method
-    loss: str
+    title: str
     paper: str
+    loss: str = "cross_entropy"
+    epochs: int | None = None
 
 
-def _entries() -> list[Entry]:
-    ipdlam, online = "Qiao et al. (ICASSP 2021)", "Choromanska et al. (ICML 2019)"
-    squared, entropy = "squared", "cross_entropy"
-    return [
-        Entry("ipdlam", IPDLAM(), squared, ipdlam),
-        Entry("dlam", DLAM(), squared, ipdlam),
-        Entry("mdlam", MDLAM(), entropy, "Wang, Li, Zhao (Neurocomputing 2022)"),
-        Entry("dladmm", DLADMM(), entropy, "Wang et al. (KDD 2019)"),
-        Entry("taylor", TaylorADMM(), "hinge", "Taylor et al. (ICML 2016)"),
-        Entry("bcd", BCD(), squared, "Zeng et al. (ICML 2019)"),
-        Entry("mac", MAC(), entropy, "Carreira-Perpinan, Wang (AISTATS 2014)"),
-        Entry("am-ridge", AMRidge(), entropy, "of this library"),
-        Entry("am-adam", OnlineAM(), entropy, online),
-        Entry("am-sgd", OnlineAM(rule=SGD(1.0), last=SGD(0.1)), entropy, online),
-        Entry("am-mem", OnlineAM(rule=Memory()), entropy, online),
-        Entry("am-newton", OnlineAM.newton(), entropy, "of this library"),
-        Entry("dtp", DTP(), entropy, "Lee et al. (ECML PKDD 2015)"),
-        Entry("proxprop", ProxProp(), entropy, "Frerix et al. (ICLR 2018)"),
-        Entry("straight-through", StraightThrough(), entropy, "Hubara et al. (NeurIPS 2016)"),
-        *(Entry(name, Backprop(name), entropy, "torch.optim") for name in OPTIMIZERS),
-    ]
+METHODS: dict[str, Entry] = {}
+"""All methods by name, in the order in which they were registered."""
+
+C = TypeVar("C", bound=type[Method])
 
 
-METHODS: dict[str, Entry] = {entry.name: entry for entry in _entries()}
+def register(
+    name: str, method: Method, *, title: str, paper: str, loss: str = "cross_entropy", epochs: int | None = None
+) -> None:
+    """Put a method under a name, so that the command line, comparisons and tables know it.
+
+    Args:
+        name: Lower-case words with hyphens; not yet taken.
+        method: An instance, whose numbers become the defaults.
+        title: What it is, in a few words.
+        paper: Where it comes from.
+        loss: The loss that its paper uses.
+        epochs: How many it is trained for by default; `None` for the usual number of its kind.
+
+    Raises:
+        TypeError: `method` is no instance of a `Method`.
+        ValueError: The name is taken by another class.
+    """
+    if not isinstance(method, Method):
+        raise TypeError(f"`method` must be an instance of an altmin.Method, got {method!r}")
+    before = METHODS.get(name)
+    if before is not None and type(before.method).__qualname__ != type(method).__qualname__:
+        raise ValueError(f"the method name {name!r} is taken by {type(before.method).__name__}; choose another")
+    METHODS[name] = Entry(name, method, title, paper, loss, epochs)
+
+
+def method(
+    name: str, *, title: str, paper: str, loss: str = "cross_entropy", epochs: int | None = None
+) -> Callable[[C], C]:
+    """A decorator that registers a class of methods, with the defaults of its numbers; see `register`."""
+
+    def decorate(cls: C) -> C:
+        register(name, cls(), title=title, paper=paper, loss=loss, epochs=epochs)
+        return cls
+
+    return decorate
 
 
 def entry(name: str) -> Entry:
@@ -76,5 +84,13 @@ def entry(name: str) -> Entry:
         ValueError: An unknown name; the message has the nearest known one.
     """
     if name not in METHODS:
+        load_plugins()
+    if name not in METHODS:
         raise ValueError(f"unknown method {name!r}; {nearest(name, list(METHODS))}")
     return METHODS[name]
+
+
+def load_plugins() -> None:
+    """Import what other packages name in the entry-point group ``altmin.methods``: each registers its methods."""
+    for point in entry_points(group=ENTRY_POINTS):
+        point.load()

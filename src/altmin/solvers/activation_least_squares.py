@@ -16,7 +16,7 @@ STEPS = 100
 HALVINGS = 30
 
 
-class Pullback:
+class ActivationLeastSquares:
     """``argmin_A c1 ||V - A W^T||^2 + c2 ||A - T||^2`` (P5) for any number of samples: factor once, solve often.
 
     Below a linear layer the smaller side of `W` is factored: with ``M = c1 W^T W + c2 I`` the minimiser is

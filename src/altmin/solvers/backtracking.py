@@ -33,11 +33,13 @@ class Backtracking:
         start: First trial; `None` starts at the exact quotient ``<g, H g>/||g||^2``, which passes at once for plain
             gradient steps and is then the exact line search. The papers' code starts at 1.
         factor: What a failed trial is multiplied by, > 1. The papers' code has 2.
+        per_sample: Whether each sample's activations have a step size of their own, or all samples one.
     """
 
     start: float | None = None
     factor: float = 2.0
     scale: float = 1.0
+    per_sample: bool = True
 
     def __post_init__(self):
         if self.start is not None and not self.start > 0:
@@ -96,16 +98,16 @@ def weights_step(
     if center is not None:
         grad = grad + d * (W - center)
 
-    def bend(move: Tensor) -> Tensor:
+    def curvature(move: Tensor) -> Tensor:
         return c * (move @ gram).mul_(move).sum() + d * move.square().sum()
 
-    return gradient_step(W, grad, bend, regularizer, search, block)
+    return gradient_step(W, grad, curvature, regularizer, search, block)
 
 
 def gradient_step(
     W: Tensor,
     grad: Tensor,
-    bend: Callable[[Tensor], Tensor],
+    curvature: Callable[[Tensor], Tensor],
     regularizer: Regularizer,
     search: Backtracking,
     block: str = "W",
@@ -118,7 +120,7 @@ def gradient_step(
     Args:
         W: Present weights, ``(q, p)``.
         grad: The gradient of ``phi`` there.
-        bend: ``<D, H D>`` of a movement, a scalar.
+        curvature: ``<D, H D>`` of a movement, a scalar.
         regularizer: ``Omega``.
         search: Start and factor of the trials.
         block: Whose update this is, for errors.
@@ -127,7 +129,7 @@ def gradient_step(
         DivergenceError: No trial passed.
     """
     size = grad.square().sum()
-    quotient = torch.where(size > 0, bend(grad) / size, size)
+    quotient = torch.where(size > 0, curvature(grad) / size, size)
     alpha = search.first(quotient)
     if is_none(regularizer):
         return torch.where(alpha == 0, W, W - grad / alpha)
@@ -137,7 +139,7 @@ def gradient_step(
     for _ in range(TRIALS):
         new = regularizer.prox(W - grad / alpha, 1.0 / alpha)
         move = new - W
-        if bend(move) <= alpha * move.square().sum() * (1 + 8 * torch.finfo(W.dtype).eps):
+        if curvature(move) <= alpha * move.square().sum() * (1 + 8 * torch.finfo(W.dtype).eps):
             return new
         alpha = alpha * search.factor
     raise DivergenceError(
@@ -146,7 +148,7 @@ def gradient_step(
 
 
 def activations_step(
-    a: Tensor, grad: Tensor, image: Tensor, c1: float, c2: float, search: Backtracking, per_sample: bool, batch: Batch
+    a: Tensor, grad: Tensor, image: Tensor, c1: float, c2: float, search: Backtracking, batch: Batch
 ) -> tuple[Tensor, Tensor]:
     """One step ``A+ = A - grad/tau`` on ``c1/2 ||V - A W^T||^2 + c2/2 ||A - T||^2`` (P6).
 
@@ -159,14 +161,13 @@ def activations_step(
         image: ``g W^T``, what the layer above makes of it.
         c1: Weight of the layer above, > 0.
         c2: Weight of the target, >= 0.
-        search: Start and factor of the trials.
-        per_sample: Whether each sample has its own ``tau``.
+        search: Start and factor of the trials, and whether each sample has its own ``tau``.
         batch: Whose samples they are.
 
     Returns:
         ``A+``, and what the layer above makes of the movement.
     """
-    tau = _tau(grad, image, c1, c2, search, per_sample, batch)
+    tau = _tau(grad, image, c1, c2, search, batch)
     step = torch.where(tau > 0, -1.0 / tau, torch.zeros_like(tau))
     return torch.addcmul(a, grad, column(step, a)), image * column(step, image)
 
@@ -180,7 +181,6 @@ def clipped_step(
     low: Tensor,
     high: Tensor,
     search: Backtracking,
-    per_sample: bool,
     batch: Batch,
 ) -> tuple[Tensor, Tensor]:
     """One step ``A+ = clip(A - grad/tau, low, high)`` on the objective of P6 within a box (mDLAM, equation 6).
@@ -197,8 +197,7 @@ def clipped_step(
         c2: Weight of squares of the activations themselves, >= 0.
         low: Lower ends.
         high: Upper ends.
-        search: Start and factor of the trials.
-        per_sample: Whether each sample has its own ``tau``.
+        search: Start and factor of the trials, and whether each sample has its own ``tau``.
         batch: Whose samples they are.
 
     Returns:
@@ -207,7 +206,7 @@ def clipped_step(
     Raises:
         DivergenceError: No trial passed.
     """
-    tau = _tau(grad, image(grad), c1, c2, search, per_sample, batch)
+    tau = _tau(grad, image(grad), c1, c2, search, batch)
     if search.start is not None:
         tau = search.first(torch.zeros_like(tau))
     tau = torch.where(tau > 0, tau, torch.ones_like(tau))
@@ -215,8 +214,8 @@ def clipped_step(
     for _ in range(TRIALS):
         # The movement itself, not a difference of two sums: tiny steps keep their digits.
         move = torch.div(grad, column(-tau, a)).clamp_(low - a, high - a)
-        moved, size = image(move), _total(move, per_sample, batch)
-        fails = c1 * _total(moved, per_sample, batch) + c2 * size > slack * tau * size
+        moved, size = image(move), _total(move, search.per_sample, batch)
+        fails = c1 * _total(moved, search.per_sample, batch) + c2 * size > slack * tau * size
         if not fails.any():
             return move.add_(a).clamp_(low, high), moved
         tau = torch.where(fails, search.factor * tau, tau)
@@ -226,10 +225,10 @@ def clipped_step(
 
 
 def _tau(
-    grad: Tensor, image: Tensor, c1: float, c2: float, search: Backtracking, per_sample: bool, batch: Batch
+    grad: Tensor, image: Tensor, c1: float, c2: float, search: Backtracking, batch: Batch
 ) -> Tensor:
-    size, bend = _total(grad, per_sample, batch), _total(image, per_sample, batch)
-    return search.first(torch.where(size > 0, c1 * bend / size + c2, torch.zeros_like(size)))
+    size, curvature = _total(grad, search.per_sample, batch), _total(image, search.per_sample, batch)
+    return search.first(torch.where(size > 0, c1 * curvature / size + c2, torch.zeros_like(size)))
 
 
 def _total(t: Tensor, per_sample: bool, batch: Batch) -> Tensor:

@@ -1,0 +1,94 @@
+"""The network's forward pass: the only one in which layers are evaluated one after the other without dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from altmin.core.problem import BatchNorm, Layer, Problem
+from altmin.core.state import Norm, State, Variables
+
+CHUNK = 8192  # samples of a forward pass that is made for its outputs alone
+STRETCH = 2**18  # numbers of a per-sample tensor that are worked on at once: what is made of them then stays in cache
+
+
+def layer_value(problem: Problem, state: State[Any], layer: int, a: Tensor) -> Tensor:
+    """Layer `layer`'s value at input `a`, batch normalisation by its running statistics; no residual connection."""
+    z = problem.layers[layer].map(state.W[layer], state.b[layer], a)
+    norm, numbers = state.norm[layer], problem.layers[layer].norm
+    return z if norm is None or numbers is None else normalise(z, norm, numbers, norm.mean, norm.var)
+
+
+def normalise(z: Tensor, norm: Norm, numbers: BatchNorm, mean: Tensor, var: Tensor) -> Tensor:
+    """``scale (z - mean)/sqrt(var + eps) + shift``, the numbers of each channel."""
+    factor = norm.scale * torch.rsqrt(var + numbers.eps)
+    return (z - per_channel(mean, z)) * per_channel(factor, z) + per_channel(norm.shift, z)
+
+
+def per_channel(numbers: Tensor, z: Tensor) -> Tensor:
+    """`numbers` ``(n_l,)`` in a shape that broadcasts over `z` ``(N, n_l, ...)``."""
+    return numbers.view(-1, *[1] * (z.ndim - 2))
+
+
+def skip_value(layer: Layer, x: Tensor, z: Sequence[Tensor], a: Sequence[Tensor]) -> Tensor | None:
+    """What a residual connection adds to a layer's pre-activation; `None` where there is none."""
+    if layer.skip is None:
+        return None
+    kind, i = layer.skip
+    if kind == "z":
+        return z[i]
+    return x if i < 0 else a[i]
+
+
+def forward(problem: Problem, state: State[Any], x: Tensor) -> tuple[Variables, Variables]:
+    """A forward pass: pre-activations of all layers, and activations of the hidden ones.
+
+    Args:
+        problem: Gives the layers.
+        state: Gives the weights.
+        x: Samples, ``(N, ...)``.
+
+    Raises:
+        ValueError: The two ends of a residual connection differ in shape.
+    """
+    zs, as_ = Variables(), Variables()
+    for i, layer in enumerate(problem.layers):
+        z = layer_value(problem, state, i, as_[-1] if as_ else x)
+        skip = skip_value(layer, x, zs, as_)
+        if skip is not None and skip.shape != z.shape:  # PyTorch would broadcast
+            ends = f"{tuple(skip.shape[1:])} to {tuple(z.shape[1:])}"
+            raise ValueError(f"the residual connection to layer {i + 1} adds samples of shape {ends}")
+        zs.append(z if skip is None else z + skip)
+        if i + 1 < len(problem.layers):
+            as_.append(layer.activation(zs[-1]))
+    return zs, as_
+
+
+def start_forward(problem: Problem, state: State[Any], x: Tensor) -> None:
+    """Give `state` the ``Z`` and ``A`` of a forward pass, tensors of their own."""
+    state.z, state.a = forward(problem, state, x)
+    for i, (z, a) in enumerate(zip(state.z, state.a, strict=False)):
+        if a is z:  # the identity makes no copy
+            state.a[i] = a.clone()
+
+
+@torch.no_grad()
+def outputs(problem: Problem, state: State[Any], x: Tensor) -> Tensor:
+    """The network's outputs, ``(N, n_L)``, computed in chunks of the samples."""
+    return torch.cat([forward(problem, state, chunk)[0][-1] for chunk in x.split(CHUNK)])
+
+
+def numel_per_sample(*tensors: Tensor) -> int:
+    """How many numbers these tensors have for a sample, together."""
+    return sum(t.shape[1:].numel() for t in tensors)
+
+
+def stretches(t: Tensor, whole: bool = False) -> list[slice]:
+    """Slices of the samples of `t` that stay in the processor's cache (on other devices larger ones), or one for all."""
+    if whole:
+        return [slice(None)]
+    step = max(1, (STRETCH if t.device.type == "cpu" else 64 * STRETCH) // numel_per_sample(t))
+    return [slice(i, i + step) for i in range(0, len(t), step)]

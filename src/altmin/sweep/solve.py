@@ -1,0 +1,162 @@
+"""The exact minimisers of one block of the penalty objective, a stretch of samples at a time, in place.
+
+Each verb takes the weight `prox` of a proximal term ``prox/2 ||v - v^||^2``. Its centre is the present value, or with
+`inertia` the extrapolated one, ``v^ = v_k + inertia (v_k - v_{k-1})``, for which the state keeps the previous iterate.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from altmin.core.forward import numel_per_sample, per_channel, stretches
+from altmin.regularizers import complete_square, is_square
+from altmin.solvers.activation_least_squares import ActivationLeastSquares
+from altmin.solvers.backtracking import Backtracking, weights_step
+from altmin.solvers.weight_least_squares import fit_weights, intercept
+from altmin.sweep.reads import LayerReads
+
+
+class SolveVerbs(LayerReads):
+    """Blocks that are minimised exactly."""
+
+    def solve_z(self, prox: float = 0.0, inertia: float | None = None) -> None:
+        """``argmin_{Z_l} sum c/2 ||E||^2 + d/2 ||A_l - s_l(Z_l)||^2 + prox/2 ||Z_l - Z^||^2``.
+
+        The sum has the layer's own residual and those of residual connections from ``Z_l``. In a last layer without an
+        output variable the loss ``R(Z_L) + <U, Z_L>`` takes the place of the activation's residual.
+
+        Args:
+            prox: Weight of the proximal term, >= 0.
+            inertia: Extrapolation of its centre; `None` for the present value.
+        """
+        out, centre = self._centre("z", prox, inertia)
+        minimise = self._hidden_z if self.has_a else self._last_z
+        for rows in stretches(out):
+            out[rows] = minimise(rows, None if centre is None else centre[rows], prox)
+        self._replace("z", out)
+
+    def solve_output(self, prox: float = 0.0) -> None:
+        """``argmin_V R(V) + d/2 ||V - Z_L||^2 + prox/2 ||V - V_k||^2`` of the output variable ``V``.
+
+        Args:
+            prox: Weight of the proximal term, >= 0.
+        """
+        V, r = self.a, self.d + prox
+        for rows in stretches(V):
+            v = torch.lerp(self.z[rows], V[rows], prox / r)
+            V[rows] = self.sweep.problem.loss.prox(v, r, self.sweep.batch.y[rows], V[rows])
+
+    def solve_a(self, prox: float = 0.0, inertia: float | None = None) -> None:
+        """``argmin_{A_l} sum c/2 ||E||^2 + d/2 ||A_l - s_l(Z_l)||^2 + prox/2 ||A_l - A^||^2``.
+
+        The sum has the residuals of the layer above and of residual connections from ``A_l``. Below max pooling the
+        block is not convex: it is lowered, not minimised.
+
+        Args:
+            prox: Weight of the proximal term, >= 0.
+            inertia: Extrapolation of its centre; `None` for the present value.
+        """
+        out, centre = self._centre("a", prox, inertia)
+        above, others = self.above, self.skipped_to("a")
+        weight = self.d + sum(other.c for other in others)
+        least_squares = ActivationLeastSquares(above.map, above.W, above.c, weight + prox)
+        for rows in stretches(max(out, above.z, key=numel_per_sample)):
+            wanted, now = above.target(rows), self.a[rows]
+            target = self.activation(self.z[rows])
+            if others:
+                pulls = torch.stack([other.force(rows).add_(now, alpha=other.c) for other in others]).sum(0)
+                target = (self.d * target).add_(pulls).div_(weight)
+            if centre is not None:
+                target = torch.lerp(target, centre[rows], prox / (weight + prox))
+            out[rows] = least_squares(wanted - per_channel(above.b, wanted), target, now)
+        self._replace("a", out)
+
+    def solve_weights(self, prox: float = 0.0, inertia: float | None = None, jointly: bool = False) -> None:
+        """``argmin_{W_l} c/2 ||E_l||^2 + Omega(W_l) + prox/2 ||W_l - W^||^2``, then the same of ``b_l``.
+
+        With a regulariser that is no square, ``W_l`` takes one majorised step instead.
+
+        Args:
+            prox: Weight of the proximal terms, >= 0.
+            inertia: Extrapolation of their centres; `None` for the present values.
+            jointly: Minimise over ``W_l`` and ``b_l`` together; the intercept then has no proximal term.
+        """
+        W, residual_sum, count = self._weights(prox, inertia, jointly)
+        self._write("W", W, inertia)
+        if self.map.bias:
+            d, centre = (0.0, None) if jointly else (prox, self._small_centre("b", inertia))
+            self._write("b", intercept(residual_sum, count, self.c, d, centre if d else None), inertia)
+
+    def _hidden_z(self, rows: slice, centre: Tensor | None, prox: float) -> Tensor:
+        v, c = self.prediction(rows), self.c
+        others = self.skipped_to("z")
+        if others:
+            v.mul_(c)
+            for other in others:
+                v.add_(other.force(rows)).add_(self.z[rows], alpha=other.c)
+                c += other.c
+            v.div_(c)
+        v = v if centre is None else v.lerp_(centre, prox / (c + prox))
+        return self.activation.prox(v, (c + prox) / self.d, self.a[rows])
+
+    def _last_z(self, rows: slice, centre: Tensor | None, prox: float) -> Tensor:
+        v, r, u = self.prediction(rows), self.c + prox, self.sweep.state.u
+        if u is not None:
+            v.sub_(u[rows], alpha=1 / self.c)
+        v = v if centre is None else v.lerp_(centre, prox / r)
+        return self.sweep.problem.loss.prox(v, r, self.sweep.batch.y[rows], self.z[rows])
+
+    def _weights(self, prox: float, inertia: float | None, jointly: bool) -> tuple[Tensor, Tensor, int]:
+        """``W_l``, and what the intercept needs: ``sum_i (Z_i - W A_i)`` and the number of rows."""
+        omega, batch, name = self.sweep.problem.regularizer, self.sweep.batch, f"W_{self.i + 1}"
+        centre = self._small_centre("W", inertia)
+        if not is_square(omega):
+            s, step = self.statistics(), Backtracking()
+            W = weights_step(
+                self.W, s.gram, self.c * s.targets(self.b), self.c, omega, step, center=centre, d=prox, block=name
+            )
+            return W, s.mean_residual(W), s.count
+        centre, d = complete_square(omega, centre, prox)
+        known = self.gram() if self.i == 0 and batch.rows is None else None
+        b = None if jointly and self.map.bias else self.b
+        return fit_weights(self.map, self.input, self.target(), b, centre, self.c, d, batch, known, name)
+
+    def _centre(
+        self, name: Literal["z", "a"], prox: float, inertia: float | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Where a block is written to, and the centre of its proximal term.
+
+        With inertia both are the previous iterate's memory, of which there is no more need.
+        """
+        now, previous = getattr(self.sweep.state, name)[self.i], self.sweep.state.previous
+        if prox == 0.0:
+            return now, None
+        if inertia is None or previous is None:
+            return now, now
+        before = getattr(previous, name)[self.i]
+        torch.lerp(before, now, 1.0 + inertia, out=before)
+        return before, before
+
+    def _small_centre(self, name: Literal["W", "b"], inertia: float | None) -> Tensor:
+        """The centre of the proximal term of weights or intercept."""
+        now, previous = getattr(self, name), self.sweep.state.previous
+        if inertia is None or previous is None:
+            return now
+        return torch.lerp(getattr(previous, name)[self.i], now, 1.0 + inertia)
+
+    def _replace(self, name: Literal["z", "a"], new: Tensor) -> None:
+        """Put `new` in the place of the present value, which becomes the previous one where one is kept."""
+        group, previous = getattr(self.sweep.state, name), self.sweep.state.previous
+        if new is not group[self.i]:
+            assert previous is not None
+            getattr(previous, name)[self.i], group[self.i] = group[self.i], new
+
+    def _write(self, name: Literal["W", "b"], new: Tensor, inertia: float | None = None) -> None:
+        """Write weights or intercept in place; the present value becomes the previous one where one is kept."""
+        now, previous = getattr(self, name), self.sweep.state.previous
+        if inertia is not None and previous is not None:
+            getattr(previous, name)[self.i].copy_(now)
+        now.copy_(new)

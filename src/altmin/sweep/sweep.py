@@ -1,0 +1,144 @@
+"""What a batch method works on: problem, variables and samples in one object, and a view of each layer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from altmin.core.batch import Batch
+from altmin.core.forward import numel_per_sample
+from altmin.core.memory import Memory
+from altmin.core.problem import Problem
+from altmin.core.state import Iterate, State, Variables
+from altmin.solvers.backtracking import Backtracking
+from altmin.sweep.layer import LayerView
+from altmin.sweep.penalty import Penalty
+from altmin.sweep.products import Products, worth_keeping
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+M = TypeVar("M", bound=Memory)
+
+
+class Stepper(Protocol):
+    """What a sweep asks of a method."""
+
+    reuse: Any
+
+    def step(self, sweep: Sweep[Any]) -> None:
+        """One iteration."""
+        ...
+
+    def penalty(self, sweep: Sweep[Any]) -> Penalty:
+        """The weights of its penalty objective."""
+        ...
+
+    def search(self, sweep: Sweep[Any]) -> Backtracking:
+        """Where its searches for step sizes start."""
+        ...
+
+
+class Sweep(Generic[M]):
+    """A method's problem, state and samples, while it goes over the layers.
+
+    Where the batch is a part of the data, the sweep works on copies of its samples' variables, and writes them back at
+    the end of `run`. A method reads and writes variables through `layers`, whose verbs solve the subproblems.
+
+    Args:
+        method: The method at work.
+        problem: What is minimised.
+        state: All variables; changed in place.
+        batch: The samples.
+        products: What earlier sweeps over the same samples have kept; fresh where it is not given.
+
+    Attributes:
+        layers: A view of each layer, first to last.
+        state: The variables of the batch's samples, and the weights.
+    """
+
+    def __init__(
+        self, method: Stepper, problem: Problem, state: State[M], batch: Batch, products: Products | None = None
+    ):
+        self.method, self.problem, self.batch = method, problem, batch
+        self.whole = state
+        self.state: State[M] = state if batch.rows is None else _gathered(state, batch)
+        self.products = products or self._fresh_products()
+        self.layers = [LayerView(self, i) for i in range(len(problem.layers))]
+
+    @property
+    def memory(self) -> M:
+        """What the method keeps."""
+        return self.whole.memory
+
+    @property
+    def penalty(self) -> Penalty:
+        """The present weights of the method's penalty objective."""
+        return self.method.penalty(self)
+
+    @property
+    def search(self) -> Backtracking:
+        """Where the method's searches for step sizes start."""
+        return self.method.search(self)
+
+    def run(self) -> Self:
+        """One iteration of the method, counted."""
+        self.method.step(self)
+        if self.state is not self.whole:
+            _scatter(self.state, self.whole, self.batch)
+        self.whole.k += 1
+        self.whole.epoch += self.batch.ends_epoch
+        return self
+
+    def ascend_dual(self, rate: float) -> None:
+        """``U <- U + rate E_L``."""
+        assert self.state.u is not None
+        self.state.u.add_(self.layers[-1].residual(), alpha=rate)
+
+    @cached_property
+    def skip_targets(self) -> dict[tuple[str, int], list[int]]:
+        """The layers to whose pre-activation a residual connection adds ``("z", l)`` or ``("a", l)``."""
+        found: dict[tuple[str, int], list[int]] = {}
+        for i, layer in enumerate(self.problem.layers):
+            if layer.skip is not None:
+                found.setdefault(tuple(layer.skip), []).append(i)
+        return found
+
+    def _fresh_products(self) -> Products:
+        first, hidden, last = self.method.reuse
+        state, n = self.state, len(self.problem.layers)
+        if not state.z or not (first or hidden or last):
+            return Products()
+        times = [last if i + 1 == n else hidden if i else first for i in range(n)]
+        saved = [count * W.shape[-1] for count, W in zip(times, state.W, strict=True)]
+        older = () if state.previous is None else (*state.previous.z, *state.previous.a)
+        dual = () if state.u is None else (state.u,)
+        variables = numel_per_sample(self.batch.x, *state.z, *state.a, *older, *dual)
+        return Products(worth_keeping([numel_per_sample(z) for z in state.z], saved, variables))
+
+
+def _gathered(state: State[M], batch: Batch) -> State[M]:
+    """The state of the batch's samples: their variables copied, weights and memory shared."""
+
+    def rows(group: Variables) -> Variables:
+        return Variables(t[batch.rows].clone() for t in group)
+
+    u = None if state.u is None else state.u[batch.rows].clone()
+    before = state.previous
+    previous = None if before is None else Iterate(before.W, before.b, rows(before.z), rows(before.a))
+    part = replace(state, z=rows(state.z), a=rows(state.a), u=u, previous=previous)
+    part.W, part.b = state.W, state.b  # the very lists, so that a replaced tensor is replaced for all
+    return part
+
+
+def _scatter(part: State[M], whole: State[M], batch: Batch) -> None:
+    """Write the samples' variables of `part` into `whole`."""
+    pairs = [(whole.z, part.z), (whole.a, part.a)]
+    if whole.previous is not None and part.previous is not None:
+        pairs += [(whole.previous.z, part.previous.z), (whole.previous.a, part.previous.a)]
+    for into, values in pairs:
+        for t, value in zip(into, values, strict=True):
+            t[batch.rows] = value
+    if whole.u is not None and part.u is not None:
+        whole.u[batch.rows] = part.u
