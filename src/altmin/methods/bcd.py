@@ -83,7 +83,7 @@ class BCD(Method):
         """``V_N`` by P2 at the mean of ``U_N`` and the present ``V_N``, weighted `gamma` and `alpha`."""
         old, r = state.extra.outputs, self.gamma + self.alpha
         v = torch.lerp(state.z[-1], old, self.alpha / r)
-        return replace(state, extra=state.extra._replace(outputs=problem.loss.prox(v, batch.y, r, old)))
+        return replace(state, extra=state.extra._replace(outputs=problem.loss.prox(v, r, batch.y, old)))
 
     def update_last_u(self, problem: Problem, state: State, batch: Batch) -> State:
         """``U_N``: half-way between ``V_N`` and its prediction."""

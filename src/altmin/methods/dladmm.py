@@ -194,12 +194,12 @@ class DLADMM(Method):
             c = self.penalty(state, problem, j)
             v.add_(self.force(problem, state, batch, j, rows).add_(state.z[i][rows], alpha=c), alpha=1 / nu)
             r += c / nu
-        return problem.layers[i].activation.solve_z(state.a[i][rows], v.div_(r), r)
+        return problem.layers[i].activation.prox(v.div_(r), r, state.a[i][rows])
 
     def last_z(self, problem: Problem, state: State, batch: Batch, i: int, rows: slice) -> Tensor:
         """P2 for some samples."""
         v, rho = state.extra.carried.prediction(problem, state, batch, i, rows), state.extra.rho
-        return problem.loss.prox(v.sub_(dual(state)[rows], alpha=1 / rho), batch.y[rows], rho, state.z[i][rows])
+        return problem.loss.prox(v.sub_(dual(state)[rows], alpha=1 / rho), rho, batch.y[rows], state.z[i][rows])
 
     def update_b(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``b_l`` by P7; in the last layer, where the dual variable joins, as a step along the force."""

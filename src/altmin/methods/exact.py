@@ -46,7 +46,7 @@ def update_z(
         v, count = mean_of(prediction(problem, part, samples, i), pulls(problem, part, samples, i))
         weight = c1 * count + d
         v = v if hat is None else v.lerp_(hat[rows], d / weight)
-        out[rows] = activation.solve_z(part.a[i], v, weight / c2)
+        out[rows] = activation.prox(v, weight / c2, part.a[i])
     return out
 
 

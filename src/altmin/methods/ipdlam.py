@@ -129,7 +129,7 @@ class IPDLAM(Method):
             return moved(state, "z", i, exact.update_z(problem, state, batch, i, hat=hat, d=self.delta))
         v, weight = prediction(problem, state, batch, i), 1 + self.delta
         v = v if hat is None else v.lerp_(hat, self.delta / weight)
-        return moved(state, "z", i, problem.loss.prox(v, batch.y, self.penalty(state) * weight, state.z[i]))
+        return moved(state, "z", i, problem.loss.prox(v, self.penalty(state) * weight, batch.y, state.z[i]))
 
     def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """Step 6: ``W_l`` by P3 (P4 with an l1 regulariser), then ``b_l`` by P7."""

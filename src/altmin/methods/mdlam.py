@@ -181,7 +181,7 @@ class MDLAM(Method):
             E = [carried.residual(problem, state, batch, j, rows) for j in followers(problem, "z", i)]
             v, _ = mean_of(carried.prediction(problem, state, batch, i, rows), [e.add_(z[rows]) for e in E])
             if i + 1 == len(problem.layers):
-                z[rows] = problem.loss.prox(v, batch.y[rows], self.rho, z[rows])
+                z[rows] = problem.loss.prox(v, self.rho, batch.y[rows], z[rows])
             else:
                 low, high = layer.activation.interval(state.a[i][rows], state.extra.eps)
                 z[rows] = torch.clamp(v, torch.minimum(low, z[rows]), torch.maximum(high, z[rows]))

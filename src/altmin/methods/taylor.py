@@ -103,7 +103,7 @@ class TaylorADMM(Method):
         """``Z_L`` by P2 with ``r = 2 beta`` at its prediction less ``Lambda/(2 beta)``."""
         last, r = len(state.z) - 1, 2 * self.beta
         v = torch.sub(predicted, dual(state), alpha=1 / r)
-        return put(state, z=(last, problem.loss.prox(v, batch.y, r, state.z[last])))
+        return put(state, z=(last, problem.loss.prox(v, r, batch.y, state.z[last])))
 
     def products(self, problem: Problem, n: Sequence[int], samples: int) -> list[Product]:
         """Those of exact least squares."""
