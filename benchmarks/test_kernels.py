@@ -64,7 +64,7 @@ def test_lstsq(benchmark: Any):
 @pytest.mark.benchmark(group="ReLU prox (P1)")
 def test_relu(benchmark: Any):
     a, v = normal(N, WIDTH), normal(N, WIDTH, seed=1)
-    benchmark(ReLU().solve_z, a, v, 2.0)
+    benchmark(ReLU().prox, v, 2.0, a)
 
 
 @pytest.mark.benchmark(group="ReLU prox (P1)")
@@ -77,7 +77,7 @@ def test_one_pass(benchmark: Any):
 @pytest.mark.parametrize("solve", [softmax_prox_newton, softmax_prox_fista])
 def test_softmax(benchmark: Any, solve: Any):
     v, y = normal(N, CLASSES), torch.nn.functional.one_hot(torch.arange(N) % CLASSES).float()
-    benchmark(solve, v, y, 1e-4)
+    benchmark(solve, v, 1e-4, y)
 
 
 @pytest.mark.benchmark(group="one code step on a batch")

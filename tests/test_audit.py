@@ -446,7 +446,7 @@ def two_layers() -> tuple[nn.Sequential, altmin.Problem, list[Forward], Tensor]:
 
 def chain(problem: altmin.Problem, below: Forward, above: Forward, r: Tensor) -> list[Tensor]:
     """Backpropagation in closed form."""
-    return below.to_params(problem.layers[0].activation.slope(below.z) * above.to_input(r))
+    return below.to_params(problem.layers[0].activation.derivative(below.z) * above.to_input(r))
 
 
 def test_backpropagation_in_closed_form_is_caught():
@@ -463,7 +463,7 @@ def test_an_alternating_step_in_closed_form_passes():
     _, problem, (below, above), r = two_layers()
     with no_backprop():
         above.to_params(r)
-        code = below.z - 0.1 * (problem.layers[0].activation.slope(below.z) * above.to_input(r))
+        code = below.z - 0.1 * (problem.layers[0].activation.derivative(below.z) * above.to_input(r))
         grads = below.to_params(below.z - code)
     assert all(type(g) is Tensor and bool(g.any()) for g in grads)
 

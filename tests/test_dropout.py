@@ -186,7 +186,7 @@ def test_the_prox_behind_a_mask_is_the_grids(inner: Activation, r: float, p: flo
     s = DropoutBefore(p, inner).drawn(v, torch.Generator().manual_seed(0))
     assert s.mask is not None
     assert 0 < (s.mask == 0).sum() < 24
-    z = s.solve_z(a, v, r)
+    z = s.prox(v, r, a)
     found = (s(z) - a).square() + r * (z - v).square()
     least = on_a_grid(inner, a, v, r, s.mask)
     assert (found.flatten() <= least + 1e-9).all()
@@ -198,14 +198,14 @@ def test_the_prox_behind_a_mask_is_the_grids(inner: Activation, r: float, p: flo
 def test_the_slope_behind_a_mask_is_autograds(inner: Activation):
     z = randn(5, 7).requires_grad_()
     s = DropoutBefore(0.4, inner).drawn(z.detach(), torch.Generator().manual_seed(0))
-    torch.testing.assert_close(s.slope(z.detach()), torch.autograd.grad(s(z).sum(), z)[0])
+    torch.testing.assert_close(s.derivative(z.detach()), torch.autograd.grad(s(z).sum(), z)[0])
 
 
 def test_without_a_mask_it_is_the_inner_activation():
     a, v, s = randn(4, 6), randn(4, 6, seed=1), DropoutBefore(0.4, Tanh())
     assert torch.equal(s(v), torch.tanh(v))
-    assert torch.equal(s.slope(v), Tanh().slope(v))
-    assert torch.equal(s.solve_z(a, v, 0.7), Tanh().solve_z(a, v, 0.7))
+    assert torch.equal(s.derivative(v), Tanh().derivative(v))
+    assert torch.equal(s.prox(v, 0.7, a), Tanh().prox(v, 0.7, a))
     assert all(torch.equal(x, y) for x, y in zip(s.interval(v, 0.1), Tanh().interval(v, 0.1), strict=True))
     assert (s.differentiable, DropoutBefore(0.4, Sign()).differentiable) == (True, False)
 

@@ -37,7 +37,7 @@ class Loss(Protocol):
         """``dR/dz``, the shape of `z` (a subgradient where `R` has kinks)."""
         ...
 
-    def prox(self, v: Tensor, y: Tensor, r: float, start: Tensor | None = None) -> Tensor:
+    def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """``argmin_z R(z; y) + r/2 ||z - v||^2``, a row at a time (P2); iterative solvers begin at `start`."""
         ...
 
@@ -67,9 +67,9 @@ class SquaredLoss:
         """``z - y``."""
         return z - y
 
-    def prox(self, v: Tensor, y: Tensor, r: float, start: Tensor | None = None) -> Tensor:
+    def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """``(y + r v)/(1 + r)``."""
-        return (y + r * v) / (1.0 + r)
+        return (target + r * v) / (1.0 + r)
 
     def encode(self, labels: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
         """One-hot rows; for one output, the label itself (0 or 1)."""
@@ -102,10 +102,10 @@ class CrossEntropy:
         """``softmax(z) - y``."""
         return torch.softmax(z, 1) - y
 
-    def prox(self, v: Tensor, y: Tensor, r: float, start: Tensor | None = None) -> Tensor:
+    def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """``argmin_z log sum exp z - <y, z> + r/2 ||z - v||^2`` by the chosen solver."""
         solve = softmax_prox_newton if self.solver == "newton" else softmax_prox_fista
-        return solve(v, y, r, start)
+        return solve(v, r, target, start)
 
     def encode(self, labels: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
         """One-hot rows; a single output has no softmax."""
@@ -130,10 +130,10 @@ class Hinge:
         """``-y`` where ``y z < 1``, else 0: a subgradient."""
         return torch.where(y * z < 1.0, -y, 0.0)
 
-    def prox(self, v: Tensor, y: Tensor, r: float, start: Tensor | None = None) -> Tensor:
+    def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """`v` where ``y v >= 1``, ``v + y/r`` where ``y v <= 1 - 1/r``, else `y`."""
-        margin = y * v
-        return torch.where(margin >= 1.0, v, torch.where(margin <= 1.0 - 1.0 / r, v + y / r, y))
+        margin = target * v
+        return torch.where(margin >= 1.0, v, torch.where(margin <= 1.0 - 1.0 / r, v + target / r, target))
 
     def encode(self, labels: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
         """-1/+1, the class's own column positive; for one output, class 1 is positive."""

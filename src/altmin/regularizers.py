@@ -16,8 +16,8 @@ class Regularizer(Protocol):
         """``Omega(W)``, a scalar."""
         ...
 
-    def prox(self, W: Tensor, t: float | Tensor) -> Tensor:
-        """``argmin_V Omega(V) + 1/(2t) ||V - W||^2``."""
+    def prox(self, v: Tensor, r: float | Tensor, target: None = None, start: None = None) -> Tensor:
+        """``argmin_W Omega(W) + r/2 ||W - v||^2``; there is neither a target nor an iteration to start."""
         ...
 
 
@@ -29,9 +29,9 @@ class NoRegularizer:
         """Zero."""
         return W.new_zeros(())
 
-    def prox(self, W: Tensor, t: float | Tensor) -> Tensor:
-        """`W` itself."""
-        return W
+    def prox(self, v: Tensor, r: float | Tensor, target: None = None, start: None = None) -> Tensor:
+        """`v` itself."""
+        return v
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class L1:
         """``weight ||W||_1``."""
         return self.weight * W.abs().sum()
 
-    def prox(self, W: Tensor, t: float | Tensor) -> Tensor:
-        """Soft thresholding at ``t weight``."""
-        return torch.sign(W) * (W.abs() - t * self.weight).clamp_min(0.0)
+    def prox(self, v: Tensor, r: float | Tensor, target: None = None, start: None = None) -> Tensor:
+        """Soft thresholding at ``weight/r``."""
+        return torch.sign(v) * (v.abs() - 1.0 / r * self.weight).clamp_min(0.0)
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class L2:
         """``weight/2 ||W||^2``."""
         return 0.5 * self.weight * W.square().sum()
 
-    def prox(self, W: Tensor, t: float | Tensor) -> Tensor:
-        """``W/(1 + t weight)``."""
-        return W / (1.0 + t * self.weight)
+    def prox(self, v: Tensor, r: float | Tensor, target: None = None, start: None = None) -> Tensor:
+        """``v/(1 + weight/r)``."""
+        return v / (1.0 + 1.0 / r * self.weight)
 
 
 def _check(weight: float) -> None:

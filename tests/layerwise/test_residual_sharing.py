@@ -102,7 +102,7 @@ def outputs(loss: Loss) -> tuple[Tensor, Batch]:
 def test_output_move_is_the_proximal_one_some_times(loss: Loss, most: float):
     """As often doubled as the loss falls: the next doubling would raise it, or is not allowed."""
     z, batch = outputs(loss)
-    prox, found = loss.prox(z, batch.y, 1.0) - z, output_move(loss, z, batch, most)
+    prox, found = loss.prox(z, 1.0, batch.y) - z, output_move(loss, z, batch, most)
     t = float((found * prox).sum() / prox.square().sum())
     torch.testing.assert_close(found, t * prox)
     assert t <= most * (1 + 1e-12)

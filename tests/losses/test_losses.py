@@ -105,13 +105,13 @@ def test_hinge_is_not_smooth():
 @pytest.mark.parametrize("r", [0.5, 1.0, 3.0])
 def test_prox_is_scipys_minimiser(loss, r):
     v, y = problem(loss)
-    torch.testing.assert_close(loss.prox(v, y, r), by_scipy(loss, v, y, r), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(loss.prox(v, r, y), by_scipy(loss, v, y, r), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("r", WEIGHTS)
 def test_squared_prox_is_stationary(r):
     v, y = problem(SquaredLoss())
-    z = SquaredLoss().prox(v, y, r)
+    z = SquaredLoss().prox(v, r, y)
     torch.testing.assert_close(z - y, r * (v - z), rtol=1e-9, atol=1e-12)
 
 
@@ -120,7 +120,7 @@ def test_squared_prox_is_stationary(r):
 def test_hinge_prox_is_the_minimiser_on_a_line(r, y):
     corners = [y, y * (1 - 1 / r), 0.0, -y]
     centres = np.concatenate([np.linspace(-12, 12, 41), corners])
-    found = Hinge().prox(torch.tensor(centres)[:, None], torch.full((len(centres), 1), y, dtype=torch.float64), r)[:, 0]
+    found = Hinge().prox(torch.tensor(centres)[:, None], r, torch.full((len(centres), 1), y, dtype=torch.float64))[:, 0]
     for v, z in zip(centres, found.tolist(), strict=True):
         reach = (1 + abs(v)) / r + 1
 
@@ -136,7 +136,8 @@ def test_hinge_prox_is_the_minimiser_on_a_line(r, y):
 @given(v=st.floats(-50, 50), y=st.sampled_from([-1.0, 1.0]), r=st.floats(1e-6, 1e3))
 def test_hinge_prox_is_optimal(v, y, r):
     """``r (v - z)`` is a subgradient of the hinge at `z`: 0 beyond the margin, ``-y`` below, in between at it."""
-    z = Hinge().prox(*torch.tensor([v, y], dtype=torch.float64)[:, None, None], r).item()
+    centre, label = torch.tensor([v, y], dtype=torch.float64)[:, None, None]
+    z = Hinge().prox(centre, r, label).item()
     share = -y * r * (v - z)
     rounding = 1e-14 * (1 + r) * (1 + abs(v) + 1 / r)
     if y * z > 1:
@@ -158,7 +159,7 @@ def test_prox_is_firmly_nonexpansive(loss, pair, label, r):
     if loss == CrossEntropy("fista") and r < 0.1:
         r = 0.1  # where it converges within its 500 steps
     v = torch.tensor(pair, dtype=torch.float64).view(2, 3)
-    z = loss.prox(v, loss.encode(torch.tensor([label, label]), 3, torch.float64), r)
+    z = loss.prox(v, r, loss.encode(torch.tensor([label, label]), 3, torch.float64))
     dz, dv = z[0] - z[1], v[0] - v[1]
     assert (dz * dv).sum() >= dz.square().sum() - 1e-6 * (1 + dv.abs().sum())
 
@@ -168,7 +169,7 @@ def test_prox_is_firmly_nonexpansive(loss, pair, label, r):
 def test_prox_keeps_dtype_and_inputs(loss, dtype):
     v, y = (t.to(dtype) for t in problem(loss))
     before = v.clone(), y.clone()
-    assert loss.prox(v, y, 0.7).dtype == dtype
+    assert loss.prox(v, 0.7, y).dtype == dtype
     assert torch.equal(v, before[0])
     assert torch.equal(y, before[1])
 

@@ -248,7 +248,7 @@ def test_dropped_units_neither_send_nor_learn():
     g = Feedback(passed, 1, *case.state.extra.feedback[0])
     assert 0.1 < dropped.double().mean() < 0.3
     assert not g(passed.z[1])[dropped].any()
-    assert not smooth(s).slope(passed.z[0])[dropped].any()
+    assert not smooth(s).derivative(passed.z[0])[dropped].any()
 
 
 @pytest.mark.parametrize("first", [Sign(), Step()])

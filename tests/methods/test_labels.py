@@ -155,7 +155,7 @@ class Underived:
         return self.whole(*args)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("slope", "derivatives", "grad"):
+        if name in ("derivative", "derivatives", "grad"):
             raise AskedError(name)
         return getattr(self.whole, name)
 
@@ -202,7 +202,7 @@ def test_all_other_methods_ask_for_derivatives(name: str, net: str):
     """The world of the test above is one in which they cannot take a step."""
     loop = begin(name, net)
     loop.problem = underived(loop.problem)
-    with torch.inference_mode(), pytest.raises((AskedError, RuntimeError), match=r"slope|grad|a layer"):
+    with torch.inference_mode(), pytest.raises((AskedError, RuntimeError), match=r"derivative|grad|a layer"):
         loop.step()
 
 
@@ -335,7 +335,7 @@ def test_mac_sees_no_further_than_the_coordinates_above(net: str, i: int):
 class Flat(activations.Tanh):
     """A tanh that says its slope is zero."""
 
-    def slope(self, z: Tensor) -> Tensor:
+    def derivative(self, z: Tensor) -> Tensor:
         return torch.zeros_like(z)
 
 

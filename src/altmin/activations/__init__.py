@@ -1,9 +1,9 @@
-"""Activation functions: value, slope, activation prox (P1) and constraint interval.
+"""Activation functions: value, derivative, activation prox (P1) and constraint interval.
 
 Every class answers the same questions about an elementwise function ``s``:
 
-- ``s(z)`` and ``s.slope(z)``, its derivative (a one-sided one at kinks), and ``s.pull(g, z)``, its product with `g`;
-- ``s.solve_z(a, v, r)``, the *global* minimiser of ``(s(z) - a)^2 + r (z - v)^2``;
+- ``s(z)`` and ``s.derivative(z)`` (a one-sided one at kinks), and ``s.vjp(g, z)``, its product with `g`;
+- ``s.prox(v, r, a)``, the *global* minimiser of ``(s(z) - a)^2 + r (z - v)^2``;
 - ``s.interval(a, eps)``, the ends of ``{z : |s(z) - a| <= eps}`` for monotone ``s``.
 """
 

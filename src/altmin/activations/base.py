@@ -19,15 +19,15 @@ class Activation(Protocol):
         """``s(z)``, elementwise."""
         ...
 
-    def slope(self, z: Tensor) -> Tensor:
+    def derivative(self, z: Tensor) -> Tensor:
         """``s'(z)``, elementwise."""
         ...
 
-    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+    def vjp(self, g: Tensor, z: Tensor) -> Tensor:
         """``s'(z) g``: the derivative `g` in the activation, pulled back to `z`."""
         ...
 
-    def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
+    def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """``argmin_z (s(z) - a)^2 + r (z - v)^2``, elementwise, with ``r > 0`` (P1)."""
         ...
 

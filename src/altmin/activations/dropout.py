@@ -38,20 +38,20 @@ class DropoutBefore:
         """``s(m z)``."""
         return self.inner(z if self.mask is None else self.mask * z)
 
-    def slope(self, z: Tensor) -> Tensor:
+    def derivative(self, z: Tensor) -> Tensor:
         """``m s'(m z)``."""
-        return self.inner.slope(z) if self.mask is None else self.mask * self.inner.slope(self.mask * z)
+        return self.inner.derivative(z) if self.mask is None else self.mask * self.inner.derivative(self.mask * z)
 
-    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+    def vjp(self, g: Tensor, z: Tensor) -> Tensor:
         """``m s'(m z) g``."""
-        return self.inner.pull(g, z) if self.mask is None else self.inner.pull(g * self.mask, self.mask * z)
+        return self.inner.vjp(g, z) if self.mask is None else self.inner.vjp(g * self.mask, self.mask * z)
 
-    def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
+    def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """``argmin_z (s(m z) - a)^2 + r (z - v)^2`` (P1): the inner prox of ``m z``, and `v` where `m` is 0."""
         if self.mask is None:
-            return self.inner.solve_z(a, v, r)
+            return self.inner.prox(v, r, target)
         keep = 1.0 - self.p
-        return torch.where(self.mask == 0, v, keep * self.inner.solve_z(a, v / keep, r * keep * keep))
+        return torch.where(self.mask == 0, v, keep * self.inner.prox(v / keep, r * keep * keep, target))
 
     def interval(self, a: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         """The inner interval; only the network without dropout has one."""

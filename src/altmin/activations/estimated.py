@@ -29,17 +29,17 @@ class Estimated:
         t = self.height * z.clamp(-1.0, 1.0)
         return self.inner(z).detach() + (t - t.detach())
 
-    def slope(self, z: Tensor) -> Tensor:
+    def derivative(self, z: Tensor) -> Tensor:
         """The estimator's derivative, not that of ``s``."""
         return (z.abs() <= 1.0).to(z.dtype).mul_(self.height)
 
-    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+    def vjp(self, g: Tensor, z: Tensor) -> Tensor:
         """``s'(z) g`` with the estimator's derivative."""
-        return g * self.slope(z)
+        return g * self.derivative(z)
 
-    def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
+    def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """The inner one's (P1)."""
-        return self.inner.solve_z(a, v, r)
+        return self.inner.prox(v, r, target)
 
     def interval(self, a: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         """The inner one's."""

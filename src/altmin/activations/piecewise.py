@@ -33,7 +33,7 @@ class Piece(NamedTuple):
 class PiecewiseLinear:
     """A nondecreasing function made of lines, given from left to right.
 
-    `solve_z` minimises on each piece and takes the best, which is the global minimiser for any such function.
+    `prox` minimises on each piece and takes the best, which is the global minimiser for any such function.
     """
 
     pieces: tuple[Piece, ...]
@@ -43,20 +43,20 @@ class PiecewiseLinear:
         """``s(z)``."""
         return self._line(z, slope=False)
 
-    def slope(self, z: Tensor) -> Tensor:
+    def derivative(self, z: Tensor) -> Tensor:
         """The slope of the piece that holds `z`."""
         return self._line(z, slope=True)
 
-    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+    def vjp(self, g: Tensor, z: Tensor) -> Tensor:
         """``s'(z) g``."""
-        return g * self.slope(z)
+        return g * self.derivative(z)
 
-    def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
+    def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """``argmin_z (s(z) - a)^2 + r (z - v)^2``: the best of the pieces' minimisers (P1)."""
         best, lowest = None, None
         for p in self.pieces:
-            z = ((p.slope * (a - p.offset) + r * v) / (p.slope**2 + r)).clamp(p.start(v.dtype), p.high)
-            value = (p.slope * z + p.offset - a).square() + r * (z - v).square()
+            z = ((p.slope * (target - p.offset) + r * v) / (p.slope**2 + r)).clamp(p.start(v.dtype), p.high)
+            value = (p.slope * z + p.offset - target).square() + r * (z - v).square()
             if best is None or lowest is None:
                 best, lowest = z, value
             else:
@@ -102,7 +102,7 @@ class Identity(PiecewiseLinear):
         """`z` itself, no copy."""
         return z
 
-    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+    def vjp(self, g: Tensor, z: Tensor) -> Tensor:
         """`g` itself."""
         return g
 
@@ -117,22 +117,22 @@ class ReLU(PiecewiseLinear):
         """``max(z, 0)``."""
         return torch.relu(z)
 
-    def slope(self, z: Tensor) -> Tensor:
+    def derivative(self, z: Tensor) -> Tensor:
         """1 where ``z > 0``, else 0."""
         return torch.gt(z, 0.0, out=torch.empty_like(z))  # many times as fast as a conversion from bool
 
-    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+    def vjp(self, g: Tensor, z: Tensor) -> Tensor:
         """`g` where ``z > 0``, else 0."""
         return torch.ops.aten.threshold_backward(g, z, 0.0)
 
-    def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
+    def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """The two candidates of P1 without their objectives.
 
         The positive piece wins where ``sqrt(r/(1 + r)) (a - v) < a``, that is ``v > -(sqrt(1 + 1/r) - 1) max(a, 0)``:
         the same choice as comparing the candidates, in fewer passes over the data.
         """
-        positive = (a + r * v).div_(1.0 + r).clamp_min_(0.0)
-        side = a.clamp_min(0.0).mul_(1.0 - math.sqrt(1.0 + 1.0 / r))
+        positive = (target + r * v).div_(1.0 + r).clamp_min_(0.0)
+        side = target.clamp_min(0.0).mul_(1.0 - math.sqrt(1.0 + 1.0 / r))
         # 0 and 1 as weights: ten times as fast as a choice by truth values, and as exact.
         return torch.lerp(v, positive, side.lt_(v))
 

@@ -40,17 +40,17 @@ class Smooth:
         """``s(z)``."""
         raise NotImplementedError
 
-    def slope(self, z: Tensor) -> Tensor:
+    def derivative(self, z: Tensor) -> Tensor:
         """``s'(z)``."""
         return self.derivatives(z)[1]
 
-    def pull(self, g: Tensor, z: Tensor) -> Tensor:
+    def vjp(self, g: Tensor, z: Tensor) -> Tensor:
         """``s'(z) g``."""
-        return g * self.slope(z)
+        return g * self.derivative(z)
 
-    def solve_z(self, a: Tensor, v: Tensor, r: float) -> Tensor:
+    def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """``argmin_z (s(z) - a)^2 + r (z - v)^2`` by safeguarded Newton, the global minimiser (P1)."""
-        return smooth_prox(self, a, v, r)
+        return smooth_prox(self, v, r, target)
 
     def interval(self, a: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         """The ends of ``{z : |s(z) - a| <= eps}``; ``low > high`` where the set is empty."""

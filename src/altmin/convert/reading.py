@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from altmin import maps
+from altmin import maps, operations
 from altmin.activations import Activation, DropoutBefore, Identity
 from altmin.convert.translation import ACTIVATIONS, MAPS, NORMS, OPERATIONS, SUPPORTED
 from altmin.core.problem import BatchNorm, Layer, Skip
@@ -115,7 +115,7 @@ class _Reader:
     def check_width(self, core: Any, name: str) -> None:
         """Compare with the map before, where nothing between reshapes."""
         below = self.found[-1].core if self.found else None
-        reshaped = any(isinstance(f, maps.Flatten | maps.Unflatten) for f in self.pending)
+        reshaped = any(isinstance(f, operations.Flatten | operations.Unflatten) for f in self.pending)
         if below is None or reshaped or below.outputs == core.inputs:
             return
         unit = "features" if isinstance(core, maps.Linear) else "channels"
@@ -141,18 +141,18 @@ class _Reader:
         operation = OPERATIONS[type(module)](module)
         # Rows stay rows, and the data are flattened before a Linear anyway.
         flat = not self.pending and (not self.found or isinstance(self.found[-1].core, maps.Linear))
-        if not (flat and isinstance(operation, maps.Flatten)):
+        if not (flat and isinstance(operation, operations.Flatten)):
             self.pending.append(operation)
 
     def activation(self, module: nn.Module, name: str) -> None:
-        between = len(self.pending) == 1 and isinstance(self.pending[0], maps.Dropout)
+        between = len(self.pending) == 1 and isinstance(self.pending[0], operations.Dropout)
         if not self.found or self.found[-1].activation is not None or (self.pending and not between):
             raise TypeError(
                 f"{name} must stand after a Linear, Conv2d or Elman, one activation for each, before any pooling"
             )
         s = ACTIVATIONS[type(module)](module)
         if between:
-            s = DropoutBefore(cast(maps.Dropout, self.pending.pop()).p, s)
+            s = DropoutBefore(cast(operations.Dropout, self.pending.pop()).p, s)
         self.found[-1].activation = s
 
     def residual(self, module: Residual, name: str, prefix: str) -> None:

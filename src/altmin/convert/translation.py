@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from altmin import activations, maps
+from altmin import activations, maps, operations
 from altmin.activations import Activation
 from altmin.maps import LinearMap
 from altmin.nn import Elman, Residual, Sign, Step
@@ -61,33 +61,33 @@ def _average(m: nn.AvgPool2d) -> Operation:
     if m.divisor_override is not None:
         raise ValueError("divisor_override is not supported")
     kernel, stride, padding = (_pair(v) for v in (m.kernel_size, m.stride, m.padding))
-    return maps.AvgPool2d(kernel, stride, padding, m.ceil_mode, m.count_include_pad)
+    return operations.AvgPool2d(kernel, stride, padding, m.ceil_mode, m.count_include_pad)
 
 
 def _largest(m: nn.MaxPool2d) -> Operation:
     if m.return_indices:
         raise ValueError("return_indices is not supported")
     kernel, stride, padding, dilation = (_pair(v) for v in (m.kernel_size, m.stride, m.padding, m.dilation))
-    return maps.MaxPool2d(kernel, stride, padding, dilation, m.ceil_mode)
+    return operations.MaxPool2d(kernel, stride, padding, dilation, m.ceil_mode)
 
 
 def _unflatten(m: nn.Unflatten) -> Operation:
     sizes = tuple(m.unflattened_size)
     if m.dim != 1 or any(not isinstance(n, int) or n < 1 for n in sizes):
         raise ValueError(f"only dimension 1 with fixed sizes is supported, got {m.dim}, {sizes}")
-    return maps.Unflatten(sizes)  # type: ignore[arg-type]
+    return operations.Unflatten(sizes)  # type: ignore[arg-type]
 
 
 def _dropout(m: nn.Dropout) -> Operation:
     if m.p >= 1:
         raise ValueError("p must be below 1")
-    return maps.Dropout(m.p)
+    return operations.Dropout(m.p)
 
 
 def _flatten(m: nn.Flatten) -> Operation:
     if (m.start_dim, m.end_dim) != (1, -1):
         raise ValueError("only start_dim=1 and end_dim=-1 are supported")
-    return maps.Flatten()
+    return operations.Flatten()
 
 
 MAPS: dict[type[nn.Module], Callable[..., Any]] = {
@@ -98,7 +98,7 @@ MAPS: dict[type[nn.Module], Callable[..., Any]] = {
 OPERATIONS: dict[type[nn.Module], Callable[..., Operation]] = {
     nn.MaxPool2d: _largest,
     nn.AvgPool2d: _average,
-    nn.AdaptiveAvgPool2d: lambda m: maps.AdaptiveAvgPool2d(_optional_pair(m.output_size)),
+    nn.AdaptiveAvgPool2d: lambda m: operations.AdaptiveAvgPool2d(_optional_pair(m.output_size)),
     nn.Flatten: _flatten,
     nn.Unflatten: _unflatten,
     nn.Dropout: _dropout,

@@ -28,7 +28,7 @@ def output_move(loss: Loss, z: Tensor, batch: Batch, most: float) -> Tensor:
         batch: The samples; their targets are encoded.
         most: Largest `t`, > 0.
     """
-    move = loss.prox(z, batch.y, 1.0) - z
+    move = loss.prox(z, 1.0, batch.y) - z
 
     def value(t: float) -> float:
         return float(batch.sum(loss(z + t * move, batch.y)))
@@ -55,7 +55,7 @@ def activation_move(activation: Activation, z: Tensor, a: Tensor, r: float) -> T
         a: Where the activations ought to be.
         r: Weight of the distance from `z`, > 0: the more, the closer to a jump or a bend a code must be to cross it.
     """
-    return (1.0 + r) * (activation.solve_z(a, z, r) - z)
+    return (1.0 + r) * (activation.prox(z, r, a) - z)
 
 
 class InputMove:

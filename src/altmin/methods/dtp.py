@@ -205,7 +205,7 @@ class Feedback:
 def miss(out: Forward, s: Activation, wanted: Tensor) -> tuple[Tensor, list[Tensor]]:
     """``s(z) - wanted``, and the derivatives of the batch mean of its square in the parameters of the block of `z`."""
     off = s(out.z) - wanted
-    return off, out.to_params(s.pull(off * (2.0 / len(off)), out.z))
+    return off, out.to_params(s.vjp(off * (2.0 / len(off)), out.z))
 
 
 def smooth(s: Activation) -> Activation:

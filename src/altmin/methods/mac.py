@@ -211,10 +211,10 @@ class _Distance:
         return 0.5 * _squares(self.miss(z), axis=0)
 
     def gradient(self, z: Tensor) -> Tensor:
-        return self.layer.activation.pull(self.miss(z), z)
+        return self.layer.activation.vjp(self.miss(z), z)
 
     def bend(self, z: Tensor) -> Tensor:
-        return self.layer.activation.slope(z).square()
+        return self.layer.activation.derivative(z).square()
 
 
 @dataclass(frozen=True)

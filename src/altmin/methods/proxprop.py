@@ -112,5 +112,5 @@ def cotangents(problem: Problem, outs: list[Forward], y: Tensor) -> list[Tensor]
         if layer.skip is not None:
             skips[layer.skip].append(r)
         through = sum(skips["a", i - 1], outs[i].to_input(r))
-        found.append(sum(skips["z", i - 1], below.block.layer.activation.pull(through, below.z)))
+        found.append(sum(skips["z", i - 1], below.block.layer.activation.vjp(through, below.z)))
     return found[::-1]

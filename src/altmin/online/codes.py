@@ -153,7 +153,7 @@ def nesterov(
     for _ in range(steps):
         new = torch.addcmul(c, gradient(c), lr, value=-1.0)
         if sparsity:
-            new = L1(sparsity).prox(new, lr)
+            new = L1(sparsity).prox(new, 1.0 / lr)
         c, behind = torch.lerp(behind, new, 1.0 + momentum) if momentum else new, new
     return behind if sparsity else c
 
@@ -177,6 +177,6 @@ def crossing(activation: Activation, c: Tensor, g: Tensor, step: float, cost: fl
     samples = (0, *range(2, c.ndim))
     unit = c.square().mean(samples, keepdim=True).sqrt().clamp_min(TINY)
     target = torch.add(activation(c), g / g.square().mean().sqrt().clamp_min(TINY), alpha=-step)
-    found = activation.solve_z(target, c / unit, cost).mul_(unit)
+    found = activation.prox(c / unit, cost, target).mul_(unit)
     # A code that stays is left to the bit: optimisers that scale gradients would make steps of its rounding.
     return torch.where(activation(found) == activation(c), c, found + (found - c).sign() * (margin * unit))

@@ -178,7 +178,7 @@ class Above:
     def gradient(self, c: Tensor) -> Tensor:
         """The derivative in the code: through its own activation and the layers it reaches, no further."""
         through, direct = self.parts(self.passed.activation(self.i, c), c)
-        g, start = self.passed.blocks[self.i].layer.activation.pull(through, c), self.passed.z[self.i]
+        g, start = self.passed.blocks[self.i].layer.activation.vjp(through, c), self.passed.z[self.i]
         g = g if direct is None else g + direct
         return g if c is start else torch.add(g, c - start, alpha=self.near)
 

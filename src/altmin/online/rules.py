@@ -216,7 +216,7 @@ def shrink(regularizer: Regularizer, layers: Sequence[Local], lr: float) -> None
     """The prox of ``lr share Omega`` behind a step, in place: a batch carries its share of ``Omega``."""
     if not is_none(regularizer):
         for layer in layers:
-            layer.block.W.copy_(regularizer.prox(layer.block.W, lr * layer.share))
+            layer.block.W.copy_(regularizer.prox(layer.block.W, 1.0 / (lr * layer.share)))
 
 
 def sweep(W: Tensor, M: Tensor, B: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class Curve(Protocol):
         ...
 
 
-def smooth_prox(s: Curve, a: Tensor, v: Tensor, r: float) -> Tensor:
+def smooth_prox(s: Curve, v: Tensor, r: float, a: Tensor) -> Tensor:
     """``argmin_z (s(z) - a)^2 + r (z - v)^2``, elementwise: the global minimiser (P1).
 
     The minimiser lies between `v` and the point where ``s = a``, no further from `v` than ``|s(v) - a|/sqrt(r)``. Where
@@ -48,9 +48,9 @@ def smooth_prox(s: Curve, a: Tensor, v: Tensor, r: float) -> Tensor:
 
     Args:
         s: The activation function.
-        a: Target values, any shape.
-        v: Centres, the shape of `a`.
+        v: Centres, any shape.
         r: Weight of the proximal term, > 0.
+        a: Target values, the shape of `v`.
     """
     gap = s(v) - a
     reach = v - gap / math.sqrt(r)

@@ -21,7 +21,7 @@ CERTAIN = 1e-12  # below this decrement Newton converges, and the decrease is lo
 
 
 def softmax_prox_newton(
-    v: Tensor, y: Tensor, r: float, start: Tensor | None = None, tol: float | None = None
+    v: Tensor, r: float, y: Tensor, start: Tensor | None = None, tol: float | None = None
 ) -> Tensor:
     """``argmin_z log sum exp z - <y, z> + r/2 ||z - v||^2`` by damped Newton, a row at a time (P2).
 
@@ -31,8 +31,8 @@ def softmax_prox_newton(
 
     Args:
         v: Centres, ``(N, q)``.
-        y: Targets, ``(N, q)``, rows that sum to one.
         r: Weight of the proximal term, > 0.
+        y: Targets, ``(N, q)``, rows that sum to one.
         start: First iterate, ``(N, q)``; `v` where it is not given.
         tol: Accuracy of `z`; 1e-9 in float64 and 1e-6 otherwise where it is not given.
 
@@ -42,7 +42,7 @@ def softmax_prox_newton(
     return _by_rows(_newton, v, y, r, start, tol)
 
 
-def softmax_prox_fista(v: Tensor, y: Tensor, r: float, start: Tensor | None = None, tol: float | None = None) -> Tensor:
+def softmax_prox_fista(v: Tensor, r: float, y: Tensor, start: Tensor | None = None, tol: float | None = None) -> Tensor:
     """The same minimiser by FISTA with step 2 (the inverse of the Lipschitz constant 1/2), as the papers do.
 
     At most 500 iterations, or until no entry moves by more than `tol`. For small `r` this is slow, and may end
@@ -50,8 +50,8 @@ def softmax_prox_fista(v: Tensor, y: Tensor, r: float, start: Tensor | None = No
 
     Args:
         v: Centres, ``(N, q)``.
-        y: Targets, ``(N, q)``, rows that sum to one.
         r: Weight of the proximal term, > 0.
+        y: Targets, ``(N, q)``, rows that sum to one.
         start: First iterate, ``(N, q)``; `v` where it is not given.
         tol: Largest movement of an entry that counts as converged; 1e-9 in float64 and 1e-6 otherwise by default.
 

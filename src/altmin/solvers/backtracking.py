@@ -137,7 +137,7 @@ def gradient_step(
         alpha = search.first(torch.zeros_like(quotient))
     alpha = torch.where(alpha > 0, alpha, torch.ones_like(alpha))
     for _ in range(TRIALS):
-        new = regularizer.prox(W - grad / alpha, 1.0 / alpha)
+        new = regularizer.prox(W - grad / alpha, alpha)
         move = new - W
         if curvature(move) <= alpha * move.square().sum() * (1 + 8 * torch.finfo(W.dtype).eps):
             return new
