@@ -77,14 +77,14 @@ def require_local(r: Tensor) -> None:
     Raises:
         BackpropError: `r` is a gradient that came out of a layer, or linear in one.
     """
-    if _here.depth and isinstance(r, LayerGradient):
+    if _here.depth and isinstance(r, MarkedGradient):
         what = f"a gradient of shape {tuple(r.shape)} that came out of {r.origin}"
         raise BackpropError(f"{what} is handed to {_place()}, a chain through more than one layer")
 
 
 def plain(t: Tensor) -> Tensor:
     """`t` without its mark, sharing its numbers: for what outlives an audit, such as an optimiser's gradients."""
-    if not isinstance(t, LayerGradient):
+    if not isinstance(t, MarkedGradient):
         return t
     with torch._C.DisableTorchFunctionSubclass():
         return t.as_subclass(Tensor)
@@ -96,7 +96,7 @@ _STEPS |= {"addmm", "addmv", "addr", "addbmm", "baddbmm"}
 _FIRST = frozenset(_STEPS | {"view_as", "reshape_as", "expand_as", "type_as", "to"})
 
 
-class LayerGradient(Tensor):
+class MarkedGradient(Tensor):
     """A gradient that came out of a layer, and what operations make of it.
 
     A floating-point result is a gradient if any operand is one (``slope * g``, ``W @ g``, ``where(mask, g, h)``), but
@@ -138,9 +138,9 @@ def _name(func: Callable[..., Any]) -> str:
     return func.__name__.split(".")[0].strip("_").removeprefix("foreach_")
 
 
-def _gradients(operands: Any) -> Iterator[LayerGradient]:
+def _gradients(operands: Any) -> Iterator[MarkedGradient]:
     for t in operands:
-        if isinstance(t, LayerGradient):
+        if isinstance(t, MarkedGradient):
             yield t
         elif isinstance(t, (list, tuple)):
             yield from _gradients(t)
@@ -150,8 +150,12 @@ def _mark(out: Any, origin: str) -> Any:
     """Floating-point tensors of `out`, where they are no gradients yet, as gradients from `origin`."""
     if isinstance(out, (list, tuple)):
         return getattr(type(out), "_make", type(out))([_mark(t, origin) for t in out])
-    if isinstance(out, Tensor) and not isinstance(out, LayerGradient) and (out.is_floating_point() or out.is_complex()):
-        out = out.as_subclass(LayerGradient)
+    if (
+        isinstance(out, Tensor)
+        and not isinstance(out, MarkedGradient)
+        and (out.is_floating_point() or out.is_complex())
+    ):
+        out = out.as_subclass(MarkedGradient)
         out.origin = origin
     return out
 

@@ -10,7 +10,16 @@ from torch import Tensor
 
 
 class Regularizer(Protocol):
-    """A convex function of one layer's weights."""
+    """A convex function of one layer's weights.
+
+    Attributes:
+        curvature: `w` where ``Omega(W) = w/2 ||W||^2``, so 0 for none; `None` for any other function.
+    """
+
+    @property
+    def curvature(self) -> float | None:
+        """See the class."""
+        ...
 
     def __call__(self, W: Tensor) -> Tensor:
         """``Omega(W)``, a scalar."""
@@ -24,6 +33,8 @@ class Regularizer(Protocol):
 @dataclass(frozen=True)
 class NoRegularizer:
     """``Omega = 0``."""
+
+    curvature = 0.0
 
     def __call__(self, W: Tensor) -> Tensor:
         """Zero."""
@@ -39,6 +50,7 @@ class L1:
     """``weight`` times the sum of absolute values."""
 
     weight: float
+    curvature = None
 
     def __post_init__(self):
         _check(self.weight)
@@ -57,6 +69,11 @@ class L2:
     """``weight/2`` times the squared Frobenius norm."""
 
     weight: float
+
+    @property
+    def curvature(self) -> float:
+        """`weight`."""
+        return self.weight
 
     def __post_init__(self):
         _check(self.weight)
@@ -78,23 +95,6 @@ def _check(weight: float) -> None:
 def is_none(regularizer: Regularizer) -> bool:
     """Whether the regulariser is identically zero, so that closed forms without it apply."""
     return isinstance(regularizer, NoRegularizer)
-
-
-def is_square(regularizer: Regularizer) -> bool:
-    """Whether the regulariser is zero or a weighted square, so that it joins other squares in closed forms."""
-    return isinstance(regularizer, NoRegularizer | L2)
-
-
-def complete_square(regularizer: Regularizer, W0: Tensor, d: float) -> tuple[Tensor, float]:
-    """Centre and weight of the one square that ``d/2 ||W - W0||^2 + Omega(W)`` is, up to a constant.
-
-    Args:
-        regularizer: ``Omega``: none or l2.
-        W0: Centre of the proximal term.
-        d: Its weight, >= 0.
-    """
-    weight = regularizer.weight if isinstance(regularizer, L2) else 0.0
-    return (W0 * (d / (d + weight)), d + weight) if weight else (W0, d)
 
 
 def make(text: str | None) -> Regularizer:

@@ -11,7 +11,6 @@ from altmin.maps import Composed, Conv2d, LinearMap, Recurrent
 from altmin.regularizers import NoRegularizer, Regularizer
 
 
-
 @dataclass(frozen=True)
 class BatchNorm:
     """Batch normalisation after a layer's map: its numbers, as in `torch.nn.BatchNorm1d`."""

@@ -22,9 +22,10 @@ class Variables(list[Tensor]):
         self.replaced: dict[int, int] = {}
 
     def __setitem__(self, i: Any, value: Any) -> None:
-        """Put another tensor in the place of layer `i`'s."""
+        """Put another tensor in the place of layer `i`'s, or of those of a slice."""
         super().__setitem__(i, value)
-        self.replaced[i] = self.replaced.get(i, 0) + 1
+        for j in range(len(self))[i] if isinstance(i, slice) else [i % len(self)]:
+            self.replaced[j] = self.replaced.get(j, 0) + 1
 
     def version(self, i: int) -> tuple[int, int]:
         """Two equal versions of layer `i`'s tensor hold equal numbers: it was neither replaced nor written meanwhile."""

@@ -15,7 +15,7 @@ from altmin.solvers.weight_least_squares import pieces, self_product
 
 
 @dataclass(frozen=True)
-class Units:
+class AugmentedWeights:
     """A layer's weights as ``theta``, ``(units, p)``: a row for each unit or channel, the intercept as one more column.
 
     Attributes:
@@ -75,3 +75,7 @@ class Units:
 
         start = torch.zeros_like(rhs)
         return self.divide(conjugate_gradients(inner, self.divide(rhs, root, upper=True), start, block, steps), root)
+
+    def times_inverse(self, cross: Tensor, inverse: Tensor) -> Tensor:
+        """``argmin_D 1/2 <D (G + d I), D> - <cross, D>`` (P3), given ``(G + d I)^{-1}`` of each group."""
+        return (cross.view(*self.map.shape[:-1], -1) @ inverse).reshape(cross.shape)

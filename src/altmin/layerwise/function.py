@@ -7,13 +7,15 @@ has them. The derivatives stay within the block: no autograd graph is made.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from altmin import audit
+from altmin.core.forward import normalise, per_channel
 from altmin.core.problem import Layer, Problem
-from altmin.core.state import Norm, State, normalise, per_channel
+from altmin.core.state import Norm, State
 from altmin.maps import LinearMap
 
 POWER_STEPS = 5
@@ -22,7 +24,7 @@ TINY = 1e-15  # its square is a float32
 
 
 @dataclass(frozen=True)
-class Block:
+class LayerFunction:
     """A layer's weights at work.
 
     Attributes:
@@ -42,7 +44,7 @@ class Block:
         out = [self.W, *([self.b] if self.layer.map.bias else [])]
         return out if self.norm is None else [*out, self.norm.scale, self.norm.shift]
 
-    def stretched(self, a: Tensor, before: Tensor | None = None) -> Tensor:
+    def power_iteration(self, a: Tensor, before: Tensor | None = None) -> Tensor:
         """Power iteration for ``||dz/da||_2^2`` at the first sample of `a`: the norm of the result is its estimate.
 
         It goes on in the space of `z`, where it does not matter which number of a window is the largest. Batch
@@ -67,12 +69,12 @@ class Block:
             r = map.image(W, map.adjoint(W, r, at), at) / torch.linalg.vector_norm(r).clamp_min(TINY)
         return r
 
-    def __call__(self, a: Tensor, over: Tensor | None = None) -> Forward:
+    def __call__(self, a: Tensor, skip: Tensor | None = None) -> LayerValue:
         """The block's value at `a`, with what its derivatives need.
 
         Args:
             a: The input.
-            over: What a residual connection adds.
+            skip: What a residual connection adds.
         """
         map = self.layer.map.at(a)
         z = raw = map(self.W, self.b, a)
@@ -82,11 +84,11 @@ class Block:
             mean, var = raw.mean(axes), raw.var(axes, unbiased=False)
             unit = (raw - per_channel(mean, raw)) * per_channel(torch.rsqrt(var + self.layer.norm.eps), raw)
             z = normalise(raw, self.norm, self.layer.norm, mean, var)
-        return Forward(self, map, a, z if over is None else z + over, unit, mean, var)
+        return LayerValue(self, map, a, z if skip is None else z + skip, unit, mean, var)
 
 
 @dataclass(frozen=True)
-class Forward:
+class LayerValue:
     """A block's value `z` at `a`, and what its derivatives there need.
 
     Attributes:
@@ -99,7 +101,7 @@ class Forward:
         var: And its variance.
     """
 
-    block: Block
+    block: LayerFunction
     map: LinearMap
     a: Tensor
     z: Tensor
@@ -122,7 +124,7 @@ class Forward:
         return audit.passed(self.map.adjoint(self.block.W, self._raw(r), self.a))
 
     def to_params(self, r: Tensor) -> list[Tensor]:
-        """``(dz/dparams)^T r``, in the order of `Block.params`."""
+        """``(dz/dparams)^T r``, in the order of `LayerFunction.params`."""
         audit.require_local(r)
         map, raw, axes = self.map, self._raw(r), _all_but_channels(r)
         out = [map.gradient(raw, self.a), *([raw.sum(axes)] if map.bias else [])]
@@ -143,7 +145,7 @@ def _all_but_channels(z: Tensor) -> tuple[int, ...]:
     return (0, *range(2, z.ndim))
 
 
-def blocks(problem: Problem, state: State) -> list[Block]:
-    """The layers with their weights."""
-    norms = state.norm or (None,) * len(problem.layers)
-    return [Block(*parts) for parts in zip(problem.layers, state.W, state.b, norms, strict=True)]
+def layer_functions(problem: Problem, state: State[Any]) -> list[LayerFunction]:
+    """The layers of `problem` with the weights of `state`."""
+    layers = zip(problem.layers, state.W, state.b, state.norm, strict=True)
+    return [LayerFunction(*numbers) for numbers in layers]

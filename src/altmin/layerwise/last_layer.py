@@ -2,50 +2,52 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from altmin.core.batch import Batch
-from altmin.core.problem import Problem
-from altmin.core.state import State
-from altmin.layerwise.function import blocks
-from altmin.regularizers import L2
+from altmin.layerwise.function import layer_functions
+from altmin.regularizers import Regularizer
+from altmin.sweep import Sweep
 
 
-def fit_last(problem: Problem, state: State, a: Tensor, batch: Batch, steps: int, over: Tensor | None = None) -> State:
-    """``argmin R(a W_L^T + b_L; Y) + Omega(W_L)`` by L-BFGS from the present values; never worse than they are.
+def fit_last(
+    sweep: Sweep[Any], a: Tensor, steps: int, skip: Tensor | None = None, regularizer: Regularizer | None = None
+) -> None:
+    """``argmin R(a W_L^T + b_L; Y) + Omega(W_L)`` by L-BFGS from the present values, which are written in place.
+
+    The result is never worse than the values that it began with.
 
     Args:
-        problem: Gives the loss and the regulariser, none or l2.
-        state: Gives the last layer's weights, which are not changed.
-        a: The last layer's input.
-        batch: The samples.
+        sweep: Gives the loss, the samples and the last layer.
+        a: The last layer's input, ``(N, n_{L-1})``.
         steps: Most steps.
-        over: What a residual connection adds.
-
-    Returns:
-        `state` with the last layer's numbers replaced.
+        skip: What a residual connection adds, ``(N, n_L)``.
+        regularizer: ``Omega``, none or l2; `None` for the problem's.
     """
-    state, omega, count = state.with_own_last(), problem.regularizer, batch.count
-    last = blocks(problem, state)[-1]
+    problem, batch = sweep.problem, sweep.batch
+    omega = problem.regularizer if regularizer is None else regularizer
+    last, count = layer_functions(problem, sweep.state)[-1], batch.count
     params = last.params()
     start = [p.clone() for p in params]
 
     def value() -> float:
-        return float(batch.sum(problem.loss(last(a, over).z, batch.y)) + omega(last.W)) / count
+        return float(batch.sum(problem.loss(last(a, skip).z, batch.y)) + omega(last.W)) / count
 
     def closure() -> float:
-        out = last(a, over)
+        out = last(a, skip)
         grads = out.to_params(problem.loss.grad(out.z, batch.y))
         for p, g in zip(params, grads, strict=True):
             p.grad = batch.sum(g).div_(count)
-        if isinstance(omega, L2) and params[0].grad is not None:
-            params[0].grad.add_(last.W, alpha=omega.weight / count)
+        if omega.curvature and params[0].grad is not None:
+            params[0].grad.add_(last.W, alpha=omega.curvature / count)
         return value()
 
     before = value()
     torch.optim.LBFGS(params, max_iter=steps, line_search_fn="strong_wolfe").step(closure)
-    if not value() <= before:
-        for p, old in zip(params, start, strict=True):
+    better = value() <= before
+    for p, old in zip(params, start, strict=True):
+        p.grad = None
+        if not better:
             p.copy_(old)
-    return state

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from altmin.activations import Activation
 from altmin.core.batch import Batch
-from altmin.layerwise.augmented_weights import Units
+from altmin.core.forward import numel_per_sample, stretches
+from altmin.layerwise.augmented_weights import AugmentedWeights
 from altmin.losses import Loss
 from altmin.maps import Linear, LinearMap
-from altmin.solvers.activation_least_squares import Pullback
+from altmin.solvers.activation_least_squares import ActivationLeastSquares
 from altmin.solvers.weight_least_squares import cholesky
+from altmin.sweep import Sweep
 
 
 def output_move(loss: Loss, z: Tensor, batch: Batch, most: float) -> Tensor:
@@ -77,7 +80,7 @@ class InputMove:
             normal.diagonal().add_(self.weight)
             self.shared = torch.cholesky_solve(W, cholesky(normal, "A"))
         else:
-            self.pullback = Pullback(map, W, 1.0, self.weight)
+            self.pullback = ActivationLeastSquares(map, W, 1.0, self.weight)
 
     def __call__(self, residual: Tensor, a: Tensor, pulls: Sequence[Tensor]) -> Tensor:
         """``D``, the shape of `a`.
@@ -111,12 +114,65 @@ def inverse_of(gram: Tensor, damping: float, block: str) -> Tensor:
     return torch.cholesky_inverse(cholesky(normal, block))
 
 
-def ridge_move(units: Units, cross: Tensor, inverse: Tensor) -> Tensor:
-    """``argmin_D 1/2 <D (G + d I), D> - <E^T A, D>``: what a layer's weights do about a residual `E` (P3).
+class ResidualSharing:
+    """What is left of each layer's residual to its weights, from the outputs' targets down to the first layer.
+
+    The outputs' targets are a proximal step on the loss. Going down, the activations take the share of what is wanted
+    above them that least squares gives them, and pre-activations follow their activation.
 
     Args:
-        units: The layer's weights and intercept as one matrix.
-        cross: ``E^T A``, ``(units, p)``.
-        inverse: ``(G + d I)^{-1}`` of each group (`inverse_of`).
+        sweep: Gives the layers, their weights, the loss and the samples.
+        z: Pre-activations of the forward pass.
+        a: Activations of the hidden layers.
+        step_size: Of the outputs' targets, multiplied by ``1 + ||W_L||^2 / n_L``.
+        proximity: Weight of the pre-activations' distance from the forward pass.
     """
-    return (cross.view(*units.map.shape[:-1], -1) @ inverse).reshape(cross.shape)
+
+    def __init__(self, sweep: Sweep[Any], z: Sequence[Tensor], a: Sequence[Tensor], step_size: float, proximity: float):
+        problem, W = sweep.problem, sweep.state.W
+        self.sweep, self.z, self.a, self.proximity = sweep, z, a, proximity
+        self.layers, self.targets = problem.layers, sweep.skip_targets
+        reach = 1.0 + float(W[-1].square().sum()) / problem.outputs
+        self.top = output_move(problem.loss, z[-1], sweep.batch, step_size * reach)
+        above = enumerate(zip(problem.layers[1:], W[1:], strict=True))
+        self.moves = [InputMove(layer.map, W, len(self.targets.get(("a", i), ()))) for i, (layer, W) in above]
+
+    def crosses(self) -> list[Tensor]:
+        """``E_l^T A_{l-1} / N`` of every layer, over all processes; intercepts are last columns.
+
+        Residuals are shared a stretch of the samples at a time, so that they never lie in memory for all.
+        """
+        units, inputs = [AugmentedWeights(layer.map) for layer in self.layers], (self.sweep.batch.x, *self.a)
+        sums = [W.new_zeros(()) for W in self.sweep.state.W]
+        for rows in stretches(max(inputs, key=numel_per_sample)):
+            terms = zip(sums, units, self.residuals(rows), inputs, strict=True)
+            sums = [total + unit.gradient(e, t[rows]) for total, unit, e, t in terms]
+        batch, found = self.sweep.batch, zip(sums, units, self.z, strict=True)
+        return [batch.sum(total) / rows_of(unit, t, batch) for total, unit, t in found]
+
+    def residuals(self, rows: slice) -> list[Tensor]:
+        """What is left to each layer's weights, for some samples."""
+        z, a = [t[rows] for t in self.z[:-1]], [t[rows] for t in self.a]
+        E = {len(a): self.top[rows]}
+        for i in reversed(range(len(a))):
+            by_a, by_z = self.targets.get(("a", i), ()), self.targets.get(("z", i), ())
+            move = self.moves[i](E[i + 1], a[i], [E[j] for j in by_a])
+            E[i + 1] = E[i + 1] - self.moves[i].map.image(self.moves[i].W, move, a[i])
+            for j in by_a:
+                E[j] = E[j] - move
+            E[i] = activation_move(self.layers[i].activation, z[i], a[i] + move, self.proximity)
+            for j in by_z:
+                share = E[j] / (1.0 + len(by_z))
+                E[i], E[j] = E[i] + share, E[j] - share
+        return [E[i] for i in range(len(a) + 1)]
+
+
+def rows_of(units: AugmentedWeights, z: Tensor, batch: Batch) -> int:
+    """Rows of the layer's least squares over all processes: of a convolution every position of every image."""
+    return batch.count * z[0].numel() // units.map.outputs
+
+
+def mean_gram(units: AugmentedWeights, a: Tensor, batch: Batch) -> Tensor:
+    """``D^T D / N`` of the layer's design, with a column of ones where there is an intercept."""
+    positions = units.map.rows(a[:1]).shape[-2]
+    return units.gram(a, batch) / (batch.count * positions)

@@ -21,9 +21,8 @@ from altmin.core.problem import Problem
 from altmin.core.state import State
 from altmin.cost import Product, adjoint, cross, image
 from altmin.errors import nearest
-from altmin.layerwise.function import blocks
+from altmin.layerwise.function import layer_functions
 from altmin.methods.base import Method
-from altmin.online.forward_pass import encode
 from altmin.regularizers import NoRegularizer
 from altmin.schedules import DECAYS, decay
 
@@ -152,7 +151,7 @@ class Backprop(Method):
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """The weights, and the optimiser of them."""
         state = start.weights()
-        params = [p.requires_grad_() for block in blocks(problem, state) for p in block.params()]
+        params = [p.requires_grad_() for block in layer_functions(problem, state) for p in block.params()]
         optimizer = self.make(params)
         rates = tuple(group["lr"] for group in optimizer.param_groups)
         return replace(state, extra=Trainer(optimizer, rates, batch.count, generator))

@@ -14,7 +14,6 @@ from altmin.core.batch import Batch
 from altmin.core.forward import start_forward
 from altmin.core.problem import Problem
 from altmin.core.state import State
-from altmin.regularizers import is_square
 from altmin.solvers.backtracking import Backtracking
 from altmin.sweep import Penalty, Sweep, penalty_terms
 
@@ -60,7 +59,7 @@ class Method(Checked):
                 if feature in self.unsupported:
                     raise TypeError(f"{name} does not support {feature} (layer {i + 1}); OnlineAM does")
         omega = problem.regularizer
-        if self.quadratic and not is_square(omega):
+        if self.quadratic and omega.curvature is None:
             raise TypeError(f"{name} supports the regularisers none and l2, got {omega!r}; IPDLAM takes l1")
 
     def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:

@@ -19,9 +19,7 @@ from altmin.methods.registry import method
 from altmin.sweep import Penalty, Sweep
 
 
-@method(
-    "bcd", title="proximal block coordinate descent", paper="Zeng et al. (ICML 2019)", loss="squared"
-)
+@method("bcd", title="proximal block coordinate descent", paper="Zeng et al. (ICML 2019)", loss="squared")
 @dataclass(frozen=True)
 class BCD(Method):
     """Minimise ``R(V_N) + sum Omega + gamma/2 (sum_l ||E_l||^2 + sum_{l<N} ||D_l||^2 + ||V_N - U_N||^2)``.
@@ -55,7 +53,6 @@ class BCD(Method):
         super().init(problem, state, batch)
         state.a.append(state.z[-1].clone())
 
-<<<<<<< HEAD
     def step(self, sweep: Sweep[Any]) -> None:
         """One sweep of the algorithm: ``V_l``, ``U_l``, ``W_l``, ``b_l`` from the last layer to the first."""
         *hidden, last = sweep.layers
@@ -66,59 +63,3 @@ class BCD(Method):
             layer.solve_a()
             layer.solve_z(prox=self.alpha)
             layer.solve_weights(prox=self.alpha)
-=======
-        ``V_l`` and ``U_l`` of the hidden layers are written in place.
-        """
-        last = len(problem.layers) - 1
-        for i in range(last, -1, -1):
-            if i == last:
-                state = self.update_outputs(problem, state, batch)
-                state = self.update_last_u(problem, state, batch)
-            else:
-                state = self.update_v(problem, state, batch, i)
-                state = self.update_u(problem, state, batch, i)
-            state = self.update_W(problem, state, batch, i)
-        return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch)
-
-    def update_outputs(self, problem: Problem, state: State, batch: Batch) -> State:
-        """``V_N`` by P2 at the mean of ``U_N`` and the present ``V_N``, weighted `gamma` and `alpha`."""
-        old, r = state.extra.outputs, self.gamma + self.alpha
-        v = torch.lerp(state.z[-1], old, self.alpha / r)
-        return replace(state, extra=state.extra._replace(outputs=problem.loss.prox(v, r, batch.y, old)))
-
-    def update_last_u(self, problem: Problem, state: State, batch: Batch) -> State:
-        """``U_N``: half-way between ``V_N`` and its prediction."""
-        last = len(state.z) - 1
-        return put(state, z=(last, prediction(problem, state, batch, last).lerp_(state.extra.outputs, 0.5)))
-
-    def update_v(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
-        """``V_l``, ``l < N``, by P5."""
-        return put(state, a=(i, exact.update_a(problem, state, batch, i)))
-
-    def update_u(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
-        """``U_l``, ``l < N``, by P1, the proximal term folded into its centre."""
-        now, d = state.z[i], self.alpha / self.gamma
-        return put(state, z=(i, exact.update_z(problem, state, batch, i, hat=now, d=d)))
-
-    def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
-        """``W_l`` by P3 at the present ``b_l``, then ``b_l`` by P7."""
-        map, b = problem.layers[i].map, state.b[i]
-        center, d = complete_square(problem.regularizer, state.W[i], self.alpha)
-        a, u = layer_input(state, batch, i), regression_target(problem, state, batch, i)
-        known = state.extra.gram if i == 0 else None
-        W, residual, count = fit_weights(map, a, u, b, center, self.gamma, d, batch, known, f"W_{i + 1}")
-        state = put(state, W=(i, W))
-        return put(state, b=(i, intercept(residual, count, self.gamma, self.alpha, b))) if map.bias else state
-
-    def products(self, problem: Problem, n: Sequence[int], samples: int) -> list[Product]:
-        """Those of exact least squares."""
-        return least_squares(n)
-
-    def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The objective by terms, and ``||E_l||``, ``||D_l||``, where ``D_N = V_N - U_N``."""
-        outputs = state.extra.outputs
-        own = batch.sum(torch.stack([problem.loss(outputs, batch.y), (outputs - state.z[-1]).square().sum()]))
-        terms = measure(problem, state, batch)
-        terms = replace(terms, loss=own[0], activation=torch.cat([terms.activation, own[1:]]))
-        return terms.penalty([self.gamma] * len(problem.layers), self.gamma), terms.residuals()
->>>>>>> wt-c

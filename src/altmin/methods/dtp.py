@@ -19,11 +19,11 @@ from altmin.core.objective import plain
 from altmin.core.problem import Layer, Problem
 from altmin.core.state import State
 from altmin.draws import to_draw
-from altmin.layerwise.function import Block, Forward, blocks
+from altmin.layerwise.function import LayerFunction, LayerValue, layer_functions
 from altmin.maps import Linear
 from altmin.methods.base import Method
-from altmin.online.forward_pass import Pass, encode
-from altmin.online.rules import SGD, Adam, Local, descend
+from altmin.online.forward_pass import ForwardPass, forward_pass
+from altmin.online.rules import SGD, Adam, LayerGradient, descend
 
 SMOOTH: dict[type, Activation] = {Sign: Tanh(), Step: Sigmoid()}
 
@@ -101,7 +101,7 @@ class DTP(Method):
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """The weights, feedback maps drawn from `generator` (Glorot's uniform), and the optimisers of both."""
         state = start.weights()
-        *hidden, last = blocks(problem, state)
+        *hidden, last = layer_functions(problem, state)
         feedback = tuple(_draw(block.W, generator) for block in hidden[1:])
         back = [p for pair in feedback for p in pair]
         kept = Inverses(
@@ -117,7 +117,7 @@ class DTP(Method):
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One mini-batch of Algorithm 1. Weights, running statistics and feedback maps are written in place."""
         kept: Inverses = state.extra
-        passed = encode(problem, state, batch.x, kept.generator)
+        passed = forward_pass(problem, state, batch.x, kept.generator)
         h = [smooth(block.layer.activation)(z) for block, z in zip(passed.blocks, passed.z, strict=False)]
         targets = self.find_targets(problem, passed, h, batch, kept)
         errors = self.step_feedback(passed, h, kept)
@@ -127,7 +127,7 @@ class DTP(Method):
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch, extra=kept)
 
     def find_targets(
-        self, problem: Problem, passed: Pass, h: list[Tensor], batch: Batch, kept: Inverses
+        self, problem: Problem, passed: ForwardPass, h: list[Tensor], batch: Batch, kept: Inverses
     ) -> list[Tensor]:
         """``t_l`` of the hidden layers: a gradient step for the last, difference target propagation below."""
         if not h:
@@ -139,7 +139,7 @@ class DTP(Method):
             targets.append(h[i - 1] + (g(targets[-1]) - g(h[i])))
         return targets[::-1]
 
-    def step_feedback(self, passed: Pass, h: list[Tensor], kept: Inverses) -> tuple[Tensor, ...]:
+    def step_feedback(self, passed: ForwardPass, h: list[Tensor], kept: Inverses) -> tuple[Tensor, ...]:
         """A step of each feedback map on its denoising error; the relative errors before it."""
         grads: list[Tensor] = []
         errors: list[Tensor] = []
@@ -153,21 +153,21 @@ class DTP(Method):
         descend(kept.back, grads)
         return tuple(errors)
 
-    def step_hidden(self, problem: Problem, passed: Pass, targets: list[Tensor], kept: Inverses) -> None:
+    def step_hidden(self, problem: Problem, passed: ForwardPass, targets: list[Tensor], kept: Inverses) -> None:
         """A step of each hidden layer towards its target, through its own activation alone."""
         # Targets scale the loss by 2 eta.
         layers, share = [], 2.0 * self.eta / kept.count
         for i, t in enumerate(targets):
             block, a = passed.blocks[i], passed.input(i, passed.z)
-            layers.append(Local(block, a, miss(block(a), smooth(block.layer.activation), t)[1], share))
+            layers.append(LayerGradient(block, a, miss(block(a), smooth(block.layer.activation), t)[1], share))
         self.rule.step(kept.hidden, layers, problem.regularizer)
 
-    def step_last(self, problem: Problem, passed: Pass, batch: Batch, kept: Inverses) -> None:
+    def step_last(self, problem: Problem, passed: ForwardPass, batch: Batch, kept: Inverses) -> None:
         """A step of the last layer on the batch's mean loss."""
         out = passed.blocks[-1](passed.last[0])
         out.track()
         grads = out.to_params(problem.loss.grad(out.z, batch.y) / len(out.z))
-        self.last.step(kept.last, [Local(out.block, out.a, grads, 1.0 / kept.count)], problem.regularizer)
+        self.last.step(kept.last, [LayerGradient(out.block, out.a, grads, 1.0 / kept.count)], problem.regularizer)
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass, the regulariser, and how far feedback maps are from inverses."""
@@ -184,11 +184,11 @@ class Feedback:
         c: Intercept, ``(n_{l-1},)``.
     """
 
-    def __init__(self, passed: Pass, i: int, V: Tensor, c: Tensor):
+    def __init__(self, passed: ForwardPass, i: int, V: Tensor, c: Tensor):
         above, below = passed.blocks[i].layer.activation, passed.blocks[i - 1].layer.activation
         self.bits = None if above.differentiable and below.differentiable else above
         self.s = smooth(below)
-        self.block = Block(Layer(Linear(V.shape[1], V.shape[0]), self.s), V, c)
+        self.block = LayerFunction(Layer(Linear(V.shape[1], V.shape[0]), self.s), V, c)
 
     def __call__(self, h: Tensor) -> Tensor:
         """``g_l(h)``, ``(N, n_{l-1})``."""
@@ -202,7 +202,7 @@ class Feedback:
         return h if self.bits is None else Sign()(h - threshold(self.bits, h))
 
 
-def miss(out: Forward, s: Activation, wanted: Tensor) -> tuple[Tensor, list[Tensor]]:
+def miss(out: LayerValue, s: Activation, wanted: Tensor) -> tuple[Tensor, list[Tensor]]:
     """``s(z) - wanted``, and the derivatives of the batch mean of its square in the parameters of the block of `z`."""
     off = s(out.z) - wanted
     return off, out.to_params(s.vjp(off * (2.0 / len(off)), out.z))

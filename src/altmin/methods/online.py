@@ -21,16 +21,16 @@ from altmin.core.objective import plain
 from altmin.core.problem import Problem
 from altmin.core.state import State, forward, skipped
 from altmin.cost import Product, adjoint, cross, image
-from altmin.layerwise.function import blocks
+from altmin.layerwise.function import layer_functions
 from altmin.layerwise.last_layer import fit_last
 from altmin.maps import Recurrent
 from altmin.methods.base import Method
 from altmin.online.codes import Codes, Mu
 from altmin.online.compiled import Compiled
-from altmin.online.forward_pass import Pass, by_gram, encode
+from altmin.online.forward_pass import ForwardPass, by_gram, forward_pass
 from altmin.online.newton import Newton
-from altmin.online.rules import SGD, Adam, Local, Memory
-from altmin.online.targets import Goal, Goals
+from altmin.online.rules import SGD, Adam, LayerGradient, Memory
+from altmin.online.targets import LayerTarget, LayerTargets
 from altmin.regularizers import NoRegularizer
 from altmin.schedules import DECAYS, decay
 
@@ -51,7 +51,7 @@ class Progress:
         memories: What AM-mem keeps of each hidden layer.
         generator: Draws the dropout.
         factor: What learning rates are multiplied by at the present batch.
-        stretched: What the layer above each code stretches most (`Block.stretched`).
+        stretched: What the layer above each code stretches most (`LayerFunction.stretched`).
         codes: Each hidden layer's code and forward value in the last batch, ``(C, C^0)``.
         compiled: `OnlineAM.learn`, compiled; `None` where that is not asked for.
     """
@@ -160,7 +160,7 @@ class OnlineAM(Method):
     def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
         """The weights, and optimisers or empty memories for them."""
         state = start.weights()
-        layers = blocks(problem, state)
+        layers = layer_functions(problem, state)
         kept = tuple(rule.make(part) for rule, part in self.parts(layers))
         memories = self.rule.make(layers[:-1]) if isinstance(self.rule, Memory) else []
         compiled = Compiled(partial(self.learn, self.seen(problem)), batch.x.device) if self.compile else None
@@ -186,7 +186,7 @@ class OnlineAM(Method):
         if state.extra.compiled is not None and state.k and not active():  # an audit looks at every operator
             z, codes, stretched = self.step_compiled(problem, state, batch, state.extra.compiled)
         else:
-            passed = encode(problem, state, batch.x, state.extra.generator)
+            passed = forward_pass(problem, state, batch.x, state.extra.generator)
             stretched = self.stretch(problem, state, passed)
             z, codes = passed.z, self.find_codes(problem, state, batch, passed, stretched)
             self.step_weights(problem, state, batch, passed, codes)
@@ -197,13 +197,13 @@ class OnlineAM(Method):
     def step_compiled(self, problem: Problem, state: State, batch: Batch, learn: Compiled) -> tuple[list[Tensor], ...]:
         """The weights' step by `learn`, compiled; what else it gives."""
         *found, seen, shares = learn(state, batch)
-        layers = zip(blocks(problem, state), *zip(*seen, strict=True), shares, strict=True)
-        self.move(problem, state, [Local(*parts) for parts in layers])
+        layers = zip(layer_functions(problem, state), *zip(*seen, strict=True), shares, strict=True)
+        self.move(problem, state, [LayerGradient(*parts) for parts in layers])
         return tuple(found)
 
     def learn(self, problem: Problem, state: State, batch: Batch) -> tuple[Any, ...]:
-        """Forward values, codes, what is stretched, each layer's input and gradients, and the regulariser's weights."""
-        passed = encode(problem, state, batch.x)
+        """LayerValue values, codes, what is stretched, each layer's input and gradients, and the regulariser's weights."""
+        passed = forward_pass(problem, state, batch.x)
         stretched = self.stretch(problem, state, passed)
         codes = self.find_codes(problem, state, batch, passed, stretched)
         goals = self.goals(problem, state, batch, passed, codes)
@@ -211,24 +211,30 @@ class OnlineAM(Method):
         return passed.z, codes, stretched, [(x.a, x.grads) for x in layers], [x.share for x in layers]
 
     def find_codes(
-        self, problem: Problem, state: State, batch: Batch, passed: Pass, stretched: Sequence[Tensor] = ()
+        self, problem: Problem, state: State, batch: Batch, passed: ForwardPass, stretched: Sequence[Tensor] = ()
     ) -> list[Tensor]:
         """Step 2: codes, last to first."""
         stretched = stretched or self.stretch(problem, state, passed)
         return self.codes.find(problem, batch, passed, stretched, state.extra.mu)
 
-    def stretch(self, problem: Problem, state: State, passed: Pass) -> tuple[Tensor, ...]:
+    def stretch(self, problem: Problem, state: State, passed: ForwardPass) -> tuple[Tensor, ...]:
         """What the layer above each code stretches most, without dropout, where code steps are relative to it."""
         if self.codes.scaling != "samples":
             return ()
-        above = zip(blocks(problem, state)[1:], passed.a, state.extra.stretched or [None] * len(passed.a), strict=True)
-        return tuple(block.stretched(a, before) for block, a, before in above)
+        above = zip(
+            layer_functions(problem, state)[1:], passed.a, state.extra.stretched or [None] * len(passed.a), strict=True
+        )
+        return tuple(block.power_iteration(a, before) for block, a, before in above)
 
-    def goals(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor]) -> Goals:
+    def goals(
+        self, problem: Problem, state: State, batch: Batch, passed: ForwardPass, codes: list[Tensor]
+    ) -> LayerTargets:
         """What each layer is to learn."""
-        return Goals(problem, batch, passed, codes, self.codes, self.updated, state.extra.mu, state.extra.count)
+        return LayerTargets(problem, batch, passed, codes, self.codes, self.updated, state.extra.mu, state.extra.count)
 
-    def step_weights(self, problem: Problem, state: State, batch: Batch, passed: Pass, codes: list[Tensor]) -> None:
+    def step_weights(
+        self, problem: Problem, state: State, batch: Batch, passed: ForwardPass, codes: list[Tensor]
+    ) -> None:
         """Step 3: the last layer on the mean loss, each hidden layer on ``||C_l - W_l s(C_{l-1})||^2`` alone."""
         goals, solved = self.goals(problem, state, batch, passed, codes), isinstance(self.rule, Memory)
         if solved:
@@ -237,7 +243,7 @@ class OnlineAM(Method):
             hidden = [] if solved else goals.squares(first=k == 0)
             self.move(problem, state, [*hidden, goals.loss(first=k == 0)])
 
-    def move(self, problem: Problem, state: State, layers: list[Local]) -> None:
+    def move(self, problem: Problem, state: State, layers: list[LayerGradient]) -> None:
         """A step of these layers by their rules."""
         for kept, (rule, part) in zip(state.extra.kept, self.parts(layers), strict=True):
             rule.step(kept, part, problem.regularizer, state.extra.factor)
@@ -247,7 +253,7 @@ class OnlineAM(Method):
         """Whether weights learn from the updated codes below."""
         return self.regressors == "codes"
 
-    def solve_memories(self, problem: Problem, state: State, goals: list[Goal], count: int) -> None:
+    def solve_memories(self, problem: Problem, state: State, goals: list[LayerTarget], count: int) -> None:
         """Algorithm 3: add the batch to each layer's memory, and solve it from the present weights."""
         assert isinstance(self.rule, Memory)
         share = self.rule.weight(state.k, count) / (2.0 * state.extra.mu * state.extra.count)

@@ -16,10 +16,10 @@ from altmin.checks import number
 from altmin.core.batch import Batch
 from altmin.core.problem import Problem
 from altmin.core.state import State
-from altmin.layerwise.augmented_weights import Units
-from altmin.layerwise.function import Forward
+from altmin.layerwise.augmented_weights import AugmentedWeights
+from altmin.layerwise.function import LayerValue
 from altmin.methods.backprop import Backprop
-from altmin.online.forward_pass import encode
+from altmin.online.forward_pass import forward_pass
 from altmin.regularizers import L2
 from altmin.solvers.activation_least_squares import conjugate_gradients
 from altmin.solvers.weight_least_squares import cholesky
@@ -55,7 +55,7 @@ class ProxProp(Backprop):
     @torch.no_grad()
     def step(self, problem: Problem, state: State, batch: Batch) -> State:
         """One step of the optimiser along every ``D_l``; weights and running statistics are written in place."""
-        passed = encode(problem, state, batch.x, state.extra.generator)
+        passed = forward_pass(problem, state, batch.x, state.extra.generator)
         outs = [block(passed.input(i, passed.z), passed.over(i, passed.z)) for i, block in enumerate(passed.blocks)]
         outs[-1].track()
         for i, (out, r) in enumerate(zip(outs, cotangents(problem, outs, batch.y), strict=True)):
@@ -68,20 +68,20 @@ class ProxProp(Backprop):
         state.extra.optimizer.step()
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch)
 
-    def gradient(self, problem: Problem, state: State, batch: Batch, out: Forward, r: Tensor) -> list[Tensor]:
+    def gradient(self, problem: Problem, state: State, batch: Batch, out: LayerValue, r: Tensor) -> list[Tensor]:
         """The derivatives of the batch's mean loss in a layer's numbers, its share of the regulariser included."""
         W, *others = (batch.sum(g) / batch.count for g in out.to_params(r))
         omega = problem.regularizer
         return [W + (omega.weight / state.extra.count) * out.block.W if isinstance(omega, L2) else W, *others]
 
-    def proximal(self, out: Forward, gradient: list[Tensor], batch: Batch, block: str) -> list[Tensor]:
+    def proximal(self, out: LayerValue, gradient: list[Tensor], batch: Batch, block: str) -> list[Tensor]:
         """``D``, which solves ``(G/n + 1/tau_theta) D = gradient``, `G` the Gram matrix of the rows ``[A, 1]``."""
-        units = Units(out.block.layer.map)
+        units = AugmentedWeights(out.block.layer.map)
         k = 1 + units.map.bias
         rhs = units.join(gradient[0], gradient[1] if units.map.bias else out.block.b)
         return [*units.split(self.solve(units, out, rhs, batch, block))[:k], *gradient[k:]]
 
-    def solve(self, units: Units, out: Forward, rhs: Tensor, batch: Batch, block: str) -> Tensor:
+    def solve(self, units: AugmentedWeights, out: LayerValue, rhs: Tensor, batch: Batch, block: str) -> Tensor:
         """The same for ``theta``, the layer's units with an intercept as one more column."""
         if self.solver == "explicit":
             return self.tau_theta * rhs
@@ -97,7 +97,7 @@ class ProxProp(Backprop):
         return conjugate_gradients(normal_at, rhs, torch.zeros_like(rhs), block, self.cg_steps)
 
 
-def cotangents(problem: Problem, outs: list[Forward], y: Tensor) -> list[Tensor]:
+def cotangents(problem: Problem, outs: list[LayerValue], y: Tensor) -> list[Tensor]:
     """``dR/dZ_l`` of every layer, by backpropagation in closed form.
 
     Args:

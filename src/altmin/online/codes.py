@@ -12,7 +12,7 @@ from altmin.activations import Activation
 from altmin.checks import Checked, number
 from altmin.core.batch import Batch
 from altmin.core.problem import Problem
-from altmin.online.forward_pass import Above, Pass
+from altmin.online.forward_pass import CodeObjective, ForwardPass
 from altmin.regularizers import L1
 
 TINY = 1e-30
@@ -69,7 +69,7 @@ class Codes(Checked):
         """The derivative's weight of squares: half of them count with scaling gradients."""
         return 1.0 if self.scaling == "gradients" else 2.0
 
-    def pulls(self, passed: Pass, mu: float) -> list[float]:
+    def pulls(self, passed: ForwardPass, mu: float) -> list[float]:
         """The weight of each layer's half squares, and of the loss, in the codes' objectives.
 
         With scaling samples these are half of what they should be, as their distance to the forward value is: steps are
@@ -80,7 +80,7 @@ class Codes(Checked):
         return [1.0] * len(passed.z) + [1.0 / (self.pull * mu)]
 
     def find(
-        self, problem: Problem, batch: Batch, passed: Pass, stretched: Sequence[Tensor], mu: float
+        self, problem: Problem, batch: Batch, passed: ForwardPass, stretched: Sequence[Tensor], mu: float
     ) -> list[Tensor]:
         """Codes, last to first; each pulls towards the updated code above and to its forward value.
 
@@ -88,13 +88,13 @@ class Codes(Checked):
             problem: Gives the loss.
             batch: The samples.
             passed: Their forward pass.
-            stretched: What the layer above each code stretches most (`Block.stretched`), for scaling samples.
+            stretched: What the layer above each code stretches most (`LayerFunction.stretched`), for scaling samples.
             mu: The penalty.
         """
         found, pulls = list(passed.z), self.pulls(passed, mu)
         for i in reversed(range(len(found))):
             near = self.proximity * (2.0 / found[i].numel() if self.scaling == "entries" else 1.0)
-            above, lr = Above(problem, batch, passed, found, i, pulls, near, self.steps), self.lr
+            above, lr = CodeObjective(problem, batch, passed, found, i, pulls, near, self.steps), self.lr
             if self.scaling == "samples":
                 lr = lr / above.curvature(torch.linalg.vector_norm(stretched[i]))
             if passed.smooth(i):
@@ -104,7 +104,7 @@ class Codes(Checked):
                 found[i] = self.cross(passed, above, lr)
         return found
 
-    def cross(self, passed: Pass, above: Above, lr: float | Tensor) -> Tensor:
+    def cross(self, passed: ForwardPass, above: CodeObjective, lr: float | Tensor) -> Tensor:
         """The code of a step function: what is not seen through it by a gradient step, and then `crossing`."""
         c, s = passed.z[above.i], passed.blocks[above.i].layer.activation
         through, direct = above.parts(passed.activation(above.i, c), c)

@@ -14,12 +14,12 @@ from altmin.activations import DropoutBefore
 from altmin.core.batch import Batch
 from altmin.core.problem import Problem
 from altmin.core.state import State, skipped
-from altmin.layerwise.function import Block, Forward, blocks
+from altmin.layerwise.function import LayerFunction, LayerValue, layer_functions
 from altmin.maps import Composed, Linear
 
 
 @dataclass(frozen=True)
-class Pass:
+class ForwardPass:
     """A forward pass through the hidden layers.
 
     Attributes:
@@ -31,8 +31,8 @@ class Pass:
     """
 
     x: Tensor
-    blocks: list[Block]
-    hidden: list[Forward]
+    blocks: list[LayerFunction]
+    hidden: list[LayerValue]
     a: list[Tensor]
     last: tuple[Tensor, Tensor | None]
 
@@ -42,11 +42,11 @@ class Pass:
         return [out.z for out in self.hidden]
 
     @cached_property
-    def top(self) -> Forward:
+    def top(self) -> LayerValue:
         """The last layer's value."""
         return self.blocks[-1](*self.last)
 
-    def value(self, i: int) -> Forward:
+    def value(self, i: int) -> LayerValue:
         """The layer's value at the forward pass."""
         return self.hidden[i] if i < len(self.hidden) else self.top
 
@@ -78,13 +78,13 @@ class Pass:
         return self.input(i, seen), self.over(i, seen)
 
 
-def encode(problem: Problem, state: State, x: Tensor, generator: torch.Generator | None = None) -> Pass:
+def forward_pass(problem: Problem, state: State, x: Tensor, generator: torch.Generator | None = None) -> ForwardPass:
     """A forward pass with batch normalisation by the batch and dropout drawn; running statistics follow the batch."""
-    drawn: list[Block] = []
-    hidden: list[Forward] = []
+    drawn: list[LayerFunction] = []
+    hidden: list[LayerValue] = []
     z: list[Tensor] = []
     a: list[Tensor] = []
-    for block in blocks(problem, state):
+    for block in layer_functions(problem, state):
         below = a[-1] if a else x
         block = _draw_map(block, below, generator)
         if len(drawn) + 1 < len(problem.layers):
@@ -95,17 +95,17 @@ def encode(problem: Problem, state: State, x: Tensor, generator: torch.Generator
             z.append(out.z)
             a.append(block.layer.activation(out.z))
         drawn.append(block)
-    return Pass(x, drawn, hidden, a, (a[-1] if a else x, skipped(drawn[-1].layer, x, z, a)))
+    return ForwardPass(x, drawn, hidden, a, (a[-1] if a else x, skipped(drawn[-1].layer, x, z, a)))
 
 
-def _draw_map(block: Block, a: Tensor, generator: torch.Generator | None) -> Block:
+def _draw_map(block: LayerFunction, a: Tensor, generator: torch.Generator | None) -> LayerFunction:
     map = block.layer.map
     if not isinstance(map, Composed) or not map.random:
         return block
     return replace(block, layer=replace(block.layer, map=map.drawn(a, generator)))
 
 
-def _draw_activation(block: Block, z: Tensor, generator: torch.Generator | None) -> Block:
+def _draw_activation(block: LayerFunction, z: Tensor, generator: torch.Generator | None) -> LayerFunction:
     s = block.layer.activation
     if not isinstance(s, DropoutBefore):
         return block
@@ -113,7 +113,7 @@ def _draw_activation(block: Block, z: Tensor, generator: torch.Generator | None)
 
 
 @dataclass(frozen=True)
-class Above:
+class CodeObjective:
     """What code `i` has to answer for, the other codes being fixed.
 
     That is the sum of ``pull_j e_j`` over the layers `j` that it reaches, and ``near/2 ||C - C^0||^2``: ``e_j`` is the
@@ -133,7 +133,7 @@ class Above:
 
     problem: Problem
     batch: Batch
-    passed: Pass
+    passed: ForwardPass
     codes: list[Tensor]
     i: int
     pulls: list[float]

@@ -12,9 +12,9 @@ from torch import Tensor
 from altmin.checks import Checked, number
 from altmin.core.batch import Batch
 from altmin.errors import DivergenceError
-from altmin.layerwise.augmented_weights import Units
-from altmin.layerwise.function import Block
-from altmin.online.rules import Local
+from altmin.layerwise.augmented_weights import AugmentedWeights
+from altmin.layerwise.function import LayerFunction
+from altmin.online.rules import LayerGradient
 from altmin.precision import exact
 from altmin.regularizers import L2, NoRegularizer, Regularizer
 from altmin.solvers.weight_least_squares import cholesky
@@ -55,7 +55,7 @@ class Newton(Checked):
     refresh: int = number(20, "batches from one that is added to the memory to the next", least=1)
     rank: int = number(32, "leading eigenvectors of the memory that count; 0: all", least=0)
 
-    def make(self, blocks: Sequence[Block]) -> list[Curvature]:
+    def make(self, blocks: Sequence[LayerFunction]) -> list[Curvature]:
         """The layers' memories, empty."""
         return [Curvature.of(block) for block in blocks]
 
@@ -66,7 +66,7 @@ class Newton(Checked):
     def step(
         self,
         memories: list[Curvature],
-        layers: Sequence[Local],
+        layers: Sequence[LayerGradient],
         regularizer: Regularizer,
         factor: float = 1.0,
     ) -> None:
@@ -80,14 +80,14 @@ class Newton(Checked):
         """
         for memory, layer in zip(memories, layers, strict=True):
             if self.due(memory.steps):
-                self.remember(memory, Units(layer.block.layer.map), layer.a)
+                self.remember(memory, AugmentedWeights(layer.block.layer.map), layer.a)
             memory.steps += 1
             weight = layer.share * regularizer.weight if isinstance(regularizer, L2) else 0.0
             self.move(memory, layer, weight, factor * self.lr)
 
-    def move(self, memory: Curvature, layer: Local, weight: float, lr: float) -> None:
+    def move(self, memory: Curvature, layer: LayerGradient, weight: float, lr: float) -> None:
         """The step of a layer with an l2 regulariser of that weight."""
-        block, units = layer.block, Units(layer.block.layer.map)
+        block, units = layer.block, AugmentedWeights(layer.block.layer.map)
         W, *rest = layer.grads
         if weight:
             W = W.add(block.W, alpha=weight)
@@ -101,7 +101,7 @@ class Newton(Checked):
         for p, g in zip(block.params()[1 + units.map.bias :], rest, strict=True):
             p.sub_(g, alpha=lr)
 
-    def remember(self, memory: Curvature, units: Units, a: Tensor) -> None:
+    def remember(self, memory: Curvature, units: AugmentedWeights, a: Tensor) -> None:
         """``M <- forget M + (1 - forget) a^T a / N``, as the mean of what was added weighs it, and its factors."""
         memory.added = 1.0 + self.forget * memory.added
         gram = units.gram(a, Batch(a, a)) / len(a)
@@ -128,7 +128,7 @@ class Curvature:
     """A layer's memory; written in place.
 
     Attributes:
-        velocity: ``V``, as `Units` joins weights and intercept.
+        velocity: ``V``, as `AugmentedWeights` joins weights and intercept.
         M: The mean of ``a^T a``, for a layer of several groups one for each; `None` before the first batch.
         size: The mean of ``||a||^2``.
         added: The weight of all that was added, in units of the last batch's.
@@ -144,9 +144,9 @@ class Curvature:
     inverse: Whole | Leading | None = None
 
     @classmethod
-    def of(cls, block: Block) -> Curvature:
+    def of(cls, block: LayerFunction) -> Curvature:
         """The empty memory of a layer."""
-        return cls(torch.zeros_like(Units(block.layer.map).join(block.W, block.b)), block.W.new_zeros(()))
+        return cls(torch.zeros_like(AugmentedWeights(block.layer.map).join(block.W, block.b)), block.W.new_zeros(()))
 
 
 @dataclass(frozen=True)

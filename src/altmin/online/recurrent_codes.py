@@ -9,12 +9,14 @@ from torch import Tensor
 
 from altmin.activations import Identity
 from altmin.core.problem import Layer
-from altmin.layerwise.function import Block
+from altmin.layerwise.function import LayerFunction
 from altmin.maps import Linear, Recurrent
 from altmin.online.codes import Codes, nesterov
 
 
-def unfolded(block: Block, map: Recurrent, x: Tensor, outputs: Tensor, codes: Codes) -> tuple[Block, Tensor, Tensor]:
+def unfolded(
+    block: LayerFunction, map: Recurrent, x: Tensor, outputs: Tensor, codes: Codes
+) -> tuple[LayerFunction, Tensor, Tensor]:
     """The linear block that the recurrence is once its codes are known, with its input and its target.
 
     Every step of every sequence is a row, so that the block's gradient sums over steps.
@@ -31,7 +33,7 @@ def unfolded(block: Block, map: Recurrent, x: Tensor, outputs: Tensor, codes: Co
     return replace(block, layer=layer), map.rows(x, c), map.targets(c)
 
 
-def find_codes(block: Block, map: Recurrent, x: Tensor, outputs: Tensor, codes: Codes) -> Tensor:
+def find_codes(block: LayerFunction, map: Recurrent, x: Tensor, outputs: Tensor, codes: Codes) -> Tensor:
     """Codes ``c_t`` of the arguments of tanh, last step to first, by gradient steps from the forward value ``c^0``.
 
     Each ``c_t`` lowers ``||o_t - tanh(c_t)||^2 + ||c_{t+1} - [x_{t+1}, tanh(c_t)] W^T - b||^2 + p ||c_t - c_t^0||^2``,

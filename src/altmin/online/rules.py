@@ -11,7 +11,7 @@ from torch import Tensor
 
 from altmin.checks import Checked, number
 from altmin.errors import DivergenceError
-from altmin.layerwise.function import Block
+from altmin.layerwise.function import LayerFunction
 from altmin.regularizers import L1, L2, NoRegularizer, Regularizer, is_none
 from altmin.solvers.weight_least_squares import cholesky
 
@@ -19,17 +19,17 @@ GUARD = 1e-10  # added to a diagonal entry that a dead unit leaves at zero
 
 
 @dataclass(frozen=True)
-class Local:
+class LayerGradient:
     """A layer's objective on a batch, at its present weights.
 
     Attributes:
         block: The layer.
         a: Its input.
-        grads: The gradient, in the order of `Block.params`.
+        grads: The gradient, in the order of `LayerFunction.params`.
         share: The regulariser's weight beside this objective.
     """
 
-    block: Block
+    block: LayerFunction
     a: Tensor
     grads: list[Tensor]
     share: float
@@ -45,7 +45,7 @@ class GradientRule(Checked):
         """The optimiser of `params`."""
         raise NotImplementedError
 
-    def make(self, blocks: Sequence[Block]) -> torch.optim.Optimizer | None:
+    def make(self, blocks: Sequence[LayerFunction]) -> torch.optim.Optimizer | None:
         """One optimiser of all these layers; `None` where there is none."""
         params = [p for block in blocks for p in block.params()]
         return self.optimizer(params) if params else None
@@ -53,7 +53,7 @@ class GradientRule(Checked):
     def step(
         self,
         optimizer: torch.optim.Optimizer | None,
-        layers: Sequence[Local],
+        layers: Sequence[LayerGradient],
         regularizer: Regularizer,
         factor: float = 1.0,
     ) -> None:
@@ -118,7 +118,7 @@ class Memory(Checked):
         """The regularisers that the solver takes."""
         return (NoRegularizer, L2, L1) if self.solver == "bcd" else (NoRegularizer, L2)
 
-    def make(self, blocks: Sequence[Block]) -> list[tuple[Tensor, Tensor]]:
+    def make(self, blocks: Sequence[LayerFunction]) -> list[tuple[Tensor, Tensor]]:
         """The layers' memories, empty."""
         return [self.empty(block.W, block.layer.map.bias) for block in blocks]
 
@@ -135,7 +135,7 @@ class Memory(Checked):
     def step(
         self,
         memory: tuple[Tensor, Tensor],
-        block: Block,
+        block: LayerFunction,
         a: Tensor,
         c: Tensor,
         regularizer: Regularizer,
@@ -212,7 +212,7 @@ def descend(optimizer: torch.optim.Optimizer | None, grads: Sequence[Tensor]) ->
         optimizer.step()
 
 
-def shrink(regularizer: Regularizer, layers: Sequence[Local], lr: float) -> None:
+def shrink(regularizer: Regularizer, layers: Sequence[LayerGradient], lr: float) -> None:
     """The prox of ``lr share Omega`` behind a step, in place: a batch carries its share of ``Omega``."""
     if not is_none(regularizer):
         for layer in layers:

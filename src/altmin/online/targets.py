@@ -10,25 +10,25 @@ from torch import Tensor
 
 from altmin.core.batch import Batch
 from altmin.core.problem import Problem
-from altmin.layerwise.function import Block, Forward
+from altmin.layerwise.function import LayerFunction, LayerValue
 from altmin.maps import Recurrent
 from altmin.online.codes import Codes
-from altmin.online.forward_pass import Pass
+from altmin.online.forward_pass import ForwardPass
 from altmin.online.recurrent_codes import unfolded
-from altmin.online.rules import Local
+from altmin.online.rules import LayerGradient
 
 
-class Goal(NamedTuple):
+class LayerTarget(NamedTuple):
     """A hidden layer's regression: its block, the block's input and target, and its value where that is known."""
 
-    block: Block
+    block: LayerFunction
     a: Tensor
     target: Tensor
-    known: Forward | None
+    known: LayerValue | None
 
 
 @dataclass(frozen=True)
-class Goals:
+class LayerTargets:
     """The layers' objectives: ``||C_l - W_l s(C_{l-1})||^2`` of hidden ones, the mean loss of the last.
 
     Attributes:
@@ -44,7 +44,7 @@ class Goals:
 
     problem: Problem
     batch: Batch
-    passed: Pass
+    passed: ForwardPass
     codes: list[Tensor]
     settings: Codes
     updated: bool
@@ -52,32 +52,32 @@ class Goals:
     count: int
 
     @cached_property
-    def hidden(self) -> list[Goal]:
+    def hidden(self) -> list[LayerTarget]:
         """The hidden layers' regressions."""
         return [self._goal(i) for i in range(len(self.codes))]
 
-    def squares(self, first: bool) -> list[Local]:
+    def squares(self, first: bool) -> list[LayerGradient]:
         """The hidden layers' objectives at their present weights; the `first` time these are the forward pass's."""
         return [self._squares(goal, first) for goal in self.hidden]
 
-    def loss(self, first: bool) -> Local:
+    def loss(self, first: bool) -> LayerGradient:
         """The last layer's mean loss at its present weights."""
         a, over = self.passed.regressor(len(self.codes), self.codes, self.updated)
         known = first and a is self.passed.last[0] and (over is None or not self.updated)
         out = self.passed.top if known else self.passed.blocks[-1](a, over)
         out.track()
         r = self.problem.loss.grad(out.z, self.batch.y) / len(a)
-        return Local(out.block, a, out.to_params(r), 1.0 / self.count)
+        return LayerGradient(out.block, a, out.to_params(r), 1.0 / self.count)
 
-    def _goal(self, i: int) -> Goal:
+    def _goal(self, i: int) -> LayerTarget:
         block, (a, over) = self.passed.blocks[i], self.passed.regressor(i, self.codes, self.updated)
         if isinstance(block.layer.map, Recurrent):
-            return Goal(*unfolded(block, block.layer.map, a, self.codes[i], self.settings), None)
+            return LayerTarget(*unfolded(block, block.layer.map, a, self.codes[i], self.settings), None)
         known = self.passed.hidden[i] if over is None and a is self.passed.hidden[i].a else None
-        return Goal(block, a, self.codes[i] if over is None else self.codes[i] - over, known)
+        return LayerTarget(block, a, self.codes[i] if over is None else self.codes[i] - over, known)
 
-    def _squares(self, goal: Goal, first: bool) -> Local:
+    def _squares(self, goal: LayerTarget, first: bool) -> LayerGradient:
         out = goal.known if goal.known is not None and first else goal.block(goal.a)
         scale = goal.target.numel() if self.settings.scaling == "entries" else len(self.passed.x)
         r = (out.z - goal.target).mul_(self.settings.pull / scale)
-        return Local(goal.block, goal.a, out.to_params(r), 1.0 / (self.mu * self.count))
+        return LayerGradient(goal.block, goal.a, out.to_params(r), 1.0 / (self.mu * self.count))

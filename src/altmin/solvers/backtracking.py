@@ -224,9 +224,7 @@ def clipped_step(
     )
 
 
-def _tau(
-    grad: Tensor, image: Tensor, c1: float, c2: float, search: Backtracking, batch: Batch
-) -> Tensor:
+def _tau(grad: Tensor, image: Tensor, c1: float, c2: float, search: Backtracking, batch: Batch) -> Tensor:
     size, curvature = _total(grad, search.per_sample, batch), _total(image, search.per_sample, batch)
     return search.first(torch.where(size > 0, c1 * curvature / size + c2, torch.zeros_like(size)))
 

@@ -6,20 +6,17 @@ Each verb takes the weight `prox` of a proximal term ``prox/2 ||v - v^||^2``. It
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from altmin.core.forward import numel_per_sample, per_channel, stretches
-from altmin.regularizers import complete_square, is_square
 from altmin.solvers.activation_least_squares import ActivationLeastSquares
 from altmin.solvers.backtracking import Backtracking, weights_step
-from altmin.solvers.weight_least_squares import fit_weights, intercept
-from altmin.sweep.reads import LayerReads
+from altmin.solvers.weight_least_squares import complete_square, fit_weights, intercept
+from altmin.sweep.writes import LayerWrites
 
 
-class SolveVerbs(LayerReads):
+class SolveVerbs(LayerWrites):
     """Blocks that are minimised exactly."""
 
     def solve_z(self, prox: float = 0.0, inertia: float | None = None) -> None:
@@ -113,50 +110,13 @@ class SolveVerbs(LayerReads):
         """``W_l``, and what the intercept needs: ``sum_i (Z_i - W A_i)`` and the number of rows."""
         omega, batch, name = self.sweep.problem.regularizer, self.sweep.batch, f"W_{self.i + 1}"
         centre = self._small_centre("W", inertia)
-        if not is_square(omega):
+        if omega.curvature is None:
             s, step = self.statistics(), Backtracking()
             W = weights_step(
                 self.W, s.gram, self.c * s.targets(self.b), self.c, omega, step, center=centre, d=prox, block=name
             )
             return W, s.mean_residual(W), s.count
-        centre, d = complete_square(omega, centre, prox)
+        centre, d = complete_square(omega.curvature, centre, prox)
         known = self.gram() if self.i == 0 and batch.rows is None else None
         b = None if jointly and self.map.bias else self.b
         return fit_weights(self.map, self.input, self.target(), b, centre, self.c, d, batch, known, name)
-
-    def _centre(
-        self, name: Literal["z", "a"], prox: float, inertia: float | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Where a block is written to, and the centre of its proximal term.
-
-        With inertia both are the previous iterate's memory, of which there is no more need.
-        """
-        now, previous = getattr(self.sweep.state, name)[self.i], self.sweep.state.previous
-        if prox == 0.0:
-            return now, None
-        if inertia is None or previous is None:
-            return now, now
-        before = getattr(previous, name)[self.i]
-        torch.lerp(before, now, 1.0 + inertia, out=before)
-        return before, before
-
-    def _small_centre(self, name: Literal["W", "b"], inertia: float | None) -> Tensor:
-        """The centre of the proximal term of weights or intercept."""
-        now, previous = getattr(self, name), self.sweep.state.previous
-        if inertia is None or previous is None:
-            return now
-        return torch.lerp(getattr(previous, name)[self.i], now, 1.0 + inertia)
-
-    def _replace(self, name: Literal["z", "a"], new: Tensor) -> None:
-        """Put `new` in the place of the present value, which becomes the previous one where one is kept."""
-        group, previous = getattr(self.sweep.state, name), self.sweep.state.previous
-        if new is not group[self.i]:
-            assert previous is not None
-            getattr(previous, name)[self.i], group[self.i] = group[self.i], new
-
-    def _write(self, name: Literal["W", "b"], new: Tensor, inertia: float | None = None) -> None:
-        """Write weights or intercept in place; the present value becomes the previous one where one is kept."""
-        now, previous = getattr(self, name), self.sweep.state.previous
-        if inertia is not None and previous is not None:
-            getattr(previous, name)[self.i].copy_(now)
-        now.copy_(new)

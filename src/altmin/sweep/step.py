@@ -17,10 +17,10 @@ from altmin.solvers.activation_least_squares import without_rise
 from altmin.solvers.backtracking import gradient_step, weights_step
 from altmin.solvers.weight_least_squares import Statistics, intercept
 from altmin.sweep.activation_block import ActivationBlock
-from altmin.sweep.solve import SolveVerbs
+from altmin.sweep.writes import LayerWrites
 
 
-class StepVerbs(SolveVerbs):
+class StepVerbs(LayerWrites):
     """Blocks that take one step, and those that go with them."""
 
     def step_W(self, ahead: float = 0.0, damping: float = 1.0) -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from torch import Tensor
+
 from altmin.core.batch import Batch
 from altmin.core.forward import numel_per_sample
 from altmin.core.memory import Memory
@@ -17,7 +19,7 @@ from altmin.sweep.penalty import Penalty
 from altmin.sweep.products import Products, worth_keeping
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 M = TypeVar("M", bound=Memory)
 
@@ -110,7 +112,8 @@ class Sweep(Generic[M]):
         state, n = self.state, len(self.problem.layers)
         if not state.z or not (first or hidden or last):
             return Products()
-        times = [last if i + 1 == n else hidden if i else first for i in range(n)]
+        kinds = [last if i + 1 == n else hidden if i else first for i in range(n)]
+        times = [0 if layer.map.piecewise else k for layer, k in zip(self.problem.layers, kinds, strict=True)]
         saved = [count * W.shape[-1] for count, W in zip(times, state.W, strict=True)]
         older = () if state.previous is None else (*state.previous.z, *state.previous.a)
         dual = () if state.u is None else (state.u,)
@@ -121,10 +124,13 @@ class Sweep(Generic[M]):
 def _gathered(state: State[M], batch: Batch) -> State[M]:
     """The state of the batch's samples: their variables copied, weights and memory shared."""
 
-    def rows(group: Variables) -> Variables:
-        return Variables(t[batch.rows].clone() for t in group)
+    def copied(t: Tensor) -> Tensor:
+        return t[batch.rows].clone() if isinstance(batch.rows, slice) else t.index_select(0, batch.rows)
 
-    u = None if state.u is None else state.u[batch.rows].clone()
+    def rows(group: Variables) -> Variables:
+        return Variables(map(copied, group))
+
+    u = None if state.u is None else copied(state.u)
     before = state.previous
     previous = None if before is None else Iterate(before.W, before.b, rows(before.z), rows(before.a))
     part = replace(state, z=rows(state.z), a=rows(state.a), u=u, previous=previous)
