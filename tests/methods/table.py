@@ -97,7 +97,9 @@ ROWS = {
     "am-adam": Row(OnlineAM(rule=Adam(0.01), last=Adam(0.01)), adds=False),
     "am-sgd": Row(OnlineAM(rule=SGD(1.0), last=SGD(0.3)), adds=False),
     "am-mem": Row(OnlineAM(rule=Memory(), last=Adam(0.01)), adds=False, units_alike=False),
-    "am-mem-forgetting": Row(OnlineAM(rule=Memory(forget=0.9, solver="ridge"), last=SGD(0.1)), adds=False),
+    "am-mem-forgetting": Row(
+        OnlineAM(rule=Memory(forget=0.9, solver="ridge"), last=SGD(0.1)), adds=False, regularizers=SQUARES
+    ),
     "am-newton": Row(METHODS["am-newton"].method, adds=False, regularizers=SQUARES),
     "am-newton-codes": Row(
         OnlineAM(rule=Newton(rank=0), last=Adam(0.01), codes=Codes(steps=1)), adds=False, regularizers=SQUARES

@@ -23,6 +23,7 @@ learning = [name for name, row in ROWS.items() if row.learns]
 alike = [name for name, row in ROWS.items() if row.units_alike]
 adding = [name for name, row in ROWS.items() if row.adds]
 regularized = [(name, regularizer) for name in descending for regularizer in ROWS[name].regularizers]
+penalised = [(name, regularizer) for name, row in ROWS.items() for regularizer in row.regularizers]
 on_nets = list(pairs())
 
 
@@ -68,6 +69,55 @@ def test_objective_never_rises(name: str, loss: str, hidden: tuple[int, ...]):
 @pytest.mark.parametrize(("name", "regularizer"), regularized)
 def test_objective_with_a_regularizer_never_rises(name: str, regularizer: str):
     assert_never_rises(name, begin(name, regularizer=regularizer).run(20))
+
+
+def takes_regularizer(name: str, regularizer: str) -> bool:
+    """Whether the method's own check lets it pass."""
+    try:
+        ROWS[name].method.check(Problem.from_module(network(20, 15, s=ROWS[name].s), regularizer=regularizer))
+    except TypeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_regularizers_are_those_of_the_table(name: str):
+    assert tuple(r for r in Row.regularizers if takes_regularizer(name, r)) == ROWS[name].regularizers
+
+
+@pytest.mark.parametrize(("name", "regularizer"), [pair for pair in penalised if pair[0] not in descending])
+def test_objective_with_a_regularizer_is_lowered(name: str, regularizer: str):
+    """In a few iterations, by methods whose objective may rise in one."""
+    values = begin(name, regularizer=regularizer).run(20)
+    assert values[-1] < 0.97 * values[0]
+
+
+@torch.no_grad()
+def weights_after(name: str, regularizer: str, steps: int) -> list[torch.Tensor]:
+    loop = begin(name, regularizer=regularizer)
+    for _ in range(steps):
+        loop.step()
+    return [W.detach() for W in loop.state.W]
+
+
+@pytest.mark.parametrize(("name", "regularizer"), penalised)
+def test_a_regularizer_shrinks_what_it_weighs(name: str, regularizer: str):
+    """The more, the larger its weight: the sum of squares or of absolute values, after the same few iterations."""
+    kind = regularizer.split(":")[0]
+    norm = {"l1": torch.abs, "l2": torch.square}[kind]
+    free, light, heavy = (
+        sum(float(norm(W).sum()) for W in weights_after(name, f"{kind}:{weight}", 8)) for weight in (0.0, 1.0, 10.0)
+    )
+    assert light < (1 - 1e-4) * free
+    assert heavy < (1 - 1e-3) * free
+    assert heavy < light or heavy == light == 0
+
+
+@pytest.mark.parametrize("name", [name for name, regularizer in penalised if regularizer.startswith("l1")])
+def test_l1_makes_weights_exactly_zero(name: str):
+    """By its prox; backpropagation takes a subgradient, which never does."""
+    zeros = sum(int((W == 0).sum()) for W in weights_after(name, "l1:10.0", 10))
+    assert (zeros == 0) == isinstance(ROWS[name].method, altmin.Backprop | altmin.StraightThrough)
 
 
 def assert_order_does_not_matter(loop: Loop, steps: int, generator: torch.Generator, close: float = 1e-6) -> None:
