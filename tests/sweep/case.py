@@ -40,6 +40,9 @@ class Weighted:
         return self.backtracking
 
 
+BAND = Weighted(linear=0.7, activation=0.0, last=None)
+
+
 def chain(s: type[nn.Module]) -> list[nn.Module]:
     return [nn.Linear(64, 7), s(), nn.Linear(7, 12), s(), nn.Linear(12, 10)]
 
@@ -129,6 +132,16 @@ def sweep_of(
                 t.add_(noise(t, 0.2))
     state.samples = n
     return Sweep(method, problem, state, batch if rows is None else batch.select(rows, ends_epoch=True))
+
+
+def banded(net: str, eps: float, s: type[nn.Module] = nn.Tanh, **options: Any) -> Sweep[Any]:
+    """Activations anywhere in their band."""
+    sweep = sweep_of(net, BAND, s=s, **options)
+    g = torch.Generator().manual_seed(5)
+    for layer in sweep.layers[:-1]:
+        move = 2 * torch.rand(layer.a.shape, generator=g, dtype=layer.a.dtype) - 1
+        layer.a.copy_(layer.activation(layer.z) + eps * move)
+    return sweep
 
 
 def per_sample(sweep: Sweep[Any], state: State[Any] | None = None) -> Tensor:
@@ -239,3 +252,10 @@ def others_untouched(sweep: Sweep[Any], before: State[Any], *written: tuple[str,
     if now.u is not None and before.u is not None:
         fine = fine and (("u", 0) in written or torch.equal(now.u, before.u))
     return fine
+
+
+def stepped_by_optimizer(t: Tensor) -> None:
+    """A step of Adam along ones."""
+    t.grad = torch.ones_like(t)
+    torch.optim.Adam([t], lr=0.1).step()
+    t.grad = None

@@ -12,14 +12,24 @@ from torch import Tensor, nn
 from altmin import Sweep
 from altmin.solvers.backtracking import Backtracking
 from literal.shared import backtracked
-from sweep.case import NETS, Energy, Weighted, assert_minimum, energy, gradient, others_untouched, sweep_of
+from sweep.case import (
+    BAND,
+    NETS,
+    Energy,
+    Weighted,
+    assert_minimum,
+    banded,
+    energy,
+    gradient,
+    others_untouched,
+    sweep_of,
+)
 
 nets = pytest.mark.parametrize("net", NETS)
 DUALS = {"none": (False, Weighted()), "residual": (True, Weighted())}
 duals = pytest.mark.parametrize("dual", DUALS)
 SEARCHES = [Backtracking(), Backtracking(1.0, 2.0), Backtracking(1e-3, 1.5, scale=3.0)]
 searches = pytest.mark.parametrize("search", SEARCHES, ids=repr)
-BAND = Weighted(linear=0.7, activation=0.0, last=None)
 
 
 def hidden(net: str) -> range:
@@ -160,16 +170,6 @@ def test_intercept_is_the_minimiser(net: str, dual: str):
 
 
 # The band
-
-
-def banded(net: str, eps: float, s: type[nn.Module] = nn.Tanh, **options: Any) -> Sweep[Any]:
-    """Activations anywhere in their band."""
-    sweep = sweep_of(net, BAND, s=s, **options)
-    g = torch.Generator().manual_seed(5)
-    for layer in sweep.layers[:-1]:
-        move = 2 * torch.rand(layer.a.shape, generator=g, dtype=layer.a.dtype) - 1
-        layer.a.copy_(layer.activation(layer.z) + eps * move)
-    return sweep
 
 
 def outside(sweep: Sweep[Any], i: int, z: Tensor, eps: float) -> Tensor:
