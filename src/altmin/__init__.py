@@ -12,6 +12,7 @@ from altmin.methods import BCD, DLADMM, DLAM, IPDLAM, MAC, MDLAM, AMRidge, Metho
 from altmin.nn import Elman, Residual, Sign, Step
 from altmin.regularizers import L1, L2
 from altmin.sweep import Penalty, Sweep
+from altmin.train import History, Trainer, fit, fit_stream
 
 __version__ = "0.1.0"
 
@@ -32,6 +33,7 @@ __all__ = [
     "DivergenceError",
     "Elman",
     "Gradients",
+    "History",
     "Hinge",
     "InertiaWarning",
     "Layer",
@@ -48,6 +50,9 @@ __all__ = [
     "Step",
     "Sweep",
     "TaylorADMM",
+    "Trainer",
+    "fit",
+    "fit_stream",
     "no_backprop",
     "problem_of",
     "state_of",

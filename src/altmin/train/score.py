@@ -9,7 +9,8 @@ from torch import Tensor
 
 from altmin.core.batch import Batch
 from altmin.core.problem import Problem
-from altmin.core.state import CHUNK, State, forward
+from altmin.core.forward import CHUNK, forward
+from altmin.core.state import State
 
 
 @dataclass(frozen=True)
