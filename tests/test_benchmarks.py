@@ -15,7 +15,7 @@ import compare
 import report
 import scaling
 import test_kernels
-from altmin.bench import Report, Row, measure
+from altmin.bench import Report, BenchRow, measure
 from common import METHODS_OF_THE_PAPERS
 
 KERNELS = {name: f for name, f in vars(test_kernels).items() if name.startswith("test_")}
@@ -73,7 +73,7 @@ def test_exponent_of_a_power():
     assert scaling.exponent([1, 2, 5], [3, 12, 75]) == pytest.approx(2.0)
 
 
-ROW = Row("dladmm", 50, 2.0, 2.5, 2.0, 4.0, 10**10, 1.0, 0.5, 2**20, 3 * 2**19, [2.0])
+ROW = BenchRow("dladmm", 50, 2.0, 2.5, 2.0, 4.0, 10**10, 1.0, 0.5, 2**20, 3 * 2**19, [2.0])
 SETTING = {"model": "mlp", "widths": [4, 3, 3, 2], "samples": 50, "data": "digits", "dtype": "float32", "rounds": 3}
 MACHINE = {"device": "AVX2", "threads": 1, "gflops": 70.2}
 REPORT = Report(SETTING, MACHINE, {"altmin": "1", "torch": "2.9", "python": "3.11"}, [ROW])

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
-import torch
 from torch import nn
 
 from altmin.core.batch import Batch
@@ -76,8 +75,8 @@ def _check_streams(method: Method, batches: object) -> None:
     """Refuse what cannot be trained batch by batch, and what holds no batches."""
     if not method.online:
         online = sorted({type(entry.method).__name__ for entry in METHODS.values() if entry.method.online})
-        kept = "keeps variables of every sample or needs all of them at once"
-        raise TypeError(f"`method`: {type(method).__name__} {kept}; for streams there are {', '.join(online)}")
+        why = "keeps variables of every sample or needs all of them at once"
+        raise TypeError(f"`method`: {type(method).__name__} {why}; for streams there are {', '.join(online)}")
     if getattr(method, "refit", False):
         raise ValueError("`method`: refit=True fits the last layer to all samples, which a stream does not hold")
     if not isinstance(batches, Iterable):

@@ -30,7 +30,7 @@ class Loop:
         validation: What is evaluated for every record.
         counts: What else a record has.
         history: What was recorded.
-        kept: The weights that the model gets where training ends early, and with ``keep="best"`` at its end.
+        fallback: The weights that the model gets where training ends early, and with ``keep="best"`` at its end.
     """
 
     trainer: Trainer
@@ -38,12 +38,12 @@ class Loop:
     validation: Batch | None
     counts: Callable[[], Record] = dict
     history: History = field(init=False)
-    kept: State[Nothing] = field(init=False)
+    fallback: State[Nothing] = field(init=False)
 
     def run(self, rounds: Rounds) -> History:
         """Steps on the batches of each round, and a record at its end."""
         self.history = History(keep=self.options.keep)
-        self.kept = self.trainer.state.weights()
+        self.fallback = self.trainer.state.weights()
         try:
             self._train(rounds)
             self._finish()
@@ -52,7 +52,7 @@ class Loop:
                 self.history.status, error.history = "diverged", self.history
             elif isinstance(error, KeyboardInterrupt):
                 self.history.status = "stopped"
-            self.trainer.state.set_weights(self.kept)
+            self.trainer.state.set_weights(self.fallback)
             raise
         return self.history
 
@@ -64,8 +64,9 @@ class Loop:
             figures = record_of(self.trainer, self.validation, iteration)
             best = self.history.add({"iteration": iteration, **times, **self.counts(), **figures})
             if best or self.options.keep == "last":
-                self.kept = self.trainer.state.weights()
-            if any([callback(self.history, self.trainer.state) for callback in self.options.callbacks]):
+                self.fallback = self.trainer.state.weights()
+            answers = [callback(self.history, self.trainer.state) for callback in self.options.callbacks]
+            if any(answers):
                 self.history.status = "stopped"
                 return
             start = self._clock()
@@ -81,7 +82,7 @@ class Loop:
     def _finish(self) -> None:
         """What the method does at the end, with the weights that are kept."""
         if self.options.keep == "best":
-            self.trainer.state.set_weights(self.kept)
+            self.trainer.state.set_weights(self.fallback)
         self.trainer.method.finish(self.trainer.sweep())
 
     def _clock(self) -> tuple[float, float]:

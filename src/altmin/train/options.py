@@ -19,11 +19,10 @@ from altmin.regularizers import Regularizer, make_regularizer
 from altmin.train.place import check_device
 
 Check = Callable[[str, Any], object]
+Note = str | Callable[[], str]
 
 
-def option(
-    help: str, *, default: Any = MISSING, check: Check | None = None, flag: Any = None, note: str = ""
-) -> Any:
+def option(help: str, *, default: Any = MISSING, check: Check | None = None, flag: Any = None, note: Note = "") -> Any:
     """A dataclass field that is an option of training.
 
     Args:
@@ -31,12 +30,12 @@ def option(
         default: What stands for it where it is not named; without one it must be named.
         check: Called with its name and value; raises where the value is not allowed.
         flag: Its type on the command line, where `int` is a positive one; `None` keeps it off the command line.
-        note: What else is to be said where a default is replaced (`restated`).
+        note: What else is to be said where a default is replaced (`restated`), or a function that says it.
     """
     return field(default=default, kw_only=True, metadata={"help": help, "check": check, "flag": flag, "note": note})
 
 
-def restated(owner: type, name: str, default: Any, note: str = "") -> Any:
+def restated(owner: type, name: str, default: Any, note: Note = "") -> Any:
     """The option `name` of `owner` with another default."""
     (same,) = (f for f in fields(owner) if f.name == name)
     return option(**{**same.metadata, "default": default, "note": note})
@@ -44,7 +43,8 @@ def restated(owner: type, name: str, default: Any, note: str = "") -> Any:
 
 def described(f: Field[Any]) -> str:
     """The meaning of an option in a sentence."""
-    return "; ".join(filter(None, (f.metadata["help"], f.metadata["note"])))
+    note = f.metadata["note"]
+    return "; ".join(filter(None, (f.metadata["help"], note() if callable(note) else note)))
 
 
 def check_positive(name: str, value: object) -> None:
@@ -188,7 +188,9 @@ class LoopOptions(Options):
 class FitOptions(LoopOptions):
     """What `fit` takes."""
 
-    epochs: int = option("passes over the data; for full-batch methods iterations", check=check_positive, flag=int | None)
+    epochs: int = option(
+        "passes over the data; for full-batch methods iterations", check=check_positive, flag=int | None
+    )
     batch_size: int | None = option(
         "samples a step; none: the method's own number, for full-batch methods all",
         default=None,
