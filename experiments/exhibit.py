@@ -15,9 +15,9 @@ from torch import nn
 
 import altmin
 from altmin.data import Dataset, Split
-from altmin.diagnostics import outputs, predict
+from altmin.diagnostics import predict
 from altmin.problem import Problem
-from altmin.state import State
+from altmin.state import State, outputs
 
 Network = Callable[[], nn.Sequential]
 
