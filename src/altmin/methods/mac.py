@@ -32,13 +32,7 @@ REFIT_STEPS = 500
 
 @dataclass(eq=False)
 class Progress(Memory):
-    """What MAC keeps between iterations.
-
-    Attributes:
-        mu: The present penalty.
-        objective: The objective at it, before the present iteration.
-        root: The Cholesky factor of the data's damped Gram matrix.
-    """
+    """What MAC keeps: the penalty, the objective at it, and the Cholesky factor of the data's damped Gram matrix."""
 
     mu: float
     objective: float
@@ -70,6 +64,7 @@ class MAC(Method):
     gradients = Gradients.LAYER
     unsupported = Method.unsupported | {"residual connections"}
     quadratic = True
+    differentiable = True
 
     mu: float = number(0.1, "penalty at the start", above=0.0, paper="1")
     factor: float = number(10.0, "growth of the penalty where the objective stalls; 1: none", least=1.0, paper="10")
@@ -86,14 +81,6 @@ class MAC(Method):
         super().__post_init__()
         if self.mu_max < self.mu:
             raise ValueError(f"`mu_max` must be >= `mu` ({self.mu:g}), got {self.mu_max:g}")
-
-    def check(self, problem: Problem) -> None:
-        """Refuse activations without a derivative."""
-        super().check(problem)
-        for i, layer in enumerate(problem.layers):
-            if not layer.activation.differentiable:
-                name = type(layer.activation).__name__
-                raise TypeError(f"MAC needs activations with a derivative, {name} (layer {i + 1}) has none; DLADMM can")
 
     def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
         """``A`` by a forward pass."""
@@ -127,16 +114,12 @@ class MAC(Method):
 
     def update_weights(self, layer: LayerView) -> None:
         """``argmin mu/2 ||A_l - s_l(A_{l-1} W_l^T + b_l)||^2 + Omega`` for each unit by Gauss-Newton steps."""
-        sweep, units, a = layer.sweep, AugmentedWeights(layer.map), layer.input
-        weight = (sweep.problem.regularizer.curvature or 0.0) / sweep.memory.mu
-        ridge = units.join(torch.full_like(layer.W, weight), torch.zeros_like(layer.b))
-        root = sweep.memory.root if layer.i == 0 else damped_root(units, a, self.damping, sweep.batch)
-        function, error = (
-            layer_functions(sweep.problem, sweep.state)[layer.i],
-            ActivationError(layer.activation, layer.a),
-        )
-        steps = self.weight_steps, self.cg_steps
-        W, b = fit_units(function, a, error, ridge, self.damping, root, sweep.batch, *steps, f"W_{layer.i + 1}")
+        sweep, memory = layer.sweep, layer.sweep.memory
+        function = layer_functions(sweep.problem, sweep.state)[layer.i]
+        error, root = ActivationError(layer.activation, layer.a), memory.root if layer.i == 0 else None
+        weight = (sweep.problem.regularizer.curvature or 0.0) / memory.mu
+        how = self.damping, sweep.batch, self.weight_steps, self.cg_steps, f"W_{layer.i + 1}"
+        W, b = fit_units(function, layer.input, error, weight, *how, root)
         layer.W.copy_(W)
         layer.b.copy_(b)
 
