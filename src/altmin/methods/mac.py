@@ -44,12 +44,11 @@ class Progress(Memory):
 class MAC(Method):
     """Minimise ``R(Z_L) + sum Omega + mu/2 sum_{l<L} ||A_l - s_l(A_{l-1} W_l^T + b_l)||^2`` over ``W, b`` and ``A``.
 
-    ``Z_L = A_{L-1} W_L^T + b_L`` is no variable. The W-step fits each unit of each hidden layer by itself, a nonlinear
-    least-squares problem, and the last layer to the loss. The Z-step, as the paper calls it, finds each sample's
-    coordinates, layer by layer from the last to the first. Both take Gauss-Newton steps by conjugate gradients, and a
-    unit or sample whose objective rose goes back half-way until it did not: for a fixed `mu` the objective never
-    rises. Where an iteration lowers it by too little, `mu` grows. At the end, with `refit`, the coordinates become the
-    forward pass's activations and the last layer is fitted to them.
+    ``Z_L = A_{L-1} W_L^T + b_L`` is no variable. The Z-step, as the paper calls it, finds each sample's coordinates,
+    layer by layer from the last to the first. The W-step fits each unit of each hidden layer by itself, and the last
+    layer to the loss. Both take Gauss-Newton steps by conjugate gradients, and a unit or sample whose objective rose
+    goes back half-way until it did not: for a fixed `mu` the objective never rises. Where an iteration lowers it by
+    too little, `mu` grows. At the end, with `refit`, the last layer is fitted to the forward pass's activations.
 
     Deviations: the paper finds all coordinates of a sample jointly, and lets `mu` grow where the nested error on a
     validation set stalls. The loss is any loss; its second derivative in the coordinates is replaced by its bound. The
@@ -85,8 +84,8 @@ class MAC(Method):
     def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
         """``A`` by a forward pass."""
         super().init(problem, state, batch)
-        root = damped_root(AugmentedWeights(problem.layers[0].map), batch.x, self.damping, batch)
-        state.memory = Progress(self.mu, 0.0, root)
+        units = AugmentedWeights(problem.layers[0].map)
+        state.memory = Progress(self.mu, 0.0, damped_root(units, batch.x, self.damping, batch))
         state.memory.objective = float(self.objective(Sweep(self, problem, state, batch)))
 
     def step(self, sweep: Sweep[Progress]) -> None:
@@ -101,10 +100,7 @@ class MAC(Method):
         sweep.state.z[:] = [layer.prediction() for layer in sweep.layers]
 
     def update_a(self, layer: LayerView) -> None:
-        """``argmin_A 1/2 ||A - s_l(Z_l)||^2 + e(Z_{l+1}(A))`` for each sample by Gauss-Newton steps from ``A_l``.
-
-        ``e`` is ``1/2 ||A_{l+1} - s_{l+1}(Z_{l+1})||^2``, for the last layer ``R/mu``.
-        """
+        """``argmin_A 1/2 ||A - s_l(Z_l)||^2 + e(Z_{l+1}(A))``, ``e`` the error of the layer above, for each sample."""
         sweep, above = layer.sweep, layer.above
         function = layer_functions(sweep.problem, sweep.state)[above.i]
         loss = LossError(sweep.problem.loss, sweep.batch.y, sweep.memory.mu)
@@ -125,14 +121,13 @@ class MAC(Method):
 
     def update_mu(self, sweep: Sweep[Progress]) -> None:
         """The penalty grows, before every iteration but the first, where the objective has fallen by too little."""
-        memory = sweep.memory
-        if sweep.state.k == 0:
+        memory, terms = sweep.memory, self.evaluate(sweep)[0] if sweep.state.k else {}
+        if not terms:
             return
-        terms = self.evaluate(sweep)[0]
         now = float(torch.stack(list(terms.values())).sum())
         if memory.objective - now < self.tol * abs(memory.objective):
-            mu = min(self.factor * memory.mu, self.mu_max)
-            now, memory.mu = now + (mu / memory.mu - 1.0) * float(terms["activation"]), mu
+            before, memory.mu = memory.mu, min(self.factor * memory.mu, self.mu_max)
+            now += (memory.mu / before - 1.0) * float(terms["activation"])
         memory.objective = now
 
     def evaluate(self, sweep: Sweep[Progress]) -> tuple[Terms, dict[str, Tensor]]:
@@ -141,8 +136,8 @@ class MAC(Method):
         misses = [layer.a - layer.activation(layer.prediction()) for layer in hidden]
         loss = sweep.problem.loss(last.prediction(), sweep.batch.y)
         loss, *squares = sweep.batch.sum(torch.stack([loss, *(miss.square().sum() for miss in misses)]))
-        activation = 0.5 * sweep.memory.mu * torch.stack([loss.new_zeros(()), *squares]).sum()
-        terms = {"loss": loss, "regularizer": regularizer(sweep), "activation": activation}
+        terms = {"loss": loss, "regularizer": regularizer(sweep)}
+        terms["activation"] = 0.5 * sweep.memory.mu * torch.stack([loss.new_zeros(()), *squares]).sum()
         return terms, {f"A_{i + 1}": square.sqrt() for i, square in enumerate(squares)}
 
     def scalars(self, state: State[Progress]) -> dict[str, float]:
