@@ -62,8 +62,7 @@ class DLADMM(Method):
     table; all are exact. ``rho`` ends at 0.1 or `rho_max`, a cap that only the authors' code has.
 
     Example:
-        >>> DLADMM(rho=2.0, nu=1.0, schedule="constant").nu
-        1.0
+        >>> method = DLADMM(rho=2.0, nu=1.0, schedule="constant")
     """
 
     cure = "a larger `rho` (the proof needs rho > 2H)"
@@ -115,7 +114,8 @@ class DLADMM(Method):
 
     def step(self, sweep: Sweep[Schedule]) -> None:
         """One iteration of Algorithm 1."""
-        self.update_rho(sweep)
+        if sweep.state.k > 0:
+            self.update_rho(sweep)
         for layer in reversed(sweep.layers):
             if not layer.last:
                 layer.step_a()
@@ -132,10 +132,10 @@ class DLADMM(Method):
 
     def update_rho(self, sweep: Sweep[Schedule]) -> None:
         """The schedule of ``rho``, before every iteration but the first."""
-        k, memory = sweep.state.k, sweep.memory
-        if k > 0 and self.schedule == "steps" and k % PERIOD == 0:
+        memory = sweep.memory
+        if self.schedule == "steps" and sweep.state.k % PERIOD == 0:
             memory.rho = self.grown(memory.rho)
-        if k > 0 and self.schedule == "adaptive":
+        if self.schedule == "adaptive":
             problem, batch = sweep.problem, sweep.batch
             loss = float(batch.sum(problem.loss(outputs(problem, sweep.state, batch.x), batch.y)))
             memory.rises, memory.loss = memory.rises + 1 if loss > memory.loss else 0, loss

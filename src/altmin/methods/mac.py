@@ -90,7 +90,8 @@ class MAC(Method):
 
     def step(self, sweep: Sweep[Progress]) -> None:
         """One iteration: the penalty's rule, the Z-step and the W-step."""
-        self.update_mu(sweep)
+        if sweep.state.k > 0:
+            self.update_mu(sweep)
         *hidden, last = sweep.layers
         for layer in reversed(hidden):
             self.update_a(layer)
@@ -120,10 +121,8 @@ class MAC(Method):
         layer.b.copy_(b)
 
     def update_mu(self, sweep: Sweep[Progress]) -> None:
-        """The penalty grows, before every iteration but the first, where the objective has fallen by too little."""
-        memory, terms = sweep.memory, self.evaluate(sweep)[0] if sweep.state.k else {}
-        if not terms:
-            return
+        """The penalty grows where the iteration before has lowered the objective by too little."""
+        memory, terms = sweep.memory, self.evaluate(sweep)[0]
         now = float(torch.stack(list(terms.values())).sum())
         if memory.objective - now < self.tol * abs(memory.objective):
             before, memory.mu = memory.mu, min(self.factor * memory.mu, self.mu_max)
