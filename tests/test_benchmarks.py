@@ -84,20 +84,22 @@ def test_report_fills_the_page_between_its_markers(monkeypatch, tmp_path):
     page.write_text(f"# Title\n{report.BEGIN}\nold\n{report.END}\nrest\n")
     REPORT.write(file)
     for _ in range(2):
-        run(report, monkeypatch, str(file), str(file), "--page", str(page))
+        run(report, monkeypatch, str(file), str(file), "--commit", "1234567", "--page", str(page))
     text = page.read_text()
     assert text.startswith("# Title\n")
     assert text.endswith("\nrest\n")
     assert "old" not in text
     assert text.count("| dladmm | all | 2 |") == 2
+    command = "altmin bench dladmm --data digits --hidden 3 3 --train-samples 50 --rounds 3"
+    assert text.count(f"Commit `1234567`: `{command}`.") == 2
     assert "mlp 4-3-3-2, 50 samples of digits, float32; 1 thread(s), AVX2, 70 GFLOP/s" in text
 
 
 @pytest.mark.parametrize("page", ["", report.BEGIN, report.END + report.BEGIN, 2 * (report.BEGIN + report.END)])
 def test_a_page_without_its_markers_is_refused(page: str):
     with pytest.raises(ValueError, match="once, in this order"):
-        report.filled(page, [REPORT])
+        report.filled(page, [REPORT], "1234567")
 
 
 def test_the_documentation_has_the_markers():
-    assert report.filled(report.PAGE.read_text(encoding="utf-8"), [REPORT]).count("| dladmm | all |") == 1
+    assert report.filled(report.PAGE.read_text(encoding="utf-8"), [REPORT], "1234567").count("| dladmm | all |") == 1

@@ -38,7 +38,7 @@ class Entry:
 METHODS: dict[str, Entry] = {}
 """All methods by name, in the order in which they were registered."""
 
-C = TypeVar("C", bound=type[Method])
+C = TypeVar("C", bound=Callable[[], Method])
 
 
 def register(
