@@ -8,7 +8,24 @@ from altmin.core.problem import Layer, Problem
 from altmin.core.state import State
 from altmin.errors import DataError, DivergenceError, InertiaWarning, PenaltyWarning, PrecisionWarning
 from altmin.losses import CrossEntropy, Hinge, SquaredLoss
-from altmin.methods import BCD, DLADMM, DLAM, IPDLAM, MAC, MDLAM, AMRidge, Method, TaylorADMM
+from altmin.methods import (
+    BCD,
+    DLADMM,
+    DLAM,
+    IPDLAM,
+    MAC,
+    MDLAM,
+    SGD,
+    Adam,
+    AMRidge,
+    CoActivationMemory,
+    Codes,
+    Method,
+    Mu,
+    Newton,
+    OnlineAM,
+    TaylorADMM,
+)
 from altmin.nn import Elman, Residual, Sign, Step
 from altmin.regularizers import L1, L2
 from altmin.sweep import Penalty, Sweep

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 from sklearn.datasets import load_digits
@@ -15,30 +17,21 @@ from altmin import (
     BCD,
     DLADMM,
     DLAM,
-    DTP,
     IPDLAM,
     MAC,
     MDLAM,
-    SGD,
-    Adam,
     AMRidge,
-    Backprop,
     Batch,
-    Codes,
-    Memory,
     Method,
-    Mu,
-    Newton,
-    OnlineAM,
     Problem,
-    ProxProp,
     Residual,
-    Sign,
     State,
-    StraightThrough,
+    Sweep,
     TaylorADMM,
+    problem_of,
+    state_of,
 )
-from altmin.methods.registry import METHODS
+from altmin.sweep.products import Products
 
 
 @dataclass(frozen=True)
@@ -94,19 +87,6 @@ ROWS = {
     "dladmm": Row(DLADMM(rho=3.0, nu=1.0, schedule="constant"), descends=1),
     "dladmm-one-step": Row(DLADMM(rho=3.0, nu=1.0, schedule="constant", per_sample=False, start=1.0), descends=1),
     "am-ridge": Row(AMRidge(), steps=40, regularizers=SQUARES),
-    "am-adam": Row(OnlineAM(rule=Adam(0.01), last=Adam(0.01)), adds=False),
-    "am-sgd": Row(OnlineAM(rule=SGD(1.0), last=SGD(0.3)), adds=False),
-    "am-mem": Row(OnlineAM(rule=Memory(), last=Adam(0.01)), adds=False, units_alike=False),
-    "am-mem-forgetting": Row(OnlineAM(rule=Memory(forget=0.9, solver="ridge"), last=SGD(0.1)), adds=False),
-    "am-newton": Row(METHODS["am-newton"].method, adds=False, regularizers=SQUARES),
-    "am-newton-codes": Row(
-        OnlineAM(rule=Newton(rank=0), last=Adam(0.01), codes=Codes(steps=1)), adds=False, regularizers=SQUARES
-    ),
-    "am-entries": Row(
-        OnlineAM(rule=Adam(0.01), last=Adam(0.01), codes=Codes(lr=0.3, scaling="entries"), mu=Mu(start=0.003)),
-        adds=False,
-    ),
-    "am-sign": Row(OnlineAM(rule=Adam(0.002), last=Adam(0.02)), adds=False, s=Sign),
     "taylor": Row(TaylorADMM(beta=0.1, gamma=10.0, start="forward"), learns=False, rounding=1e-7, regularizers=SQUARES),
     "taylor-warm-up": Row(
         TaylorADMM(beta=0.1, gamma=10.0, warmup=1000, start="forward"),
@@ -119,11 +99,42 @@ ROWS = {
     "bcd-plain": Row(BCD(alpha=0.0), descends=0, rounding=1e-7, regularizers=SQUARES),
     "mac": Row(MAC(), steps=40, rounding=1e-8, regularizers=SQUARES),
     "mac-fixed": Row(MAC(mu=1.0, factor=1.0), descends=0, steps=40, rounding=1e-8, regularizers=SQUARES),
-    "dtp": Row(DTP(rule=Adam(0.003), last=Adam(0.01), feedback=Adam(0.01), noise=0.0), adds=False, units_alike=False),
-    "proxprop": Row(ProxProp("sgd", lr=1.0), adds=False, regularizers=SQUARES),
-    "straight-through": Row(StraightThrough("sgd", lr=0.1), adds=False, s=Sign),
-    "backprop": Row(Backprop("adam", lr=0.01), adds=False),
 }
+
+
+def online_rows() -> dict[str, Row]:
+    """The methods that draw their samples, in mini-batches."""
+    from altmin import DTP, SGD, Adam, Backprop, Codes, Mu, Newton, OnlineAM, ProxProp, Sign, StraightThrough
+    from altmin.methods.registry import METHODS
+    from altmin.online.rules import Memory
+
+    return {
+        "am-adam": Row(OnlineAM(rule=Adam(0.01), last=Adam(0.01)), adds=False),
+        "am-sgd": Row(OnlineAM(rule=SGD(1.0), last=SGD(0.3)), adds=False),
+        "am-mem": Row(OnlineAM(rule=Memory(), last=Adam(0.01)), adds=False, units_alike=False),
+        "am-mem-forgetting": Row(
+            OnlineAM(rule=Memory(forget=0.9, solver="ridge"), last=SGD(0.1)), adds=False, regularizers=SQUARES
+        ),
+        "am-newton": Row(METHODS["am-newton"].method, adds=False, regularizers=SQUARES),
+        "am-newton-codes": Row(
+            OnlineAM(rule=Newton(rank=0), last=Adam(0.01), codes=Codes(steps=1)), adds=False, regularizers=SQUARES
+        ),
+        "am-entries": Row(
+            OnlineAM(rule=Adam(0.01), last=Adam(0.01), codes=Codes(lr=0.3, scaling="entries"), mu=Mu(start=0.003)),
+            adds=False,
+        ),
+        "am-sign": Row(OnlineAM(rule=Adam(0.002), last=Adam(0.02)), adds=False, s=Sign),
+        "dtp": Row(
+            DTP(rule=Adam(0.003), last=Adam(0.01), feedback=Adam(0.01), noise=0.0), adds=False, units_alike=False
+        ),
+        "proxprop": Row(ProxProp("sgd", lr=1.0), adds=False, regularizers=SQUARES),
+        "straight-through": Row(StraightThrough("sgd", lr=0.1), adds=False, s=Sign),
+        "backprop": Row(Backprop("adam", lr=0.01), adds=False),
+    }
+
+
+with suppress(ImportError):
+    ROWS |= online_rows()
 
 
 def digits(n: int = 300, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -170,7 +181,7 @@ NETS = {"images": images, "residual": residual}
 def takes(method: Method, model: nn.Sequential) -> bool:
     """Whether the method's own check lets a network pass."""
     try:
-        method.check(Problem.from_module(model))
+        method.check(problem_of(model))
     except TypeError:
         return False
     return True
@@ -184,30 +195,33 @@ def pairs() -> Iterator[tuple[str, str]]:
                 yield name, net
 
 
-def own(state: State) -> State:
-    """The state with copies of ``Z`` and ``A``, so that an update may write in them."""
-    z, a = (tuple(t.clone() for t in group) for group in (state.z, state.a))
-    return replace(state, z=z, a=a)
+def begun(method: Method, problem: Problem, batch: Batch, weights: State[Any], seed: int = 0) -> State[Any]:
+    """The method's start from a copy of weights; what it draws comes from a seed."""
+    state = weights.weights()
+    state.samples, state.generator = batch.count, torch.Generator().manual_seed(seed)
+    method.init(problem, state, batch)
+    return state
 
 
 @dataclass
 class Loop:
-    """A method at work on a network and all samples, step by step."""
+    """A method at work on a network and all samples, step by step; products are handed on as in a training loop."""
 
     method: Method
     problem: Problem
     batch: Batch
-    state: State
+    state: State[Any]
+    kept: tuple[State[Any], Products] | None = None
 
     @classmethod
     def of(
         cls, method: Method, model: nn.Sequential, loss: str = "cross_entropy", n: int = 300, **more: object
     ) -> Loop:
         """The method's start on `model` and digits; what it draws comes from a seed."""
-        problem = Problem.from_module(model, loss, **more)  # type: ignore[arg-type]
+        problem = problem_of(model, loss, **more)  # type: ignore[arg-type]
         x, y = digits(n)
         batch = Batch(x, problem.loss.encode(y, 10, x.dtype))
-        return cls(method, problem, batch, State.from_module(model)).restarted(batch)
+        return cls(method, problem, batch, begun(method, problem, batch, state_of(model)))
 
     @classmethod
     def on_digits(
@@ -230,8 +244,11 @@ class Loop:
 
     def restarted(self, batch: Batch) -> Loop:
         """The same method from the present weights on other samples."""
-        g = torch.Generator().manual_seed(0)
-        return Loop(self.method, self.problem, batch, self.method.init(self.problem, self.state.weights(), batch, g))
+        return Loop(self.method, self.problem, batch, begun(self.method, self.problem, batch, self.state))
+
+    def twin(self) -> Loop:
+        """The same method on the same samples with a state of its own, which is equal to this one."""
+        return Loop(self.method, self.problem, self.batch, self.state.clone())
 
     def run(self, steps: int) -> list[float]:
         """The objective before and after each of so many iterations."""
@@ -241,15 +258,24 @@ class Loop:
             values.append(self.objective())
         return values
 
-    def step(self) -> State:
-        """One iteration."""
-        self.state = self.method.step(self.problem, self.state, self.batch)
+    def step(self, batch: Batch | None = None) -> State[Any]:
+        """One iteration on all samples, or on a part of them; the state is the same object afterwards."""
+        if batch is not None:
+            Sweep(self.method, self.problem, self.state, batch).run()
+            return self.state
+        known = self.kept[1] if self.kept is not None and self.kept[0] is self.state else None
+        done = Sweep(self.method, self.problem, self.state, self.batch, known).run()
+        self.kept = self.state, done.products
         return self.state
 
-    def objective(self) -> float:
-        """The method's objective now."""
-        return float(self.method.objective(self.problem, self.state, self.batch))
+    def sweep(self, state: State[Any] | None = None) -> Sweep[Any]:
+        """A sweep over all samples that keeps no products, so that everything is made of the variables alone."""
+        return Sweep(self.method, self.problem, state or self.state, self.batch, Products())
+
+    def objective(self, state: State[Any] | None = None) -> float:
+        """The method's objective now, or at another state."""
+        return float(self.method.objective(self.sweep(state)))
 
     def residuals(self) -> dict[str, float]:
         """The residuals now."""
-        return {k: float(v) for k, v in self.method.residuals(self.problem, self.state, self.batch).items()}
+        return {k: float(v) for k, v in self.method.residuals(self.sweep()).items()}

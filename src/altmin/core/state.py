@@ -116,6 +116,11 @@ class State(Memory, Generic[M]):
         self.W, self.b, self.z, self.a = (Variables(group) for group in (self.W, self.b, self.z, self.a))
         self.norm = list(self.norm) or [None] * len(self.W)
 
+    @property
+    def per_sample(self) -> bool:
+        """Whether there are variables of single samples, which a step on a part of the data gathers."""
+        return bool(self.z or self.a) or self.u is not None
+
     def named(self) -> Iterator[tuple[str, Tensor]]:
         """Every variable with the paper's name for it, layers counted from 1."""
         for name, group in (("W", self.W), ("b", self.b), ("Z", self.z), ("A", self.a)):

@@ -56,7 +56,6 @@ class Sweep(Generic[M]):
         products: What earlier sweeps over the same samples have kept; fresh where it is not given.
 
     Attributes:
-        layers: A view of each layer, first to last.
         state: The variables of the batch's samples, and the weights.
     """
 
@@ -65,9 +64,13 @@ class Sweep(Generic[M]):
     ):
         self.method, self.problem, self.batch = method, problem, batch
         self.whole = state
-        self.state: State[M] = state if batch.rows is None else _gathered(state, batch)
+        self.state: State[M] = _gathered(state, batch) if batch.rows is not None and state.per_sample else state
         self.products = products or self._fresh_products()
-        self.layers = [LayerView(self, i) for i in range(len(problem.layers))]
+
+    @cached_property
+    def layers(self) -> list[LayerView]:
+        """A view of each layer, first to last."""
+        return [LayerView(self, i) for i in range(len(self.problem.layers))]
 
     @property
     def memory(self) -> M:

@@ -1,0 +1,36 @@
+"""What online alternating minimisation keeps between batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from altmin.core.memory import Memory
+
+TINY = 1e-30
+
+
+@dataclass(eq=False)
+class OnlineMemory(Memory):
+    """What outlives a batch.
+
+    Attributes:
+        mu: The present penalty.
+        rules: What each rule keeps, in the order of `OnlineAM.groups`.
+        power: The power iteration of the layer above each code (`LayerFunction.power_iteration`); none before the
+            first batch, and where code steps are not relative to the curvature.
+        codes: Each hidden layer's code in the last batch.
+        forward: Its forward value, which the code started from.
+    """
+
+    mu: float
+    rules: list[Memory]
+    power: list[Tensor] = field(default_factory=list)
+    codes: list[Tensor] = field(default_factory=list)
+    forward: list[Tensor] = field(default_factory=list)
+
+    def moved(self) -> dict[str, Tensor]:
+        """How far the last batch's codes moved from their forward values, relative to these, by name."""
+        pairs = enumerate(zip(self.codes, self.forward, strict=True))
+        return {f"C_{i + 1}": (c - c0).norm() / c0.norm().clamp_min(TINY) for i, (c, c0) in pairs}
