@@ -29,7 +29,6 @@ from altmin.online.targets import BatchTargets, layer_targets
 from altmin.schedules import DECAYS, decay, halved
 from altmin.sweep import Sweep, network_terms
 
-HALVING = "not given; the authors' code: 8"
 PAPER = "Choromanska et al. (ICML 2019)"
 
 T = TypeVar("T")
@@ -80,7 +79,9 @@ class OnlineAM(Method):
     regressors: str = number(
         "codes", "what weights learn from: the updated codes below, or the forward pass", choices=("codes", "forward")
     )
-    halve_every: int = number(0, "epochs from one halving of rates to the next; 0: none", least=0, paper=HALVING)
+    halve_every: int = number(
+        0, "epochs from one halving of rates to the next; 0: none", least=0, paper="the authors' code: 8"
+    )
     decay: str = decay()
     refit: bool = number(False, "fit the last layer to the whole data at the end; the records do not show it")
     compile: bool = number(False, "compile the steps, for long runs of small linear layers: it takes up to a minute")

@@ -102,7 +102,7 @@ class Codes(Checked):
         return [1.0] * len(start.z) + [1.0 / (self.square_slope * mu)]
 
     def threshold(self, c: Tensor, mu: float) -> float:
-        """The weight of ``||C||_1`` beside the half squares of `weights`, so that it is ``sparsity/mu`` beside ``E``."""
+        """The weight of ``||C||_1`` beside the half squares of `weights`: it is ``sparsity/mu`` beside ``E``."""
         return self.sparsity / (mu * (c.numel() if self.scaling == "entries" else self.square_slope))
 
     def power(self, sweep: Sweep[Any], start: ForwardPass, before: Sequence[Tensor]) -> list[Tensor]:
