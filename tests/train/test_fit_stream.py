@@ -241,7 +241,7 @@ def test_a_method_hears_of_the_expected_samples_and_of_no_epochs():
 def test_schedules_by_the_epoch_stand_still_and_those_by_the_batch_go_on():
     method = OnlineAM(mu=Mu(start=1.0, add=0.25, factor=10.0, most=100.0), halve_every=1)
     seen = []
-    lr = [lambda history, state: seen.append((state.extra.kept[-1].param_groups[0]["lr"], state.epoch))]
+    lr = [lambda history, state: seen.append((state.memory.rules[-1].optimizer.param_groups[0]["lr"], state.epoch))]
     history = fit_stream(network(), method, cut(*samples()), steps=3, every=1, callbacks=lr)
     assert history["mu"] == [1.25, 1.5, 1.75]
     assert seen == [(method.last.lr, 0)] * 3
@@ -249,7 +249,7 @@ def test_schedules_by_the_epoch_stand_still_and_those_by_the_batch_go_on():
 
 def test_learning_rates_fall_over_the_steps():
     seen = []
-    lr = [lambda history, state: seen.append(state.extra.kept[-1].param_groups[0]["lr"])]
+    lr = [lambda history, state: seen.append(state.memory.rules[-1].optimizer.param_groups[0]["lr"])]
     method = OnlineAM(decay="linear")
     fit_stream(network(), method, cut(*samples()), steps=3, every=1, callbacks=lr)
     assert seen == pytest.approx([method.last.lr, method.last.lr * 2 / 3, method.last.lr / 3])
