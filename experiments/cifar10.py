@@ -13,8 +13,8 @@ from dataclasses import replace
 from functools import partial
 
 import altmin
-from altmin.study import networks
 from altmin.data import Dataset, Split
+from altmin.study import networks
 from exhibit import Trial, chosen, judge, load, options, table
 
 HELD_OUT, EPOCHS, BAR = 4_000, 12, 0.50

@@ -23,11 +23,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import altmin
-from altmin.study import networks
 from altmin.data import Dataset, Split
-from altmin.core.batch import Batch
-from altmin.core.problem import Problem
-from altmin.core.state import State, forward
+from altmin.study import networks
 from exhibit import judge, load, parser
 
 LOOKS, LIMIT = 8, 60.0
@@ -90,7 +87,7 @@ def online(hidden: Callable[[float], altmin.Adam | altmin.SGD], last: float, lr:
 
 def memory(lr: float) -> altmin.OnlineAM:
     """AM-mem with one sweep a batch (more cost more and gain nothing); the last layer's learning rate is tuned."""
-    return altmin.OnlineAM(altmin.Memory(sweeps=1), altmin.Adam(lr), altmin.Codes(steps=1), decay="linear")
+    return altmin.OnlineAM(altmin.CoActivationMemory(sweeps=1), altmin.Adam(lr), altmin.Codes(steps=1), decay="linear")
 
 
 def newton(lr: float) -> altmin.OnlineAM:
@@ -131,16 +128,12 @@ def by_rule(method: altmin.OnlineAM, train: Split, seed: int) -> tuple[Step, Out
     """The same by a method of the library."""
     torch.manual_seed(seed)
     model = networks.mlp((train.x.shape[1],), 10, (500, 500))
-    problem = Problem.from_module(model, "cross_entropy", None)
-    whole = Batch(train.x, problem.loss.encode(train.y, 10, train.x.dtype))
-    state = method.init(problem, State.from_module(model), whole, torch.Generator().manual_seed(seed))
+    trainer = altmin.Trainer(model, method, generator=torch.Generator().manual_seed(seed))
 
-    @torch.no_grad()
     def step(rows: Tensor, done: float) -> None:
-        nonlocal state
-        state = method.step(problem, state, replace(whole.select(rows, ends_epoch=False), done=done))
+        trainer.step(train.x, train.y, rows=rows, done=done)
 
-    return step, lambda x: forward(problem, state, x)[0][-1]
+    return step, model
 
 
 def train(rule: Rule, setting: tuple[float, float, int], split: Split, seed: int) -> Iterator[tuple[float, Outputs]]:

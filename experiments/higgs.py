@@ -25,11 +25,11 @@ import torch
 from torch import Tensor, nn
 
 import altmin
+from altmin import fit_stream
 from altmin.data.download import obtain
 from altmin.data.higgs import FEATURES, HIGGS, moments, stream_split
-from altmin.train.score import predict
 from altmin.methods.registry import METHODS
-from altmin.train.fit_stream import fit_stream
+from altmin.train.score import predict
 from exhibit import judge, options
 
 BAR = 0.64

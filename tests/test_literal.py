@@ -68,11 +68,26 @@ def compare(method: Method, printed: type, loss: str, iterations: int, **numbers
     assert moved(state, start) > 1e-4
 
 
-@pytest.mark.parametrize("order", ["increase", "reverse"])
+@pytest.mark.parametrize("order", ["increase", "reverse", "nested"])
 @pytest.mark.parametrize(("factor", "delta", "rho"), [(0.7, 1.0, 1.0), (0.2, 0.3, 0.05)])
 def test_ipdlam(order: str, factor: float, delta: float, rho: float):
     method = library.IPDLAM(alpha=factor, beta=factor, gamma=factor, delta=delta, rho=rho, order=order)
-    compare(method, literal.IPDLAM, "squared", 12, factor=factor, delta=delta, rho=rho)
+    compare(method, literal.IPDLAM, "squared", 12, factor=factor, delta=delta, rho=rho, order=order)
+
+
+def test_ipdlam_in_nested_order_is_another_iteration():
+    """Increase and reverse have the same iterates, so that only this order tells whether it is the one asked for."""
+    problem, start, batch, _ = problem_of("squared")
+    found = {}
+    for order in ("increase", "reverse", "nested"):
+        method = library.IPDLAM(order=order)
+        state = scattered(method.init(problem, start, batch))
+        for _ in range(3):
+            state = method.step(problem, state, batch)
+        found[order] = state.W
+    equal(found["increase"], found["reverse"])
+    for one, two in zip(found["increase"], found["nested"], strict=True):
+        assert (one - two).abs().max() > 1e-3
 
 
 @quiet
@@ -90,6 +105,13 @@ def test_mdlam(rho: float, start: float, factor: float, eps: float):
     """The band stays wide: in a narrow one momentum ends in the corner where it began, and rounding says which step."""
     numbers = {"rho": rho, "start": start, "factor": factor, "eps": eps}
     compare(library.MDLAM(**numbers), literal.MDLAM, "cross_entropy", 8, tol=1e-14, **numbers)
+
+
+@pytest.mark.parametrize(("rho", "start", "factor"), [(1.0, 1.0, 2.0), (0.3, 1e-3, 1.5), (0.5, 1e-5, 3.0)])
+@pytest.mark.parametrize("eps", [1.0, 0.05])
+def test_mdlam_without_momentum(rho: float, start: float, factor: float, eps: float):
+    numbers = {"rho": rho, "start": start, "factor": factor, "eps": eps, "accelerated": False}
+    compare(library.MDLAM(**numbers), literal.MDLAM, "cross_entropy", 20, tol=1e-14, **numbers)
 
 
 @pytest.mark.parametrize("steps", [1, 5])

@@ -11,7 +11,7 @@ from literal.shared import relu_prox
 
 
 class IPDLAM:
-    """Squared loss, full batch; `delta` > 0, one inertial factor for all variables."""
+    """Squared loss, full batch; `delta` > 0, one inertial factor for all variables; the orders of section 3.5."""
 
     def __init__(
         self,
@@ -23,13 +23,15 @@ class IPDLAM:
         factor: float = 0.7,
         delta: float = 1.0,
         rho: float = 1.0,
+        order: str = "increase",
     ) -> None:
+        self.order, self.last = order, len(W) - 1
         self.x, self.y, self.factor, self.delta, self.rho = x, y, factor, delta, rho
         self.W, self.b, self.z, self.a = list(W), list(b), [], []
         for i in range(len(W)):
             self.z.append(self.predict(i))
             self.a.append(torch.relu(self.z[i]))
-        self.before = self.copies()
+        self.before = self.now = self.copies()
 
     def copies(self) -> dict[str, list[Tensor]]:
         """All variables as they are."""
@@ -44,26 +46,50 @@ class IPDLAM:
         return self.below(i) @ self.W[i].T + self.b[i]
 
     def step(self) -> None:
-        """One iteration, layers in increasing order."""
-        now, delta = self.copies(), self.delta
+        """One iteration."""
+        self.now, last = self.copies(), self.last
+        if self.order == "nested":  # z_L W_L a_{L-1} z_{L-1} W_{L-1} ... a_1 z_1 W_1
+            self.update_z(last)
+            self.update_W(last)
+            for i in range(last - 1, -1, -1):
+                self.update_a(i)
+                self.update_z(i)
+                self.update_W(i)
+        else:
+            layers = list(range(last + 1)) if self.order == "increase" else list(range(last, -1, -1))
+            for i in layers:
+                self.update_z(i)
+            for i in layers:
+                self.update_W(i)
+            for i in layers:
+                if i < last:
+                    self.update_a(i)
+        self.before = self.now
 
-        def ahead(name: str, i: int) -> Tensor:
-            return now[name][i] + self.factor * (now[name][i] - self.before[name][i])
+    def ahead(self, name: str, i: int) -> Tensor:
+        """``v_k + factor (v_k - v_{k-1})`` of the iterate that the iteration began with."""
+        return self.now[name][i] + self.factor * (self.now[name][i] - self.before[name][i])
 
-        last = len(self.W) - 1
-        for i in range(last):
-            v = (self.predict(i) + delta * ahead("z", i)) / (1 + delta)
-            self.z[i] = relu_prox(self.a[i], v, 1 + delta)
-        v, r = (self.predict(last) + delta * ahead("z", last)) / (1 + delta), self.rho * (1 + delta)
-        self.z[last] = (self.y + r * v) / (1 + r)
-        for i in range(last + 1):
-            A, V = self.below(i), self.z[i] - self.b[i]
-            normal = A.T @ A + delta * torch.eye(A.shape[1], dtype=A.dtype)
-            self.W[i] = (V.T @ A + delta * ahead("W", i)) @ torch.linalg.inv(normal)
-            residual = (self.z[i] - A @ self.W[i].T).sum(0)
-            self.b[i] = (residual + delta * ahead("b", i)) / (len(A) + delta)
-        for i in range(last):
-            W, V = self.W[i + 1], self.z[i + 1] - self.b[i + 1]
-            normal = W.T @ W + (1 + delta) * torch.eye(W.shape[1], dtype=W.dtype)
-            self.a[i] = (V @ W + torch.relu(self.z[i]) + delta * ahead("a", i)) @ torch.linalg.inv(normal)
-        self.before = now
+    def update_z(self, i: int) -> None:
+        """``Z_l`` by its two candidates, ``Z_L`` by the prox of the squared loss."""
+        v = (self.predict(i) + self.delta * self.ahead("z", i)) / (1 + self.delta)
+        if i < self.last:
+            self.z[i] = relu_prox(self.a[i], v, 1 + self.delta)
+        else:
+            r = self.rho * (1 + self.delta)
+            self.z[i] = (self.y + r * v) / (1 + r)
+
+    def update_W(self, i: int) -> None:
+        """``W_l`` by its normal equations, then ``b_l``."""
+        A, V = self.below(i), self.z[i] - self.b[i]
+        normal = A.T @ A + self.delta * torch.eye(A.shape[1], dtype=A.dtype)
+        self.W[i] = (V.T @ A + self.delta * self.ahead("W", i)) @ torch.linalg.inv(normal)
+        residual = (self.z[i] - A @ self.W[i].T).sum(0)
+        self.b[i] = (residual + self.delta * self.ahead("b", i)) / (len(A) + self.delta)
+
+    def update_a(self, i: int) -> None:
+        """``A_l`` by its normal equations."""
+        W, V = self.W[i + 1], self.z[i + 1] - self.b[i + 1]
+        normal = W.T @ W + (1 + self.delta) * torch.eye(W.shape[1], dtype=W.dtype)
+        pull = V @ W + torch.relu(self.z[i]) + self.delta * self.ahead("a", i)
+        self.a[i] = pull @ torch.linalg.inv(normal)

@@ -49,6 +49,7 @@ class Row:
         rounding: How closely two processes equal one. Without a proximal term, the directions that the samples leave
             open are held by a ridge at rounding level, which lets rounding through.
         regularizers: Which it takes.
+        zeros: Under l1 weights become exactly zero: by its prox; backpropagation takes a subgradient, which never does.
         s: The activation that it is tested with.
     """
 
@@ -60,6 +61,7 @@ class Row:
     adds: bool = True
     rounding: float = 1e-10
     regularizers: tuple[str, ...] = ("l1:0.01", "l2:0.05")
+    zeros: bool = True
     s: type[nn.Module] = nn.ReLU
 
     def __repr__(self) -> str:
@@ -128,8 +130,8 @@ def online_rows() -> dict[str, Row]:
             DTP(rule=Adam(0.003), last=Adam(0.01), feedback=Adam(0.01), noise=0.0), adds=False, units_alike=False
         ),
         "proxprop": Row(ProxProp("sgd", lr=1.0), adds=False, regularizers=SQUARES),
-        "straight-through": Row(StraightThrough("sgd", lr=0.1), adds=False, s=Sign),
-        "backprop": Row(Backprop("adam", lr=0.01), adds=False),
+        "straight-through": Row(StraightThrough("sgd", lr=0.1), adds=False, zeros=False, s=Sign),
+        "backprop": Row(Backprop("adam", lr=0.01), adds=False, zeros=False),
     }
 
 
@@ -249,6 +251,15 @@ class Loop:
     def twin(self) -> Loop:
         """The same method on the same samples with a state of its own, which is equal to this one."""
         return Loop(self.method, self.problem, self.batch, self.state.clone())
+
+    def scattered(self, size: float = 0.5) -> Loop:
+        """With variables off the forward pass, where every layer has something to do; activations in their band."""
+        g = torch.Generator().manual_seed(1)
+        for z in self.state.z:
+            z.add_(torch.randn(z.shape, generator=g, dtype=z.dtype), alpha=size)
+        for layer, z, a in zip(self.problem.layers[:-1], self.state.z, self.state.a, strict=False):
+            a.copy_(layer.activation(z))
+        return self
 
     def run(self, steps: int) -> list[float]:
         """The objective before and after each of so many iterations."""

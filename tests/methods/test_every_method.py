@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 import altmin
-from altmin import Batch, Problem, State
-from altmin.core.state import forward
-from methods.table import NETS, ROWS, Loop, Row, network, pairs, seeded
+from altmin import Batch, problem_of, state_of
+from altmin.core.forward import forward
+from methods.table import NETS, ROWS, Loop, Row, begun, network, pairs, seeded
 
 pytestmark = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
 
@@ -23,6 +22,7 @@ learning = [name for name, row in ROWS.items() if row.learns]
 alike = [name for name, row in ROWS.items() if row.units_alike]
 adding = [name for name, row in ROWS.items() if row.adds]
 regularized = [(name, regularizer) for name in descending for regularizer in ROWS[name].regularizers]
+penalised = [(name, regularizer) for name, row in ROWS.items() for regularizer in row.regularizers]
 on_nets = list(pairs())
 
 
@@ -70,6 +70,54 @@ def test_objective_with_a_regularizer_never_rises(name: str, regularizer: str):
     assert_never_rises(name, begin(name, regularizer=regularizer).run(20))
 
 
+def takes_regularizer(name: str, regularizer: str) -> bool:
+    """Whether the method's own check lets it pass."""
+    try:
+        ROWS[name].method.check(problem_of(network(20, 15, s=ROWS[name].s), regularizer=regularizer))
+    except TypeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_regularizers_are_those_of_the_table(name: str):
+    assert tuple(r for r in Row.regularizers if takes_regularizer(name, r)) == ROWS[name].regularizers
+
+
+@pytest.mark.parametrize(("name", "regularizer"), [pair for pair in penalised if pair[0] not in descending])
+def test_objective_with_a_regularizer_is_lowered(name: str, regularizer: str):
+    """In a few iterations, by methods whose objective may rise in one."""
+    values = begin(name, regularizer=regularizer).run(20)
+    assert values[-1] < 0.97 * values[0]
+
+
+@torch.no_grad()
+def weights_after(name: str, regularizer: str, steps: int) -> list[torch.Tensor]:
+    loop = begin(name, regularizer=regularizer)
+    for _ in range(steps):
+        loop.step()
+    return [W.detach() for W in loop.state.W]
+
+
+@pytest.mark.parametrize(("name", "regularizer"), penalised)
+def test_a_regularizer_shrinks_what_it_weighs(name: str, regularizer: str):
+    """The more, the larger its weight: the sum of squares or of absolute values, after the same few iterations."""
+    kind = regularizer.split(":")[0]
+    norm = {"l1": torch.abs, "l2": torch.square}[kind]
+    free, light, heavy = (
+        sum(float(norm(W).sum()) for W in weights_after(name, f"{kind}:{weight}", 8)) for weight in (0.0, 1.0, 10.0)
+    )
+    assert light < (1 - 1e-4) * free
+    assert heavy < (1 - 1e-3) * free
+    assert heavy < light or heavy == light == 0
+
+
+@pytest.mark.parametrize("name", [name for name, regularizer in penalised if regularizer.startswith("l1")])
+def test_l1_makes_weights_exactly_zero(name: str):
+    zeros = sum(int((W == 0).sum()) for W in weights_after(name, "l1:10.0", 10))
+    assert (zeros > 0) == ROWS[name].zeros
+
+
 def assert_order_does_not_matter(loop: Loop, steps: int, generator: torch.Generator, close: float = 1e-6) -> None:
     order = torch.randperm(len(loop.batch.x), generator=generator)
     other = loop.restarted(Batch(loop.batch.x[order], loop.batch.y[order]))
@@ -91,10 +139,9 @@ def test_permuting_samples_changes_nothing_but_their_order(name: str, generator:
 def test_permuting_hidden_units_permutes_the_weights(name: str, generator: torch.Generator):
     loop, other = begin(name), begin(name)
     order = torch.randperm(20, generator=generator)
-    start = State.from_module(network(20, 15))
-    (W1, W2, W3), (b1, b2, b3) = start.W, start.b
-    start = replace(start, W=(W1[order], W2[:, order], W3), b=(b1[order], b2, b3))
-    other.state = other.method.init(other.problem, start, other.batch)
+    start = state_of(network(20, 15)).weights()
+    start.W[0], start.W[1], start.b[0] = start.W[0][order], start.W[1][:, order], start.b[0][order]
+    other.state = begun(other.method, other.problem, other.batch, start)
     for _ in range(2):
         loop.step()
         other.step()
@@ -104,12 +151,13 @@ def test_permuting_hidden_units_permutes_the_weights(name: str, generator: torch
 
 @pytest.mark.parametrize("name", ROWS)
 def test_start_is_copied(name: str):
+    """`State.weights` shares nothing with the model that it comes from."""
     loop = begin(name)
-    start = State.from_module(network(20, 15))
-    before = [w.clone() for w in start.W]
-    loop.state = loop.method.init(loop.problem, start, loop.batch)
+    start = state_of(network(20, 15))
+    before = [w.clone() for w in (*start.W, *start.b)]
+    loop.state = begun(loop.method, loop.problem, loop.batch, start)
     loop.step()
-    assert all(torch.equal(a, b) for a, b in zip(before, start.W, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, (*start.W, *start.b), strict=True))
 
 
 # Convolutions with max pooling, and residual connections
@@ -138,9 +186,11 @@ def test_permuting_samples_of_other_networks(name: str, net: str, generator: tor
 
 def test_every_network_has_methods_and_every_method_has_the_networks_it_supports():
     for net, parts in NETS.items():
-        problem = Problem.from_module(seeded(lambda parts=parts: parts(torch.nn.ReLU)))
-        used = {part for layer in problem.layers for part in layer.parts}
-        assert {name for name, of in on_nets if of == net} == {n for n, r in ROWS.items() if not used & r.method.lacks}
+        problem = problem_of(seeded(lambda parts=parts: parts(torch.nn.ReLU)))
+        used = {feature for layer in problem.layers for feature in layer.features}
+        assert {name for name, of in on_nets if of == net} == {
+            n for n, r in ROWS.items() if not used & r.method.unsupported
+        }
 
 
 # Processes
@@ -192,5 +242,5 @@ def test_row_is_readable():
 
 
 def test_problem_of_table_is_the_models():
-    problem = Problem.from_module(network(20, 15))
+    problem = problem_of(network(20, 15))
     assert (problem.inputs, problem.outputs, len(problem.layers)) == (64, 10, 3)

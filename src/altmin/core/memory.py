@@ -50,13 +50,16 @@ class Memory:
         self._load(saved, "")
 
     def _load(self, saved: Any, prefix: str) -> None:
+        self._check_fields(saved, prefix)
+        for name, value in saved.items():
+            setattr(self, name, restored(getattr(self, name), value, prefix + name))
+
+    def _check_fields(self, saved: Any, prefix: str) -> None:
         names = {f.name for f in fields(self)}  # type: ignore[arg-type]
         if not isinstance(saved, dict) or set(saved) != names:
             found = sorted(map(str, saved)) if isinstance(saved, dict) else type(saved).__name__
             place = f"`{prefix.rstrip('.')}`" if prefix else type(self).__name__
             raise ValueError(f"{place}: expected the fields {sorted(names)}, got {found}")
-        for name, value in saved.items():
-            setattr(self, name, restored(getattr(self, name), value, prefix + name))
 
 
 def packed(value: Any, name: str = "value") -> Any:
@@ -115,6 +118,10 @@ def _tensor(now: Any, saved: Tensor, name: str) -> Tensor:
 
 
 def _sequence(now: Any, saved: list[Any], name: str) -> Any:
-    before = list(now) if isinstance(now, list | tuple) and len(now) == len(saved) else [None] * len(saved)
+    known = isinstance(now, list | tuple) and len(now) == len(saved)
+    before = list(now) if known else [None] * len(saved)
     values = [restored(old, value, f"{name}.{i}") for i, (old, value) in enumerate(zip(before, saved, strict=True))]
+    if known and isinstance(now, list):  # the very list, which others may have too
+        now[:] = values
+        return now
     return type(now)(values) if isinstance(now, list | tuple) else values

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -12,6 +14,7 @@ from torch import Tensor
 from altmin.core.memory import Memory
 
 M = TypeVar("M", bound=Memory)
+_stamps = itertools.count()
 
 
 class Variables(list[Tensor]):
@@ -19,17 +22,25 @@ class Variables(list[Tensor]):
 
     def __init__(self, tensors: Any = ()):
         super().__init__(tensors)
-        self.replaced: dict[int, int] = {}
+        self._first = next(_stamps)
+        self._replaced: dict[int, int] = {}
 
     def __setitem__(self, i: Any, value: Any) -> None:
         """Put another tensor in the place of layer `i`'s, or of those of a slice."""
         super().__setitem__(i, value)
         for j in range(len(self))[i] if isinstance(i, slice) else [i % len(self)]:
-            self.replaced[j] = self.replaced.get(j, 0) + 1
+            self._replaced[j] = next(_stamps)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variables:
+        """A copy with versions of its own."""
+        return Variables(copy.deepcopy(t, memo) for t in self)
 
     def version(self, i: int) -> tuple[int, int]:
-        """A mark that changes whenever layer `i`'s tensor is replaced, or written into by anybody."""
-        return self.replaced.get(i, 0), self[i]._version
+        """Two equal versions of layer `i`'s tensor hold equal numbers: it was neither replaced nor written meanwhile.
+
+        No two families share a version, so that those of a copy or of a new list are never taken for the old ones.
+        """
+        return self._replaced.get(i, self._first), self[i]._version
 
 
 @dataclass(eq=False)
@@ -155,8 +166,16 @@ class State(Memory, Generic[M]):
             ValueError: Another method's fields, another number of layers, or tensors of another shape or dtype; the
                 message names the variable.
         """
+        self._check_fields(saved, "")
         for name in ("W", "b", "z", "a"):
-            _check_shapes(name, getattr(self, name), saved.get(name))
+            _check_tensors(name, getattr(self, name), saved[name])
+        for name in ("u", "generator", "previous"):
+            _check_presence(f"`{name}`", getattr(self, name), saved[name])
+        for i, (mine, other) in enumerate(zip(self.norm, saved["norm"], strict=True)):
+            _check_presence(f"`norm` of layer {i + 1}", mine, other)
+        if self.u is not None:
+            _check_tensor("`u`", self.u, saved["u"])
+        self.memory._check_fields(saved["memory"], "memory.")
         super().load_state_dict(saved)
 
     def _network_tensors(self) -> Iterator[Tensor]:
@@ -166,12 +185,22 @@ class State(Memory, Generic[M]):
             yield from () if norm is None else norm.tensors()
 
 
-def _check_shapes(name: str, now: list[Tensor], saved: Any) -> None:
+def _check_tensors(name: str, now: list[Tensor], saved: Any) -> None:
     if not isinstance(saved, list) or len(saved) != len(now):
         found = f"{len(saved)} of them" if isinstance(saved, list) else saved
         raise ValueError(f"`{name}`: this state has {len(now)} tensors, the saved one {found}")
     for i, (mine, other) in enumerate(zip(now, saved, strict=True)):
-        if mine.shape != other.shape:
-            raise ValueError(
-                f"`{name}` of layer {i + 1} has the shape {tuple(mine.shape)}, the saved one {tuple(other.shape)}"
-            )
+        _check_tensor(f"`{name}` of layer {i + 1}", mine, other)
+
+
+def _check_tensor(name: str, mine: Tensor, other: Tensor) -> None:
+    if mine.shape != other.shape:
+        raise ValueError(f"{name} has the shape {tuple(mine.shape)}, the saved one {tuple(other.shape)}")
+    if mine.dtype != other.dtype:
+        raise ValueError(f"{name} has dtype {mine.dtype}, the saved one {other.dtype}")
+
+
+def _check_presence(name: str, mine: Any, other: Any) -> None:
+    if (mine is None) != (other is None):
+        has, had = ("none", "one") if mine is None else ("one", "none")
+        raise ValueError(f"{name}: this state has {has}, the saved one {had}")
