@@ -54,7 +54,7 @@ def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] =
     model = network.build(setup.seed)
     problem = problem_of(model, network.loss, setup.regularizer)
     last, error, train = _Last(), None, setup.dataset.train
-    options = setup.options_of(name) | {"callbacks": (last, *callbacks)}
+    options: dict[str, Any] = setup.options_of(name) | {"callbacks": (last, *callbacks)}
     threads = torch.get_num_threads()
     torch.set_num_threads(setup.threads_of(method, problem))
     try:

@@ -45,7 +45,9 @@ class Setup(FitOptions):
 
     dataset: Dataset
     network: NetworkDescription
-    loss: str | None = restated(FitOptions, "loss", None, "none: as in the method's paper, squared in regression")
+    loss: str | None = restated(  # type: ignore[assignment]
+        FitOptions, "loss", None, "none: as in the method's paper, squared in regression"
+    )
     epochs: int | None = restated(FitOptions, "epochs", None, usual_epochs)  # type: ignore[assignment]
     keep: Literal["last", "best"] = restated(FitOptions, "keep", "best")
     device: str = restated(FitOptions, "device", "cpu")

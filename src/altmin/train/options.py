@@ -44,7 +44,8 @@ def restated(owner: type, name: str, default: Any, note: Note = "") -> Any:
 def described(f: Field[Any]) -> str:
     """The meaning of an option in a sentence."""
     note = f.metadata["note"]
-    return "; ".join(filter(None, (f.metadata["help"], note() if callable(note) else note)))
+    words = [f.metadata["help"], note() if callable(note) else note]
+    return "; ".join(word for word in words if word)
 
 
 def check_positive(name: str, value: object) -> None:

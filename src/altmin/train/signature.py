@@ -14,6 +14,7 @@ B = TypeVar("B")
 C = TypeVar("C")
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 WIDTH = 120
 
 
@@ -33,19 +34,22 @@ def takes(
         own = list(inspect.signature(function).parameters.values())[:3]
         named = sorted(inspect.signature(options).parameters.values(), key=lambda p: p.default is not p.empty)
         function.__signature__ = inspect.Signature([*own, *named])
-        if function.__doc__:
-            function.__doc__ = _explained(function.__doc__, options)
-        return function
+        return explained(options)(function) if function.__doc__ else function
 
     return decorate
 
 
-def _explained(text: str, options: Any) -> str:
-    """A docstring with the options in the place of the line that begins with ``**options``."""
-    lines = text.splitlines()
-    (i,) = (i for i, line in enumerate(lines) if line.lstrip().startswith("**options:"))
-    indent = lines[i][: len(lines[i]) - len(lines[i].lstrip())]
-    return "\n".join([*lines[:i], *explanations(options, indent), *lines[i + 1 :]])
+def explained(options: Any) -> Callable[[T], T]:
+    """A decorator that writes the meaning of every option where a docstring has a line of ``**options``."""
+
+    def decorate(target: T) -> T:
+        lines = (target.__doc__ or "").splitlines()
+        (i,) = (i for i, line in enumerate(lines) if line.lstrip().startswith("**options:"))
+        indent = lines[i][: len(lines[i]) - len(lines[i].lstrip())]
+        target.__doc__ = "\n".join([*lines[:i], *explanations(options, indent), *lines[i + 1 :]])
+        return target
+
+    return decorate
 
 
 def explanations(options: type[Options], indent: str = "") -> Iterator[str]:

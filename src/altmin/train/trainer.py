@@ -22,9 +22,10 @@ from altmin.train.inputs import SampleReader, check_batch_size
 from altmin.train.options import TrainerOptions
 from altmin.train.place import Place, Storage
 from altmin.train.samples import TrainingSamples
-from altmin.train.signature import takes
+from altmin.train.signature import explained, takes
 
 
+@explained(TrainerOptions)
 class Trainer:
     """Trains a model by a method, one step at a time; `fit` and `fit_stream` are loops over it.
 
