@@ -33,6 +33,7 @@ from altmin.methods import (
 from altmin.nn import Elman, Residual, Sign, Step
 from altmin.regularizers import L1, L2
 from altmin.sweep import Penalty, Sweep
+from altmin.train import History, Trainer, fit, fit_stream
 
 __version__ = "0.1.0"
 
@@ -59,6 +60,7 @@ __all__ = [
     "DivergenceError",
     "Elman",
     "Gradients",
+    "History",
     "Hinge",
     "InertiaWarning",
     "Layer",
@@ -80,6 +82,9 @@ __all__ = [
     "StraightThrough",
     "Sweep",
     "TaylorADMM",
+    "Trainer",
+    "fit",
+    "fit_stream",
     "no_backprop",
     "problem_of",
     "state_of",

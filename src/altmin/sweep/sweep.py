@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -27,7 +27,7 @@ M = TypeVar("M", bound=Memory)
 class Stepper(Protocol):
     """What a sweep asks of a method."""
 
-    reuse: Any
+    reuse: ClassVar[tuple[int, int, int]]
 
     def step(self, sweep: Sweep[Any]) -> None:
         """One iteration."""
@@ -107,7 +107,7 @@ class Sweep(Generic[M]):
         found: dict[tuple[str, int], list[int]] = {}
         for i, layer in enumerate(self.problem.layers):
             if layer.skip is not None:
-                found.setdefault(tuple(layer.skip), []).append(i)
+                found.setdefault((layer.skip.kind, layer.skip.layer), []).append(i)
         return found
 
     def _fresh_products(self) -> Products:
@@ -128,9 +128,9 @@ def _gathered(state: State[M], batch: Batch) -> State[M]:
     """The state of the batch's samples: their variables copied, weights and memory shared."""
 
     def copied(t: Tensor) -> Tensor:
-        return t[batch.rows].clone() if isinstance(batch.rows, slice) else t.index_select(0, batch.rows)
+        return t.index_select(0, batch.rows) if isinstance(batch.rows, Tensor) else t[batch.rows].clone()
 
-    def rows(group: Variables) -> Variables:
+    def rows(group: list[Tensor]) -> Variables:
         return Variables(map(copied, group))
 
     u = None if state.u is None else copied(state.u)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from altmin.core.batch import Batch
+from altmin.core.forward import CHUNK, forward
 from altmin.core.problem import Problem
-from altmin.core.state import CHUNK, State, forward
+from altmin.core.state import State
 
 
 @dataclass(frozen=True)
