@@ -5,7 +5,7 @@ from altmin.core.batch import Batch
 from altmin.core.problem import Layer, Problem
 from altmin.core.state import State
 from altmin.errors import DataError, DivergenceError, InertiaWarning, PenaltyWarning, PrecisionWarning
-from altmin.losses import CrossEntropy, Hinge, SquaredLoss
+from altmin.losses import CrossEntropy, Hinge, SquaredLoss, register_loss
 from altmin.methods import (
     BCD,
     DLADMM,
@@ -29,7 +29,8 @@ from altmin.methods import (
     TaylorADMM,
 )
 from altmin.nn import Elman, Residual, Sign, Step
-from altmin.regularizers import L1, L2
+from altmin.registration import converts
+from altmin.regularizers import L1, L2, register_regularizer
 from altmin.train.fit import fit
 from altmin.train.fit_stream import fit_stream
 from altmin.train.history import History
@@ -78,7 +79,10 @@ __all__ = [
     "Step",
     "StraightThrough",
     "TaylorADMM",
+    "converts",
     "fit",
     "fit_stream",
     "no_backprop",
+    "register_loss",
+    "register_regularizer",
 ]

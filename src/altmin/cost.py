@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from altmin.core.problem import Problem
-from altmin.maps import Linear
 from altmin.solvers.weight_least_squares import blocks
 
 
@@ -74,7 +73,7 @@ def widths(problem: Problem) -> list[int]:
         TypeError: A layer is no plain linear one.
     """
     for i, layer in enumerate(problem.layers):
-        if not isinstance(layer.map, Linear) or layer.skip is not None or layer.norm is not None:
+        if not layer.map.dense or layer.skip is not None or layer.norm is not None:
             name = type(layer.map).__name__
             raise TypeError(f"`problem`: costs are counted for plain linear layers, layer {i + 1} ({name}) is none")
     return [layer.map.shape[-1] for layer in problem.layers] + [problem.outputs]

@@ -139,7 +139,7 @@ def test_permuting_samples_of_other_networks(name: str, net: str, generator: tor
 def test_every_network_has_methods_and_every_method_has_the_networks_it_supports():
     for net, parts in NETS.items():
         problem = Problem.from_module(seeded(lambda parts=parts: parts(torch.nn.ReLU)))
-        used = {part for layer in problem.layers for part in layer.parts}
+        used = {part for layer in problem.layers for part in layer.features}
         assert {name for name, of in on_nets if of == net} == {n for n, r in ROWS.items() if not used & r.method.lacks}
 
 

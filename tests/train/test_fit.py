@@ -27,7 +27,7 @@ from altmin import (
     Problem,
     State,
 )
-from altmin.convert.weights import write_back
+from altmin.convert.weights import copy_weights
 
 N, CLASSES = 60, 3
 FULL = {
@@ -593,7 +593,7 @@ def test_a_loop_of_ones_own_does_what_fit_does(name):
     residuals = {k: float(v) for k, v in method.residuals(problem, state, batch).items()}
     assert residuals == pytest.approx(history["residuals"][-1], rel=1e-6)
     assert equal(weights(model), weights(network()))
-    write_back(state, model)
+    copy_weights(state, model)
     assert equal(weights(model), weights(expected))
 
 

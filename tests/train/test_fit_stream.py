@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import altmin
 from altmin import SGD, Adam, Backprop, DivergenceError, Memory, Method, Mu, OnlineAM
-from altmin.convert.weights import write_back
+from altmin.convert.weights import copy_weights
 from altmin.data.higgs import HIGGS, moments, stream_split
 from altmin.train.fit_stream import fit_stream
 
@@ -122,7 +122,7 @@ def test_a_record_is_about_the_latest_batch():
     batches = [samples(SIZE, seed) for seed in range(4)]
 
     def look(history, state):
-        write_back(state, other)
+        copy_weights(state, other)
         z = [other(x) for x, _ in (batches[2 * len(history) - 1], held)]
         y = [batches[2 * len(history) - 1][1], held[1]]
         losses = [nn.functional.cross_entropy(a, b).item() for a, b in zip(z, y, strict=True)]

@@ -67,7 +67,7 @@ def test_chunks_do_not_change_the_score(network, monkeypatch, chunk):
     model, problem, state, batch = network
     off = replace(state, z=tuple(z + 0.5 for z in state.z))
     whole = score(problem, off, batch, classes=True)
-    for module in ("diagnostics", "state"):
+    for module in ("train.score", "core.state"):
         monkeypatch.setattr(f"altmin.{module}.CHUNK", chunk)
     parts = score(problem, off, batch, classes=True)
     assert (parts.loss, parts.accuracy, parts.gap) == pytest.approx((whole.loss, whole.accuracy, whole.gap), rel=1e-12)

@@ -1,4 +1,4 @@
-"""The way of weights from an `nn.Sequential` into a state and back."""
+"""A network's weights, as views that share the memory of its modules, and as copies."""
 
 from __future__ import annotations
 
@@ -8,58 +8,74 @@ import torch
 from torch import Tensor, nn
 
 from altmin.core.state import Norm, State
-from altmin.nn import Elman
+from altmin.maps import Map
+from altmin.nn import Residual
+from altmin.registration import conversion_of
 
-WEIGHTED = (nn.Linear, nn.Conv2d, Elman)
+Variables = tuple[list[Tensor], list[Tensor], list[Norm | None]]
+
+
+def variables_of(model: nn.Sequential) -> Variables:
+    """``W``, ``b`` and batch normalisation of every layer, in the memory of the model's modules.
+
+    What is written into them in place is what the model then computes with. An intercept that a module does not have
+    is a fresh tensor of zeros; a layer without batch normalisation has `None`.
+
+    Args:
+        model: A network that `altmin.convert.reading.layers_of` reads.
+
+    Returns:
+        ``W``, matrices in the shapes of `Map.shape`; ``b``, ``(n_l,)`` each; and the normalisations.
+
+    Raises:
+        ValueError: A kernel that is not contiguous, so that no matrix shares its memory.
+
+    Examples:
+        >>> model = nn.Sequential(nn.Linear(2, 1))
+        >>> W, b, norm = variables_of(model)
+        >>> _ = W[0].fill_(5.0)
+        >>> model[0].weight.tolist()
+        [[5.0, 5.0]]
+    """
+    W: list[Tensor] = []
+    b: list[Tensor] = []
+    norm: list[Norm | None] = []
+    for map, module in _with_weights(model):
+        if map is None:
+            norm[-1] = Norm(module.weight.detach(), module.bias.detach(), module.running_mean, module.running_var)  # type: ignore[arg-type]
+            continue
+        weight: Tensor = module.weight.detach()  # type: ignore[assignment]
+        W.append(map.matrix(weight))
+        b.append(weight.new_zeros(map.outputs) if module.bias is None else module.bias.detach())  # type: ignore[union-attr]
+        norm.append(None)
+    return W, b, norm
 
 
 def weights_of(model: nn.Sequential) -> State:
-    """A state with copies of the model's weights, intercepts (zeros where there are none) and batch normalisation."""
-    W, b, norm = [], [], []
-    for module in _trained(model):
-        if isinstance(module, WEIGHTED):
-            W.append(_matrix(module))
-            own = module.bias
-            b.append(module.weight.new_zeros(len(module.weight)) if own is None else own.detach().clone())
-            norm.append(None)
-        else:
-            norm[-1] = Norm(*(t.detach().clone() for t in _norm_tensors(module)))
-    return State(tuple(W), tuple(t.detach() for t in b), norm=tuple(norm))
+    """A state with copies of a model's weights, intercepts (zeros where there are none) and batch normalisation."""
+    W, b, norm = variables_of(model)
+    return State(tuple(W), tuple(b), norm=tuple(norm)).weights()
 
 
 @torch.no_grad()
-def write_back(state: State, model: nn.Sequential) -> None:
-    """Copy the weights of `state` into `model`, in place."""
-    layer = -1
-    for module in _trained(model):
-        if isinstance(module, WEIGHTED):
-            layer += 1
-            module.weight.copy_(state.W[layer].view_as(module.weight))
-            if module.bias is not None:
-                module.bias.copy_(state.b[layer])
-        else:
-            norm = state.norm[layer]
-            assert norm is not None
-            for into, value in zip(_norm_tensors(module), vars(norm).values(), strict=True):
-                into.copy_(value)
+def copy_weights(state: State, model: nn.Sequential) -> None:
+    """Copy the weights, intercepts and batch normalisation of `state` into `model`, in place."""
+    W, b, norms = variables_of(model)
+    for into, value in zip((*W, *b), (*state.W, *state.b), strict=True):
+        into.copy_(value)
+    for into, value in zip(norms, state.norm, strict=True):
+        if into is not None and value is not None:
+            for t, new in zip(vars(into).values(), vars(value).values(), strict=True):
+                t.copy_(new)
 
 
-def _trained(model: nn.Sequential) -> Iterator[nn.Linear | nn.Conv2d | Elman | nn.BatchNorm1d | nn.BatchNorm2d]:
-    """The modules with weights, from the input to the output."""
-    for module in model.modules():
-        if isinstance(module, (*WEIGHTED, nn.BatchNorm1d, nn.BatchNorm2d)):
-            yield module
-
-
-def _matrix(module: nn.Linear | nn.Conv2d | Elman) -> Tensor:
-    """A copy of the weights in the shape that the map has them."""
-    W = module.weight.detach().clone()
-    if not isinstance(module, nn.Conv2d):
-        return W
-    return W.flatten(1) if module.groups == 1 else W.flatten(1).unflatten(0, (module.groups, -1))
-
-
-def _norm_tensors(module: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    assert module.running_mean is not None
-    assert module.running_var is not None
-    return module.weight, module.bias, module.running_mean, module.running_var
+def _with_weights(model: nn.Sequential) -> Iterator[tuple[Map | None, nn.Module]]:
+    """The modules with weights, from the input to the output, with their maps; `None` for batch normalisation."""
+    for module in model:
+        conversion = conversion_of(type(module))
+        if type(module) in (nn.Sequential, Residual):
+            yield from _with_weights(module)  # type: ignore[arg-type]
+        elif conversion is not None and conversion.kind.role == "map":
+            yield conversion.of(module), module
+        elif conversion is not None and conversion.kind.role == "normalisation":
+            yield None, module

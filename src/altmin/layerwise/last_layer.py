@@ -9,7 +9,6 @@ from altmin.core.batch import Batch
 from altmin.core.problem import Problem
 from altmin.core.state import State
 from altmin.layerwise.function import blocks
-from altmin.regularizers import L2
 
 
 def fit_last(problem: Problem, state: State, a: Tensor, batch: Batch, steps: int, over: Tensor | None = None) -> State:
@@ -39,8 +38,8 @@ def fit_last(problem: Problem, state: State, a: Tensor, batch: Batch, steps: int
         grads = out.to_params(problem.loss.grad(out.z, batch.y))
         for p, g in zip(params, grads, strict=True):
             p.grad = batch.sum(g).div_(count)
-        if isinstance(omega, L2) and params[0].grad is not None:
-            params[0].grad.add_(last.W, alpha=omega.weight / count)
+        if omega.curvature and params[0].grad is not None:
+            params[0].grad.add_(last.W, alpha=omega.curvature / count)
         return value()
 
     before = value()

@@ -20,7 +20,6 @@ from altmin.core.state import State, forward, numbers, parts
 from altmin.layerwise.augmented_weights import Units
 from altmin.layerwise.residual_sharing import InputMove, activation_move, inverse_of, output_move, ridge_move
 from altmin.methods.base import Method
-from altmin.regularizers import L2
 
 Tensors = tuple[Tensor, ...]
 
@@ -159,10 +158,10 @@ class AMRidge(Method):
     def decay(self, problem: Problem, state: State, i: int) -> Tensor | float:
         """What an l2 regulariser takes off a layer's weights."""
         unit, omega = Units(problem.layers[i].map), problem.regularizer
-        if not isinstance(omega, L2):
+        if not omega.curvature:
             return 0.0
         pull = unit.join(state.W[i], torch.zeros_like(state.b[i]))
-        return (self.step_size * omega.weight / state.extra.count) * pull
+        return (self.step_size * omega.curvature / state.extra.count) * pull
 
     def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The loss at the forward pass and the regulariser; there are no constraints."""

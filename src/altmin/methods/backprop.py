@@ -24,7 +24,6 @@ from altmin.errors import nearest
 from altmin.layerwise.function import blocks
 from altmin.methods.base import Method
 from altmin.online.forward_pass import encode
-from altmin.regularizers import NoRegularizer
 from altmin.schedules import DECAYS, decay
 
 OPTIMIZERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], float]] = {
@@ -167,7 +166,7 @@ class Backprop(Method):
             out.track()
             share = len(out.z) if self.paper is not None and self.paper.summed else 1
             loss = problem.loss(out.z, batch.y) / (len(out.z) / share)
-            if not isinstance(problem.regularizer, NoRegularizer):
+            if not problem.regularizer.is_zero:
                 omega = torch.stack([problem.regularizer(W) for W in state.W]).sum()
                 loss = loss + omega * (share / trainer.count)
             trainer.optimizer.zero_grad()

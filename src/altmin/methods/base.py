@@ -15,7 +15,6 @@ from altmin.core.batch import Batch
 from altmin.core.problem import Problem
 from altmin.core.state import State
 from altmin.cost import Cost, Product, widths
-from altmin.regularizers import L2, NoRegularizer
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Method(Checked):
         default_batch: Samples a batch where the user names none; `None` for all.
         cure: What to try when training diverges.
         gradients: What it uses gradients for.
-        lacks: The parts of networks that it does not support (`Layer.parts`).
+        lacks: The parts of networks that it does not support (`Layer.features`).
         quadratic: Whether the regulariser must be none or l2.
     """
 
@@ -43,11 +42,11 @@ class Method(Checked):
     def check(self, problem: Problem) -> None:
         """Raise `TypeError` where the method does not support a part of the problem."""
         for i, layer in enumerate(problem.layers):
-            for part in layer.parts:
+            for part in layer.features:
                 if part in self.lacks:
                     raise TypeError(f"{type(self).__name__} does not support {part} (layer {i + 1}); OnlineAM does")
         omega = problem.regularizer
-        if self.quadratic and not isinstance(omega, NoRegularizer | L2):
+        if self.quadratic and omega.curvature is None:
             name = type(self).__name__
             raise TypeError(f"{name} supports the regularisers none and l2, got {omega!r}; IPDLAM takes l1")
 

@@ -22,7 +22,6 @@ from altmin.core.state import State, put, with_forward
 from altmin.cost import Product, least_squares
 from altmin.methods import exact
 from altmin.methods.base import Method
-from altmin.regularizers import complete_square
 from altmin.solvers.weight_least_squares import fit_weights, gram, intercept
 
 
@@ -102,7 +101,7 @@ class BCD(Method):
     def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``W_l`` by P3 at the present ``b_l``, then ``b_l`` by P7."""
         map, b = problem.layers[i].map, state.b[i]
-        center, d = complete_square(problem.regularizer, state.W[i], self.alpha)
+        center, d = problem.regularizer.complete_square(state.W[i], self.alpha)
         a, u = layer_input(state, batch, i), regression_target(problem, state, batch, i)
         known = state.extra.gram if i == 0 else None
         W, residual, count = fit_weights(map, a, u, b, center, self.gamma, d, batch, known, f"W_{i + 1}")

@@ -22,7 +22,6 @@ from altmin.core.state import State, dual, forward, numbers, parts, put, renewed
 from altmin.cost import Product, adjoint, cross, gram, image
 from altmin.errors import PenaltyWarning
 from altmin.methods.base import Method
-from altmin.regularizers import is_none
 from altmin.solvers.activation_least_squares import without_rise
 from altmin.solvers.backtracking import Backtracking, activations_step, gradient_step, weights_step
 from altmin.solvers.carried import Carried, worth_carrying
@@ -237,7 +236,7 @@ class DLADMM(Method):
 
         The code makes ``A^T A`` and the image instead, which takes one array less.
         """
-        if not is_none(problem.regularizer):
+        if not problem.regularizer.is_zero:
             raise TypeError("DLADMM has no cost model with a regulariser: how often W_L is tried depends on the data")
         last = len(n) - 2
         carried = worth_carrying(n[1:], self.saved(n[:-1]), n[0] + 2 * sum(n[1:]))

@@ -24,7 +24,6 @@ from altmin.cost import Product, least_squares
 from altmin.errors import InertiaWarning
 from altmin.methods import exact
 from altmin.methods.base import Method
-from altmin.regularizers import L2, NoRegularizer, complete_square
 from altmin.solvers.backtracking import Backtracking, weights_step
 from altmin.solvers.weight_least_squares import fit_weights, gram, intercept, statistics
 
@@ -150,8 +149,8 @@ class IPDLAM(Method):
         map, omega, rho, name = problem.layers[i].map, problem.regularizer, self.penalty(state), f"W_{i + 1}"
         a, z, d = layer_input(state, batch, i), regression_target(problem, state, batch, i), rho * self.delta
         now, b, hat = state.W[i], state.b[i], ahead(state, "W", i, self.beta)
-        if isinstance(omega, NoRegularizer | L2):
-            center, d = complete_square(omega, now if hat is None else hat, d)
+        if omega.curvature is not None:
+            center, d = omega.complete_square(now if hat is None else hat, d)
             return fit_weights(map, a, z, b, center, rho, d, batch, known, name)
         s = statistics(map, a, z, batch, known)
         W = weights_step(now, s.gram, rho * s.targets(b), rho, omega, Backtracking(), center=hat, d=d, block=name)

@@ -22,7 +22,6 @@ from altmin.layerwise.augmented_weights import Units
 from altmin.layerwise.function import Block, blocks
 from altmin.layerwise.last_layer import fit_last
 from altmin.methods.base import Method
-from altmin.regularizers import L2
 from altmin.solvers.activation_least_squares import conjugate_gradients, without_rise
 from altmin.solvers.weight_least_squares import cholesky
 
@@ -158,7 +157,7 @@ class MAC(Method):
     def ridge(self, problem: Problem, state: State, units: Units, i: int) -> Tensor:
         """The regulariser's weight divided by `mu`, for each number of a layer; the intercept has none."""
         omega = problem.regularizer
-        weight = omega.weight / state.extra.mu if isinstance(omega, L2) else 0.0
+        weight = (omega.curvature or 0.0) / state.extra.mu
         return units.join(torch.full_like(state.W[i], weight), torch.zeros_like(state.b[i]))
 
     def root(self, units: Units, a: Tensor, batch: Batch) -> Tensor:

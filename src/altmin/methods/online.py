@@ -23,7 +23,6 @@ from altmin.core.state import State, forward, skipped
 from altmin.cost import Product, adjoint, cross, image
 from altmin.layerwise.function import blocks
 from altmin.layerwise.last_layer import fit_last
-from altmin.maps import Recurrent
 from altmin.methods.base import Method
 from altmin.online.codes import Codes, Mu
 from altmin.online.compiled import Compiled
@@ -151,7 +150,7 @@ class OnlineAM(Method):
             "the memory rule": isinstance(self.rule, Memory),
             "a `mu` that changes": self.mu.add > 0.0 or self.mu.factor != 1.0,
             "dropout": any(layer.random for layer in problem.layers),
-            "recurrent layers": any(isinstance(layer.map, Recurrent) for layer in problem.layers),
+            "recurrent layers": any(layer.map.recurrent for layer in problem.layers),
         }
         if any(moving.values()):
             names = " and ".join(name for name, there in moving.items() if there)

@@ -20,7 +20,6 @@ from altmin.layerwise.augmented_weights import Units
 from altmin.layerwise.function import Forward
 from altmin.methods.backprop import Backprop
 from altmin.online.forward_pass import encode
-from altmin.regularizers import L2
 from altmin.solvers.activation_least_squares import conjugate_gradients
 from altmin.solvers.weight_least_squares import cholesky
 
@@ -72,7 +71,7 @@ class ProxProp(Backprop):
         """The derivatives of the batch's mean loss in a layer's numbers, its share of the regulariser included."""
         W, *others = (batch.sum(g) / batch.count for g in out.to_params(r))
         omega = problem.regularizer
-        return [W + (omega.weight / state.extra.count) * out.block.W if isinstance(omega, L2) else W, *others]
+        return [W + (omega.curvature / state.extra.count) * out.block.W if omega.curvature else W, *others]
 
     def proximal(self, out: Forward, gradient: list[Tensor], batch: Batch, block: str) -> list[Tensor]:
         """``D``, which solves ``(G/n + 1/tau_theta) D = gradient``, `G` the Gram matrix of the rows ``[A, 1]``."""

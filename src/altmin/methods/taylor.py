@@ -21,7 +21,6 @@ from altmin.cost import Product, least_squares
 from altmin.draws import to_draw
 from altmin.methods import exact
 from altmin.methods.base import Method
-from altmin.regularizers import complete_square
 from altmin.solvers.weight_least_squares import fit_weights, gram, intercept
 
 
@@ -85,7 +84,7 @@ class TaylorADMM(Method):
     def update_W(self, problem: Problem, state: State, batch: Batch, i: int) -> State:
         """``W_l`` and ``b_l`` together: P3 on the centred statistics, then P7."""
         map, a, z = problem.layers[i].map, layer_input(state, batch, i), state.z[i]
-        center, d = complete_square(problem.regularizer, state.W[i], 2 * self.ridge)
+        center, d = problem.regularizer.complete_square(state.W[i], 2 * self.ridge)
         b, known = None if map.bias else state.b[i], state.extra if i == 0 else None
         W, residual, count = fit_weights(map, a, z, b, center, 2 * self.beta, d, batch, known, f"W_{i + 1}")
         state = put(state, W=(i, W))

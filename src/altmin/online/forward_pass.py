@@ -10,12 +10,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from altmin.activations import DropoutBefore
 from altmin.core.batch import Batch
 from altmin.core.problem import Problem
 from altmin.core.state import State, skipped
 from altmin.layerwise.function import Block, Forward, blocks
-from altmin.maps import Composed, Linear
 
 
 @dataclass(frozen=True)
@@ -100,16 +98,16 @@ def encode(problem: Problem, state: State, x: Tensor, generator: torch.Generator
 
 def _draw_map(block: Block, a: Tensor, generator: torch.Generator | None) -> Block:
     map = block.layer.map
-    if not isinstance(map, Composed) or not map.random:
+    if not map.random:
         return block
-    return replace(block, layer=replace(block.layer, map=map.drawn(a, generator)))
+    return replace(block, layer=replace(block.layer, map=map.sample(a, generator)))
 
 
 def _draw_activation(block: Block, z: Tensor, generator: torch.Generator | None) -> Block:
     s = block.layer.activation
-    if not isinstance(s, DropoutBefore):
+    if not s.random:
         return block
-    return replace(block, layer=replace(block.layer, activation=s.drawn(z, generator)))
+    return replace(block, layer=replace(block.layer, activation=s.sample(z, generator)))
 
 
 @dataclass(frozen=True)
@@ -150,7 +148,7 @@ class Above:
     def gram(self) -> Tensor | None:
         """``W^T W`` of the next layer, where it makes `steps` steps cheaper: the layer's error is then never formed."""
         block, p, N = self.passed.blocks[self.i + 1], self.passed.a[self.i].shape[-1], len(self.batch.x)
-        linear = isinstance(block.layer.map, Linear) and block.norm is None and block.layer.skip is None
+        linear = block.layer.map.dense and block.norm is None and block.layer.skip is None
         if not linear or self.i + 1 == len(self.codes) or not by_gram(p, block.W.shape[0], N, self.steps):
             return None
         return block.W.T @ block.W

@@ -82,7 +82,7 @@ class Newton(Checked):
             if self.due(memory.steps):
                 self.remember(memory, Units(layer.block.layer.map), layer.a)
             memory.steps += 1
-            weight = layer.share * regularizer.weight if isinstance(regularizer, L2) else 0.0
+            weight = layer.share * (regularizer.curvature or 0.0)
             self.move(memory, layer, weight, factor * self.lr)
 
     def move(self, memory: Curvature, layer: Local, weight: float, lr: float) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from altmin.checks import Checked, number
 from altmin.errors import DivergenceError
 from altmin.layerwise.function import Block
-from altmin.regularizers import L1, L2, NoRegularizer, Regularizer, is_none
+from altmin.regularizers import L1, L2, NoRegularizer, Regularizer
 from altmin.solvers.weight_least_squares import cholesky
 
 GUARD = 1e-10  # added to a diagonal entry that a dead unit leaves at zero
@@ -190,9 +190,9 @@ class Memory(Checked):
             free: How many of the last columns the regulariser leaves alone (the intercept).
         """
         M, B = memory
-        if isinstance(regularizer, L2):
+        if regularizer.curvature:
             M = M.clone()
-            _diagonal(M)[..., : M.shape[-1] - free].add_(share * regularizer.weight)
+            _diagonal(M)[..., : M.shape[-1] - free].add_(share * regularizer.curvature)
         if self.solver == "ridge":
             return _ridge(W, M, B, self.ridge, block)
         sparsity = share * regularizer.weight if isinstance(regularizer, L1) else 0.0
@@ -214,7 +214,7 @@ def descend(optimizer: torch.optim.Optimizer | None, grads: Sequence[Tensor]) ->
 
 def shrink(regularizer: Regularizer, layers: Sequence[Local], lr: float) -> None:
     """The prox of ``lr share Omega`` behind a step, in place: a batch carries its share of ``Omega``."""
-    if not is_none(regularizer):
+    if not regularizer.is_zero:
         for layer in layers:
             layer.block.W.copy_(regularizer.prox(layer.block.W, 1.0 / (lr * layer.share)))
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from altmin.audit import no_backprop
-from altmin.convert.weights import write_back
+from altmin.convert.weights import copy_weights
 from altmin.core.batch import Batch
 from altmin.core.problem import Problem
 from altmin.core.state import State
@@ -148,7 +148,7 @@ class Run:
             history.status = "stopped"
             raise
         finally:
-            write_back(kept, self.model)
+            copy_weights(kept, self.model)
         return history
 
     def iterate(
