@@ -13,9 +13,10 @@ from torch import Tensor, nn
 import altmin
 from altmin.audit import Gradients
 from altmin.cli import main
-from altmin.convert.translation import ACTIVATIONS, KNOWN
+from altmin.convert.reading import supported_modules
 from altmin.core.forward import forward
 from altmin.methods.registry import METHODS
+from altmin.registration import modules_of
 from altmin.study import support
 from altmin.study.support import INPUTS, LAYERS, OUTPUTS, PARTS, REGULARIZERS, Case
 
@@ -130,8 +131,8 @@ def test_the_torch_optimisers_are_alike():
 def test_the_matrix_asks_for_everything_that_can_be_read():
     """The kinds' networks hold every module that the reader knows, activations aside."""
     found = {type(m) for kind in LAYERS for m in Case(kind).network().modules()}
-    assert set(KNOWN) - {nn.Identity} <= found | set(ACTIVATIONS)
-    assert len(PARTS["activation"]) == len(ACTIVATIONS)
+    assert set(supported_modules()) - {nn.Identity} <= found | set(modules_of("activation"))
+    assert len(PARTS["activation"]) == len(modules_of("activation"))
 
 
 def test_what_papers_leave_out():

@@ -6,7 +6,7 @@ Section 3.3 has the network whose hidden units exchange bits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,6 @@ from torch import Tensor
 from altmin.audit import Gradients
 from altmin.checks import component, number
 from altmin.core.batch import Batch
-from altmin.core.memory import Memory
 from altmin.core.problem import Problem
 from altmin.core.state import State
 from altmin.layerwise.feedback import Feedback, add_noise, draw_feedback, miss, sent, smooth
@@ -23,30 +22,10 @@ from altmin.layerwise.function import layer_functions
 from altmin.methods.base import Method, Terms
 from altmin.methods.registry import method
 from altmin.online.forward_pass import ForwardPass, forward_pass
-from altmin.online.rules import SGD, Adam, GradientRule, OptimizerMemory, descend
+from altmin.online.memory import Inverses
+from altmin.online.rules import SGD, Adam, GradientRule, descend
 from altmin.online.targets import LayerGradient, LossTarget
 from altmin.sweep import Sweep, network_terms
-
-
-@dataclass(eq=False)
-class Inverses(Memory):
-    """What difference target propagation keeps between batches.
-
-    Attributes:
-        V: The feedback maps' weights, ``(n_{l-1}, n_l)``, for the hidden layers ``l >= 2``.
-        c: Their intercepts, ``(n_{l-1},)``.
-        hidden: The hidden layers' optimiser.
-        last: The last layer's optimiser.
-        back: The feedback maps' optimiser.
-        errors: ``||g_l(f_l(h)) - h|| / ||h||`` at the noisy `h` of the last batch.
-    """
-
-    V: list[Tensor]
-    c: list[Tensor]
-    hidden: OptimizerMemory
-    last: OptimizerMemory
-    back: OptimizerMemory
-    errors: list[Tensor] = field(default_factory=list)
 
 
 @method("dtp", title="difference target propagation", paper="Lee et al. (ECML PKDD 2015)")

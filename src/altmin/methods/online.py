@@ -7,7 +7,7 @@ arXiv:1806.09077), Algorithms 1 to 3.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import Tensor
 
@@ -31,8 +31,6 @@ from altmin.sweep import Sweep, network_terms
 
 PAPER = "Choromanska et al. (ICML 2019)"
 
-T = TypeVar("T")
-
 
 @method("am-adam", title="online alternating minimisation by Adam", paper=PAPER)
 @dataclass(frozen=True)
@@ -43,22 +41,20 @@ class OnlineAM(Method):
     the loss and each hidden layer, on its own, towards its codes. No gradient passes through more than one layer.
 
     Attributes:
-        rule: How hidden weights move: `Adam` (AM-Adam), `SGD` (AM-SGD), `CoActivationMemory` (AM-mem) or `Newton`
-            (AM-Newton, altmin's own).
+        rule: How hidden weights move: `Adam`, `SGD`, `CoActivationMemory` (AM-mem) or `Newton` (of this library).
         last: How the last layer moves on the loss.
         codes: How codes are found.
         mu: The penalty and its schedule.
 
-    Deviations: the last layer moves by Adam in AM-Adam and AM-mem, where the paper has SGD. Losses are means over the
-    batch here, sums elsewhere. The codes' proximity term is centred at the forward value, which the authors' code
-    forgets to hold fixed. Nesterov's momentum and the memory's stop at changes below 1e-3 are the authors' code's.
-    Weights are regularised by the problem's regulariser (l1 is the paper's weight sparsity), by its prox behind each
-    step, and codes likewise. Sign and step are crossed by their prox (P1), where the authors' code has a
-    straight-through estimator (`Codes.jumps` has both); layers above them learn from forward activations, since targets
-    that jumped are no inputs that the network will see. By default squares are sums over a sample's entries and code
-    steps relative to the inverse curvature (`Codes.scaling`); codes inside an `Elman` ignore scaling and sparsity. The
-    memory forgets (the paper's accumulates) and holds the intercept as a column. Learning rates stay as they are, and
-    there is batch normalisation only where the model has it.
+    Deviations: the last layer moves by Adam in AM-Adam and AM-mem, where the paper has SGD. Losses are means over
+    the batch here, sums elsewhere. The codes' proximity term is centred at the forward value, which the authors'
+    code forgets to hold fixed. Nesterov's momentum and the memory's stop at changes below 1e-3 are the authors'
+    code's. Weights are regularised by the problem's regulariser (l1 is the paper's weight sparsity), by its prox
+    behind each step, and codes likewise. Sign and step are crossed by their prox (P1), where the authors' code has
+    a straight-through estimator (`Codes.jumps` has both); layers above them learn from forward activations, since
+    targets that jumped are no inputs that the network will see. Squares are sums over a sample's entries and code
+    steps relative to the inverse curvature (`Codes.scaling`); codes inside an `Elman` ignore scaling and sparsity.
+    The memory forgets (the paper's accumulates) and has the intercept as a column. Normalisation is the model's.
 
     Example:
         >>> OnlineAM(rule=SGD(1.0), last=SGD(0.1), codes=Codes(steps=1)).weight_steps
@@ -76,9 +72,7 @@ class OnlineAM(Method):
     codes: Codes = component(Codes, Codes, "Codes(steps=1)")
     mu: Mu = component(Mu, Mu, "Mu(start=1.0)")
     weight_steps: int = number(1, "weight steps a batch", least=1, paper="LeNet-5: 1, RNN: 5; the authors' code: 1")
-    regressors: str = number(
-        "codes", "what weights learn from: the updated codes below, or the forward pass", choices=("codes", "forward")
-    )
+    regressors: str = number("codes", "what weights learn from: codes or forward values", choices=("codes", "forward"))
     halve_every: int = number(
         0, "epochs from one halving of rates to the next; 0: none", least=0, paper="the authors' code: 8"
     )
@@ -112,7 +106,7 @@ class OnlineAM(Method):
         functions = layer_functions(problem, state)
         state.memory = OnlineMemory(self.mu.start, [rule.init(group) for rule, group in self.groups(functions)])
 
-    def groups(self, layers: list[T]) -> list[tuple[Rule[Any], list[T]]]:
+    def groups(self, layers: list[Any]) -> list[tuple[Rule[Any], list[Any]]]:
         """Which rule moves which of these layers, the last of which is the network's."""
         if self.rule == self.last:  # one optimiser costs less than two
             return [(self.last, layers)]

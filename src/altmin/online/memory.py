@@ -1,4 +1,4 @@
-"""What online alternating minimisation keeps between batches."""
+"""What online methods keep between batches."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from altmin.core.memory import Memory
+from altmin.online.rules import OptimizerMemory
 
 TINY = 1e-30
 
 
 @dataclass(eq=False)
 class OnlineMemory(Memory):
-    """What outlives a batch.
+    """What online alternating minimisation keeps between batches.
 
     Attributes:
         mu: The present penalty.
@@ -34,3 +35,24 @@ class OnlineMemory(Memory):
         """How far the last batch's codes moved from their forward values, relative to these, by name."""
         pairs = enumerate(zip(self.codes, self.forward, strict=True))
         return {f"C_{i + 1}": (c - c0).norm() / c0.norm().clamp_min(TINY) for i, (c, c0) in pairs}
+
+
+@dataclass(eq=False)
+class Inverses(Memory):
+    """What difference target propagation keeps between batches.
+
+    Attributes:
+        V: The feedback maps' weights, ``(n_{l-1}, n_l)``, for the hidden layers ``l >= 2``.
+        c: Their intercepts, ``(n_{l-1},)``.
+        hidden: The hidden layers' optimiser.
+        last: The last layer's optimiser.
+        back: The feedback maps' optimiser.
+        errors: ``||g_l(f_l(h)) - h|| / ||h||`` at the noisy `h` of the last batch.
+    """
+
+    V: list[Tensor]
+    c: list[Tensor]
+    hidden: OptimizerMemory
+    last: OptimizerMemory
+    back: OptimizerMemory
+    errors: list[Tensor] = field(default_factory=list)

@@ -9,7 +9,6 @@ from typing import Protocol
 from torch import Tensor
 
 from altmin.layerwise.function import LayerFunction, LayerValue
-from altmin.maps import Recurrent
 from altmin.online.codes import Codes
 from altmin.online.forward_pass import ForwardPass
 from altmin.online.recurrent_codes import unfolded
@@ -140,7 +139,7 @@ def _squares_target(
     start: ForwardPass, codes: list[Tensor], inputs: Sequence[Tensor], i: int, settings: Codes, spread: float
 ) -> SquaresTarget:
     function, (a, skip), target = start.functions[i], start.regressor(i, inputs), codes[i]
-    if isinstance(function.layer.map, Recurrent):
+    if function.layer.map.recurrent:
         function, a, target = unfolded(function, function.layer.map, a, target, settings)
     elif skip is not None:
         target = target - skip
