@@ -20,6 +20,7 @@ from altmin.layerwise.augmented_weights import Units
 from altmin.layerwise.function import Forward
 from altmin.methods.backprop import Backprop
 from altmin.online.forward_pass import encode
+from altmin.online.rules import laid_out
 from altmin.solvers.activation_least_squares import conjugate_gradients
 from altmin.solvers.weight_least_squares import cholesky
 
@@ -62,7 +63,7 @@ class ProxProp(Backprop):
             if i + 1 < len(outs):
                 gradient = self.proximal(out, gradient, batch, f"W_{i + 1}")
             for p, g in zip(out.block.params(), gradient, strict=True):
-                p.grad = audit.plain(g).contiguous()  # fused optimisers take no heed of strides
+                p.grad = laid_out(audit.plain(g), p)
         self.set_rates(state.extra, batch)
         state.extra.optimizer.step()
         return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch)

@@ -208,8 +208,13 @@ def descend(optimizer: torch.optim.Optimizer | None, grads: Sequence[Tensor]) ->
     """One step of the optimiser by gradients that were found without autograd; nothing where there is no optimiser."""
     if optimizer is not None:
         for p, g in zip(optimizer.param_groups[0]["params"], grads, strict=True):
-            p.grad = g.contiguous()  # fused optimisers take no heed of strides
+            p.grad = laid_out(g, p)
         optimizer.step()
+
+
+def laid_out(grad: Tensor, p: Tensor) -> Tensor:
+    """`grad` with its numbers in memory in the order of those of `p`: fused optimisers take no heed of strides."""
+    return grad if grad.stride() == p.stride() else torch.empty_like(p).copy_(grad)
 
 
 def shrink(regularizer: Regularizer, layers: Sequence[Local], lr: float) -> None:
