@@ -7,6 +7,7 @@ format:
 check:
 	ruff format --check .
 	ruff check .
+	lint-imports
 	pyright
 
 test:
@@ -17,7 +18,7 @@ bench:
 		--benchmark-timer=time.process_time --benchmark-columns=min,median,rounds
 
 support:
-	python -m altmin.support > docs/.support.md
+	python -m altmin.study.support > docs/.support.md
 	mv docs/.support.md docs/support.md
 
 docs:

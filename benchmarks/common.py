@@ -10,8 +10,8 @@ import torch
 from altmin.data import load
 from altmin.methods import Method
 from altmin.methods.registry import METHODS
-from altmin.study.checkpoint import Description
-from altmin.study.run import Setup
+from altmin.study.checkpoint import NetworkDescription
+from altmin.study.setup import Setup
 
 METHODS_OF_THE_PAPERS = ("dladmm", "mdlam", "ipdlam", "am-adam")
 
@@ -31,7 +31,7 @@ def options(about: str, out: str) -> argparse.ArgumentParser:
 def setup(given: argparse.Namespace, hidden: Iterable[int], samples: int) -> Setup:
     """A fully connected network on the first `samples` of the data."""
     dataset = load(given.data, data_dir=given.data_dir, train_samples=samples)
-    network = Description(
+    network = NetworkDescription(
         inputs=(dataset.features,),
         outputs=dataset.outputs,
         options={"hidden": tuple(hidden)},

@@ -14,10 +14,9 @@ from typing import Any
 
 import literal
 from altmin.bench import Report, bench, line_up, markdown
-from altmin.core.problem import Problem
-from altmin.core.state import State
+from altmin.convert import problem_of, state_of
 from altmin.methods.registry import METHODS
-from altmin.study.run import Setup
+from altmin.study.setup import Setup
 from common import options, plan, setup
 
 PRINTED: dict[str, Callable[..., Any]] = {
@@ -33,7 +32,7 @@ class FullBatch:
 
     def __init__(self, name: str, task: Setup) -> None:
         train, model = task.dataset.train, task.network.build(task.seed)
-        problem, start = Problem.from_module(model, task.loss_of(name)), State.from_module(model)
+        problem, start = problem_of(model, task.loss_of(name)), state_of(model)
         self.name, self.batch_size = name + SUFFIX, len(train)
         y = problem.loss.encode(train.y, problem.outputs, train.x.dtype)
         self._loops = PRINTED[name](start.W, start.b, train.x, y)
@@ -47,7 +46,7 @@ class Online:
     """The printed steps of AM-Adam on batches."""
 
     def __init__(self, name: str, task: Setup) -> None:
-        start, size = State.from_module(task.network.build(task.seed)), METHODS[name].method.default_batch
+        start, size = state_of(task.network.build(task.seed)), METHODS[name].method.default_batch
         self.name, self._train = name + SUFFIX, task.dataset.train
         self.batch_size = min(size or len(self._train), len(self._train))
         self._loops = literal.OnlineAM(start.W, start.b)

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from altmin.bench import Row, bench, line_up
+from altmin.bench import BenchRow, bench, line_up
 from altmin.study.plots import COLOURS, plain
 from common import options, plan, setup
 
@@ -29,7 +29,7 @@ class Point(NamedTuple):
 
     samples: int
     width: int
-    row: Row
+    row: BenchRow
 
 
 def measured(given: Namespace, samples: int, width: int) -> list[Point]:
@@ -60,7 +60,7 @@ def table(points: Sequence[Point], by: str) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def by_method(points: Sequence[Point]) -> dict[str, list[Row]]:
+def by_method(points: Sequence[Point]) -> dict[str, list[BenchRow]]:
     """Each method's rows in the order of the points."""
     names = dict.fromkeys(p.row.name for p in points)
     return {name: [p.row for p in points if p.row.name == name] for name in names}

@@ -1,5 +1,6 @@
 """Sphinx configuration."""
 
+from dataclasses import fields, is_dataclass
 from importlib.metadata import version as installed
 
 project = "altmin"
@@ -18,3 +19,32 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+
+
+def add_numbers(app, what, name, obj, options, lines):
+    """Append the help of a class's numbers (`altmin.checks.number`), so that it stands in one place."""
+    if what != "class" or not is_dataclass(obj):
+        return
+    described = [f for f in fields(obj) if "help" in f.metadata]
+    if described:
+        lines += ["", "**Numbers**", ""]
+        lines += [line for f in described for line in (f"- ``{f.name}`` = ``{f.default!r}``: {number_text(f.metadata)}",)]
+        lines.append("")
+
+
+def number_text(facts):
+    """What a number means, what is allowed, and what the paper has."""
+    signs = {"above": "> ", "least": ">= ", "most": "<= "}
+    allowed = [f"{sign}{facts[name]:g}" for name, sign in signs.items() if facts[name] is not None]
+    if facts["choices"]:
+        allowed.append("one of " + ", ".join(f"``{choice}``" for choice in facts["choices"]))
+    if facts["optional"]:
+        allowed.append("or none")
+    notes = ["; ".join(allowed)] if allowed else []
+    notes += [f"paper: {facts['paper']}"] if facts["paper"] else []
+    return facts["help"] + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def setup(app):
+    """Hook `add_numbers` into autodoc, before Napoleon reads the docstring."""
+    app.connect("autodoc-process-docstring", add_numbers, priority=400)

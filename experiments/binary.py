@@ -5,7 +5,7 @@ behind the second, dropout 0.2 before both; and the same widths with sign behind
 the sign, neither its own nor a surrogate. Beside it stand the same networks with random hidden layers that stay as they
 are (below the last sign), difference target propagation, and backpropagation with the straight-through estimator.
 
-    python experiments/binary.py [--data-dir DIR] [--seed 0]
+    python experiments/binary.py [--data-dir DIR] [--seed 0] [--smoke]
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from exhibit import Trial, chosen, judge, options, table
 from torch import nn
 
 import altmin
-from altmin import data
 from altmin.study import networks
+from exhibit import Trial, chosen, judge, load, options, table
 
 EPOCHS, BAR, GAIN, SIGN_GAIN = {"binary": 20, "signs": 8}, 0.95, 0.01, 0.02
 
@@ -67,15 +66,16 @@ def trials() -> list[Trial]:
 def main() -> None:
     """Train, print the table; the exit status says whether the bars were reached."""
     given = options("Networks of signs on MNIST.")
-    whole = data.load("mnist", data_dir=given.data_dir, center=True)
+    whole = load("mnist", given, center=True)
     print("mnist, 784-500-500-10, pixels less their mean")
-    tested = table(chosen(trials(), whole, given.seed), whole)
+    tested = table(chosen(trials(), whole, given), whole)
     judge(
         {
             "binary, am-adam": (tested["binary, am-adam"], BAR),
             "binary, am-adam less frozen": (tested["binary, am-adam"] - tested["binary, frozen"], GAIN),
             "signs, am-adam less frozen": (tested["signs, am-adam"] - tested["signs, frozen"], SIGN_GAIN),
-        }
+        },
+        given,
     )
 
 

@@ -5,37 +5,29 @@ linearly to zero. A goal's trial is the one that was first to pass the goal by a
 seeds; it is then run with five others, and the median of the times to the goal on test is what counts. Only training
 steps are timed. Adam runs in plain PyTorch, fused; the others take `altmin`'s steps. All have the samples in memory.
 
-    python experiments/clock.py [mnist | fashion-mnist] [--rules RULE ...] [--data-dir DIR]
+    python experiments/clock.py [mnist | fashion-mnist] [--rules RULE ...] [--data-dir DIR] [--smoke]
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from statistics import median
 
 import torch
-from exhibit import judge
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import altmin
-from altmin import data
-from altmin.core.batch import Batch
-from altmin.core.problem import Problem
-from altmin.core.state import State, forward
 from altmin.data import Dataset, Split
 from altmin.study import networks
+from exhibit import judge, load, parser
 
-GOALS = {"mnist": (0.97, 0.98), "fashion-mnist": (0.88,)}
-LENGTHS = {"mnist": (1.0, 1.5, 2.0, 3.0), "fashion-mnist": (1.5, 3.0, 4.5, 6.0)}
-MARGINS = {"mnist": 0.002, "fashion-mnist": 0.006}  # its test samples are harder than those it trains on
-TUNING, SEEDS, LOOKS, LIMIT = (0, 6), (1, 2, 3, 4, 5), 8, 60.0
+LOOKS, LIMIT = 8, 60.0
 NEVER = math.inf
 AHEAD = 1.25
 
@@ -60,6 +52,33 @@ class Rule:
     patience: float = 1.0
 
 
+@dataclass(frozen=True)
+class Race:
+    """What the rules run for on a data set.
+
+    Attributes:
+        goals: Test accuracies.
+        lengths: Epochs of a run.
+        margin: By how much a goal must be passed on validation.
+        tuning: Seeds of the trials.
+        seeds: Seeds of the runs that count.
+    """
+
+    goals: tuple[float, ...]
+    lengths: tuple[float, ...]
+    margin: float
+    tuning: tuple[int, ...] = (0, 6)
+    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+
+
+RACES = {
+    "mnist": Race((0.97, 0.98), (1.0, 1.5, 2.0, 3.0), 0.002),
+    # Its test samples are harder than those that are held out for validation.
+    "fashion-mnist": Race((0.88,), (1.5, 3.0, 4.5, 6.0), 0.006),
+}
+SMOKE = Race((0.0,), (1.0,), 0.0, (0,), (1,))
+
+
 def online(hidden: Callable[[float], altmin.Adam | altmin.SGD], last: float, lr: float) -> altmin.OnlineAM:
     """Online alternating minimisation with one code step."""
     codes = altmin.Codes(steps=1)
@@ -68,7 +87,7 @@ def online(hidden: Callable[[float], altmin.Adam | altmin.SGD], last: float, lr:
 
 def memory(lr: float) -> altmin.OnlineAM:
     """AM-mem with one sweep a batch (more cost more and gain nothing); the last layer's learning rate is tuned."""
-    return altmin.OnlineAM(altmin.Memory(sweeps=1), altmin.Adam(lr), altmin.Codes(steps=1), decay="linear")
+    return altmin.OnlineAM(altmin.CoActivationMemory(sweeps=1), altmin.Adam(lr), altmin.Codes(steps=1), decay="linear")
 
 
 def newton(lr: float) -> altmin.OnlineAM:
@@ -83,6 +102,11 @@ RULES = {
     "am-sgd": Rule(partial(online, altmin.SGD, 0.1), (1.0, 2.0, 4.0), patience=4.0),
     "am-mem": Rule(memory, (0.002, 0.004, 0.008), (200, 300), patience=1.3),
 }
+
+
+def smallest(rule: Rule) -> Rule:
+    """The rule with one trial, for a smoke run."""
+    return replace(rule, rates=rule.rates[:1], batches=rule.batches[:1], patience=1.0)
 
 
 def by_adam(lr: float, train: Split, seed: int) -> tuple[Step, Outputs]:
@@ -104,16 +128,12 @@ def by_rule(method: altmin.OnlineAM, train: Split, seed: int) -> tuple[Step, Out
     """The same by a method of the library."""
     torch.manual_seed(seed)
     model = networks.mlp((train.x.shape[1],), 10, (500, 500))
-    problem = Problem.from_module(model, "cross_entropy", None)
-    whole = Batch(train.x, problem.loss.encode(train.y, 10, train.x.dtype))
-    state = method.init(problem, State.from_module(model), whole, torch.Generator().manual_seed(seed))
+    trainer = altmin.Trainer(model, method, generator=torch.Generator().manual_seed(seed))
 
-    @torch.no_grad()
     def step(rows: Tensor, done: float) -> None:
-        nonlocal state
-        state = method.step(problem, state, replace(whole.select(rows, ends_epoch=False), done=done))
+        trainer.step(train.x, train.y, rows=rows, done=done)
 
-    return step, lambda x: forward(problem, state, x)[0][-1]
+    return step, model
 
 
 def train(rule: Rule, setting: tuple[float, float, int], split: Split, seed: int) -> Iterator[tuple[float, Outputs]]:
@@ -121,7 +141,7 @@ def train(rule: Rule, setting: tuple[float, float, int], split: Split, seed: int
     length, lr, size = setting
     step, outputs = by_adam(lr, split, seed) if rule.make is None else by_rule(rule.make(lr), split, seed)
     generator, n = torch.Generator().manual_seed(seed), len(split.x)
-    steps, look, seconds = round(length * n / size), n // (LOOKS * size), 0.0
+    steps, look, seconds = round(length * n / size), max(1, n // (LOOKS * size)), 0.0
     order: list[Tensor] = []
     start = time.process_time()
     for k in range(steps):
@@ -140,7 +160,7 @@ def accuracy(outputs: Outputs, split: Split) -> float:
     return float((outputs(split.x).argmax(1) == split.y).double().mean())
 
 
-def clock(run: Iterator[tuple[float, Outputs]], held: Split, goals: list[float], limit: float) -> list[float]:
+def clock(run: Iterator[tuple[float, Outputs]], held: Split, goals: Sequence[float], limit: float) -> list[float]:
     """CPU seconds until each goal was first reached on the samples `held`; a run ends when none is left to reach."""
     reached = [NEVER] * len(goals)
     for seconds, outputs in run:
@@ -151,14 +171,14 @@ def clock(run: Iterator[tuple[float, Outputs]], held: Split, goals: list[float],
     return reached
 
 
-def tune(rule: Rule, whole: Dataset, kind: str) -> list[tuple[float, float, int]]:
+def tune(rule: Rule, whole: Dataset, race: Race) -> list[tuple[float, float, int]]:
     """For each goal the setting that was first to pass it by the margin on validation."""
-    goals = [goal + MARGINS[kind] for goal in GOALS[kind]]
+    goals = [goal + race.margin for goal in race.goals]
     best, chosen = [LIMIT] * len(goals), [(NEVER, 0.0, 0)] * len(goals)
-    lengths = [rule.patience * length for length in LENGTHS[kind]]
+    lengths = [rule.patience * length for length in race.lengths]
     for setting in product(lengths, rule.rates, rule.batches):
         found = [0.0] * len(goals)
-        for seed in TUNING:
+        for seed in race.tuning:
             if min(found) < NEVER:
                 reached = clock(train(rule, setting, whole.train, seed), whole.validation, goals, max(best))
                 found = [max(pair) for pair in zip(found, reached, strict=True)]
@@ -168,10 +188,12 @@ def tune(rule: Rule, whole: Dataset, kind: str) -> list[tuple[float, float, int]
     return chosen
 
 
-def compare(goal: float, settings: dict[str, tuple[float, float, int]], whole: Dataset) -> dict[str, float]:
+def compare(
+    goal: float, settings: dict[str, tuple[float, float, int]], whole: Dataset, seeds: Sequence[int]
+) -> dict[str, float]:
     """A row for every rule: its setting, the median of the times to the goal on test, and all of them; the medians."""
     times: dict[str, list[float]] = {name: [] for name in settings}
-    for seed, (name, setting) in product(SEEDS, settings.items()):  # what else the machine does meets all rules alike
+    for seed, (name, setting) in product(seeds, settings.items()):  # what else the machine does meets all rules alike
         if setting[0] < NEVER:
             times[name] += clock(train(RULES[name], setting, whole.train, seed), whole.test, [goal], NEVER)
     for name, found in times.items():
@@ -186,23 +208,22 @@ def compare(goal: float, settings: dict[str, tuple[float, float, int]], whole: D
 
 def main() -> None:
     """Tune every rule, print the table."""
-    parser = argparse.ArgumentParser(description="CPU seconds to a test accuracy.")
-    parser.add_argument("kind", nargs="?", default="mnist", choices=GOALS)
-    parser.add_argument("--rules", nargs="+", default=list(RULES), choices=RULES)
-    parser.add_argument("--data-dir", help="folder of data sets; ALTMIN_DATA or ~/.cache/altmin by default")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    whole = data.load(given.kind, data_dir=given.data_dir)
-    settings = {name: tune(RULES[name], whole, given.kind) for name in given.rules}
-    print(f"{given.kind}, 784-500-500-10, one thread; CPU seconds to a test accuracy, {len(SEEDS)} seeds")
+    options = parser("CPU seconds to a test accuracy.", seed=False)
+    options.add_argument("kind", nargs="?", default="mnist", choices=RACES)
+    options.add_argument("--rules", nargs="+", default=list(RULES), choices=RULES)
+    given = options.parse_args()
+    race, whole = SMOKE if given.smoke else RACES[given.kind], load(given.kind, given)
+    rules = {name: smallest(rule) if given.smoke else rule for name, rule in RULES.items() if name in given.rules}
+    settings = {name: tune(rule, whole, race) for name, rule in rules.items()}
+    print(f"{given.kind}, 784-500-500-10, one thread; CPU seconds to a test accuracy, {len(race.seeds)} seeds")
     print(f"{'':12}{'goal':>6}{'epochs':>8}{'rate':>7}{'batch':>7}{'median':>9}   seconds by seed")
     medians: dict[str, float] = {}
-    for i, goal in enumerate(GOALS[given.kind]):
-        medians = compare(goal, {name: chosen[i] for name, chosen in settings.items()}, whole)
-    rules = {name: at for name, at in medians.items() if name != "adam"}
-    if rules and "adam" in medians:
-        ahead = min(rules, key=lambda name: rules[name])
-        judge({f"Adam's time over {ahead}'s, to {GOALS[given.kind][-1]}": (medians["adam"] / rules[ahead], AHEAD)})
+    for i, goal in enumerate(race.goals):
+        medians = compare(goal, {name: chosen[i] for name, chosen in settings.items()}, whole, race.seeds)
+    others = {name: at for name, at in medians.items() if name != "adam"}
+    if others and "adam" in medians:
+        ahead = min(others, key=lambda name: others[name])
+        judge({f"Adam's time over {ahead}'s, to {race.goals[-1]}": (medians["adam"] / others[ahead], AHEAD)}, given)
 
 
 if __name__ == "__main__":

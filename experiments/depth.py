@@ -2,18 +2,16 @@
 
 None of the papers has it: their deepest networks have three hidden layers.
 
-    python experiments/depth.py [--data-dir DIR] [--seed 0]
+    python experiments/depth.py [--data-dir DIR] [--seed 0] [--smoke]
 """
 
 from __future__ import annotations
 
 from functools import partial
 
-from exhibit import Trial, chosen, judge, options, table
-
 import altmin
-from altmin import data
 from altmin.study import networks
+from exhibit import Trial, chosen, judge, load, options, table
 
 DEPTH, WIDTH, EPOCHS, BAR = 20, 100, 6, 0.95
 
@@ -36,10 +34,10 @@ def trials() -> list[Trial]:
 def main() -> None:
     """Train, print the table; the exit status says whether the bar was reached."""
     given = options("Deep networks with and without residual connections.")
-    whole = data.load("mnist", data_dir=given.data_dir)
+    whole = load("mnist", given)
     print(f"mnist, {DEPTH} linear layers of width {WIDTH}")
-    tested = table(chosen(trials(), whole, given.seed), whole)
-    judge({"am-adam residual": (tested["am-adam residual"], BAR)})
+    tested = table(chosen(trials(), whole, given), whole)
+    judge({"am-adam residual": (tested["am-adam residual"], BAR)}, given)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import compare
 import report
 import scaling
 import test_kernels
-from altmin.bench import Report, Row, measure
+from altmin.bench import Report, BenchRow, measure
 from common import METHODS_OF_THE_PAPERS
 
 KERNELS = {name: f for name, f in vars(test_kernels).items() if name.startswith("test_")}
@@ -73,7 +73,7 @@ def test_exponent_of_a_power():
     assert scaling.exponent([1, 2, 5], [3, 12, 75]) == pytest.approx(2.0)
 
 
-ROW = Row("dladmm", 50, 2.0, 2.5, 2.0, 4.0, 10**10, 1.0, 0.5, 2**20, 3 * 2**19, [2.0])
+ROW = BenchRow("dladmm", 50, 2.0, 2.5, 2.0, 4.0, 10**10, 1.0, 0.5, 2**20, 3 * 2**19, [2.0])
 SETTING = {"model": "mlp", "widths": [4, 3, 3, 2], "samples": 50, "data": "digits", "dtype": "float32", "rounds": 3}
 MACHINE = {"device": "AVX2", "threads": 1, "gflops": 70.2}
 REPORT = Report(SETTING, MACHINE, {"altmin": "1", "torch": "2.9", "python": "3.11"}, [ROW])
@@ -84,20 +84,22 @@ def test_report_fills_the_page_between_its_markers(monkeypatch, tmp_path):
     page.write_text(f"# Title\n{report.BEGIN}\nold\n{report.END}\nrest\n")
     REPORT.write(file)
     for _ in range(2):
-        run(report, monkeypatch, str(file), str(file), "--page", str(page))
+        run(report, monkeypatch, str(file), str(file), "--commit", "1234567", "--page", str(page))
     text = page.read_text()
     assert text.startswith("# Title\n")
     assert text.endswith("\nrest\n")
     assert "old" not in text
     assert text.count("| dladmm | all | 2 |") == 2
+    command = "altmin bench dladmm --data digits --hidden 3 3 --train-samples 50 --rounds 3"
+    assert text.count(f"Commit `1234567`: `{command}`.") == 2
     assert "mlp 4-3-3-2, 50 samples of digits, float32; 1 thread(s), AVX2, 70 GFLOP/s" in text
 
 
 @pytest.mark.parametrize("page", ["", report.BEGIN, report.END + report.BEGIN, 2 * (report.BEGIN + report.END)])
 def test_a_page_without_its_markers_is_refused(page: str):
     with pytest.raises(ValueError, match="once, in this order"):
-        report.filled(page, [REPORT])
+        report.filled(page, [REPORT], "1234567")
 
 
 def test_the_documentation_has_the_markers():
-    assert report.filled(report.PAGE.read_text(encoding="utf-8"), [REPORT]).count("| dladmm | all |") == 1
+    assert report.filled(report.PAGE.read_text(encoding="utf-8"), [REPORT], "1234567").count("| dladmm | all |") == 1

@@ -7,11 +7,34 @@ from altmin.core.memory import Memory
 from altmin.core.problem import Layer, Problem
 from altmin.core.state import State
 from altmin.errors import DataError, DivergenceError, InertiaWarning, PenaltyWarning, PrecisionWarning
-from altmin.losses import CrossEntropy, Hinge, SquaredLoss
-from altmin.methods import BCD, DLADMM, DLAM, IPDLAM, MAC, MDLAM, AMRidge, Method, TaylorADMM
+from altmin.losses import CrossEntropy, Hinge, SquaredLoss, register_loss
+from altmin.methods import (
+    BCD,
+    DLADMM,
+    DLAM,
+    DTP,
+    IPDLAM,
+    MAC,
+    MDLAM,
+    SGD,
+    Adam,
+    AMRidge,
+    Backprop,
+    CoActivationMemory,
+    Codes,
+    Method,
+    Mu,
+    Newton,
+    OnlineAM,
+    ProxProp,
+    StraightThrough,
+    TaylorADMM,
+)
 from altmin.nn import Elman, Residual, Sign, Step
-from altmin.regularizers import L1, L2
+from altmin.registration import converts
+from altmin.regularizers import L1, L2, register_regularizer
 from altmin.sweep import Penalty, Sweep
+from altmin.train import History, Trainer, fit, fit_stream
 
 __version__ = "0.1.0"
 
@@ -19,36 +42,54 @@ __all__ = [
     "BCD",
     "DLADMM",
     "DLAM",
+    "DTP",
     "IPDLAM",
     "L1",
     "L2",
     "MAC",
     "MDLAM",
+    "SGD",
     "AMRidge",
+    "Adam",
+    "Backprop",
     "BackpropError",
     "Batch",
+    "CoActivationMemory",
+    "Codes",
     "CrossEntropy",
     "DataError",
     "DivergenceError",
     "Elman",
     "Gradients",
     "Hinge",
+    "History",
     "InertiaWarning",
     "Layer",
     "Memory",
     "Method",
+    "Mu",
+    "Newton",
+    "OnlineAM",
     "Penalty",
     "PenaltyWarning",
     "PrecisionWarning",
     "Problem",
+    "ProxProp",
     "Residual",
     "Sign",
     "SquaredLoss",
     "State",
     "Step",
+    "StraightThrough",
     "Sweep",
     "TaylorADMM",
+    "Trainer",
+    "converts",
+    "fit",
+    "fit_stream",
     "no_backprop",
     "problem_of",
+    "register_loss",
+    "register_regularizer",
     "state_of",
 ]

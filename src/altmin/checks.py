@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from dataclasses import field, fields
 from numbers import Integral, Real
 from typing import Any
@@ -44,11 +45,25 @@ def number(
     return field(default=default, metadata=metadata)
 
 
+def component(factory: Callable[[], Any], kind: type, example: str) -> Any:
+    """A dataclass field that holds an object with numbers of its own.
+
+    Args:
+        factory: Makes its default.
+        kind: What it must be an instance of.
+        example: Such an object, as text for the error.
+    """
+    return field(default_factory=factory, metadata={"kind": kind, "example": example})
+
+
 class Checked:
-    """Mixin of dataclasses whose `number` fields are checked when an object is made."""
+    """Mixin of dataclasses whose `number` and `component` fields are checked when an object is made."""
 
     def __post_init__(self) -> None:
         for f in fields(self):  # type: ignore[arg-type]
+            if "kind" in f.metadata and not isinstance(getattr(self, f.name), f.metadata["kind"]):
+                wanted = f"a {f.metadata['kind'].__name__} such as {f.metadata['example']}"
+                raise TypeError(f"`{f.name}` must be {wanted}, got {getattr(self, f.name)!r}")
             if "help" in f.metadata:
                 check_number(f.name, getattr(self, f.name), f.default, **f.metadata)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from altmin.train.history import History
+from typing import Any
 
 
 class DivergenceError(ArithmeticError):
@@ -16,10 +13,10 @@ class DivergenceError(ArithmeticError):
         value: What was seen there.
         cure: What to try.
         iteration: The iteration that failed, counted from 1; `None` until the training loop adds it.
-        history: What `fit` had recorded by then; only `fit` sets it.
+        history: What had been recorded by then, an `altmin.History`; only `fit` and `fit_stream` set it.
     """
 
-    history: History
+    history: Any
 
     def __init__(self, block: str, value: object, cure: str, iteration: int | None = None):
         self.block, self.value, self.cure, self.iteration = block, value, cure, iteration

@@ -18,3 +18,8 @@ DECAYS: dict[str, Callable[[float], float]] = {
 def decay() -> Any:
     """A method's field that says how its learning rates fall, from 1 towards 0; `DECAYS` has the factors."""
     return number("none", "how learning rates fall towards zero over the whole run", choices=tuple(DECAYS))
+
+
+def halved(epoch: int, every: int) -> float:
+    """What learning rates are multiplied by that are halved after every so many epochs; 0: never."""
+    return 0.5 ** (epoch // every) if every else 1.0

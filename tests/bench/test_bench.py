@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from altmin.bench import ADAM, Ledger, Report, Row, bench, cells, markdown, measure
+from altmin.bench import ADAM, BenchRow, Ledger, Report, bench, cells, markdown, measure
 from altmin.bench.measure import cost_of
 from altmin.cli import main
 
@@ -150,7 +150,7 @@ def test_contenders_take_turns_and_are_compared_round_by_round():
     assert rows[2].flops == 400 * 2 * 128**3
 
 
-ROW = Row("dladmm", 50, 2.0, 2.5, 2.0, 4.0, 10**10, 1.0, 0.5, 2**20, 3 * 2**19, [2.0])
+ROW = BenchRow("dladmm", 50, 2.0, 2.5, 2.0, 4.0, 10**10, 1.0, 0.5, 2**20, 3 * 2**19, [2.0])
 
 
 def test_cells():

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from altmin.data.download import obtain
-from altmin.data.files import File, Source
+from altmin.data.files import File, DataSource
 from altmin.errors import DataError
 
 CONTENT = random.Random(0).randbytes(50_000)
@@ -23,10 +23,10 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def source(mirror, *paths: str) -> Source:
+def source(mirror, *paths: str) -> DataSource:
     """One file that lies at several mirrors, by their paths."""
     mirrors = tuple(mirror.url + path for path in paths)
-    return Source("thing", (File("numbers", md5(CONTENT)),), ("thing",), mirrors)
+    return DataSource("thing", (File("numbers", md5(CONTENT)),), ("thing",), mirrors)
 
 
 def files_in(folder) -> list[str]:
@@ -121,7 +121,7 @@ def test_a_silent_mirror_is_given_up(mirror, tmp_path):
 
 
 def test_without_a_network_the_error_says_what_to_put_where(tmp_path):
-    thing = Source("thing", (File("numbers"), File("names")), ("thing",), ("http://127.0.0.1:9/",))
+    thing = DataSource("thing", (File("numbers"), File("names")), ("thing",), ("http://127.0.0.1:9/",))
     (tmp_path / "thing").mkdir()
     (tmp_path / "thing" / "names").touch()
     with pytest.raises(DataError) as caught:
@@ -162,10 +162,10 @@ def packed_tar(**members: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def archived(mirror) -> Source:
+def archived(mirror) -> DataSource:
     files = (File("one", md5(b"first")), File("two", None, size=6))
     mirrors = (mirror.url + "/a/", mirror.url + "/b/")
-    return Source("pair", files, ("pair",), mirrors, archive="pair.tar.gz")
+    return DataSource("pair", files, ("pair",), mirrors, archive="pair.tar.gz")
 
 
 def test_an_archive_is_unpacked(mirror, tmp_path):

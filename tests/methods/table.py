@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -17,20 +16,33 @@ from altmin import (
     BCD,
     DLADMM,
     DLAM,
+    DTP,
     IPDLAM,
     MAC,
     MDLAM,
+    SGD,
+    Adam,
     AMRidge,
+    Backprop,
     Batch,
+    CoActivationMemory,
+    Codes,
     Method,
+    Mu,
+    Newton,
+    OnlineAM,
     Problem,
+    ProxProp,
     Residual,
+    Sign,
     State,
+    StraightThrough,
     Sweep,
     TaylorADMM,
     problem_of,
     state_of,
 )
+from altmin.methods.registry import METHODS
 from altmin.sweep.products import Products
 
 
@@ -101,42 +113,26 @@ ROWS = {
     "bcd-plain": Row(BCD(alpha=0.0), descends=0, rounding=1e-7, regularizers=SQUARES),
     "mac": Row(MAC(), steps=40, rounding=1e-8, regularizers=SQUARES),
     "mac-fixed": Row(MAC(mu=1.0, factor=1.0), descends=0, steps=40, rounding=1e-8, regularizers=SQUARES),
+    "am-adam": Row(OnlineAM(rule=Adam(0.01), last=Adam(0.01)), adds=False),
+    "am-sgd": Row(OnlineAM(rule=SGD(1.0), last=SGD(0.3)), adds=False),
+    "am-mem": Row(OnlineAM(rule=CoActivationMemory(), last=Adam(0.01)), adds=False, units_alike=False),
+    "am-mem-forgetting": Row(
+        OnlineAM(rule=CoActivationMemory(forget=0.9, solver="ridge"), last=SGD(0.1)), adds=False, regularizers=SQUARES
+    ),
+    "am-newton": Row(METHODS["am-newton"].method, adds=False, regularizers=SQUARES),
+    "am-newton-codes": Row(
+        OnlineAM(rule=Newton(rank=0), last=Adam(0.01), codes=Codes(steps=1)), adds=False, regularizers=SQUARES
+    ),
+    "am-entries": Row(
+        OnlineAM(rule=Adam(0.01), last=Adam(0.01), codes=Codes(lr=0.3, scaling="entries"), mu=Mu(start=0.003)),
+        adds=False,
+    ),
+    "am-sign": Row(OnlineAM(rule=Adam(0.002), last=Adam(0.02)), adds=False, s=Sign),
+    "dtp": Row(DTP(rule=Adam(0.003), last=Adam(0.01), feedback=Adam(0.01), noise=0.0), adds=False, units_alike=False),
+    "proxprop": Row(ProxProp("sgd", lr=1.0), adds=False, regularizers=SQUARES),
+    "straight-through": Row(StraightThrough("sgd", lr=0.1), adds=False, zeros=False, s=Sign),
+    "backprop": Row(Backprop("adam", lr=0.01), adds=False, zeros=False),
 }
-
-
-def online_rows() -> dict[str, Row]:
-    """The methods that draw their samples, in mini-batches."""
-    from altmin import DTP, SGD, Adam, Backprop, Codes, Mu, Newton, OnlineAM, ProxProp, Sign, StraightThrough
-    from altmin.methods.registry import METHODS
-    from altmin.online.rules import Memory
-
-    return {
-        "am-adam": Row(OnlineAM(rule=Adam(0.01), last=Adam(0.01)), adds=False),
-        "am-sgd": Row(OnlineAM(rule=SGD(1.0), last=SGD(0.3)), adds=False),
-        "am-mem": Row(OnlineAM(rule=Memory(), last=Adam(0.01)), adds=False, units_alike=False),
-        "am-mem-forgetting": Row(
-            OnlineAM(rule=Memory(forget=0.9, solver="ridge"), last=SGD(0.1)), adds=False, regularizers=SQUARES
-        ),
-        "am-newton": Row(METHODS["am-newton"].method, adds=False, regularizers=SQUARES),
-        "am-newton-codes": Row(
-            OnlineAM(rule=Newton(rank=0), last=Adam(0.01), codes=Codes(steps=1)), adds=False, regularizers=SQUARES
-        ),
-        "am-entries": Row(
-            OnlineAM(rule=Adam(0.01), last=Adam(0.01), codes=Codes(lr=0.3, scaling="entries"), mu=Mu(start=0.003)),
-            adds=False,
-        ),
-        "am-sign": Row(OnlineAM(rule=Adam(0.002), last=Adam(0.02)), adds=False, s=Sign),
-        "dtp": Row(
-            DTP(rule=Adam(0.003), last=Adam(0.01), feedback=Adam(0.01), noise=0.0), adds=False, units_alike=False
-        ),
-        "proxprop": Row(ProxProp("sgd", lr=1.0), adds=False, regularizers=SQUARES),
-        "straight-through": Row(StraightThrough("sgd", lr=0.1), adds=False, zeros=False, s=Sign),
-        "backprop": Row(Backprop("adam", lr=0.01), adds=False, zeros=False),
-    }
-
-
-with suppress(ImportError):
-    ROWS |= online_rows()
 
 
 def digits(n: int = 300, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import altmin
 from altmin import SGD, Adam, Codes, Gradients, Memory, Mu, OnlineAM, Problem, Residual, Sign, State, Step
-from altmin.convert.weights import write_back
+from altmin.convert.weights import copy_weights
 from altmin.core.state import forward
 from altmin.layerwise.function import blocks
 from altmin.online.forward_pass import encode
@@ -240,7 +240,7 @@ def test_codes_carry_the_whole_gradient_with_one_step_on_the_forward_pass(name: 
     loss = F.cross_entropy(model.train()(loop.batch.x), loop.batch.y.argmax(1))
     grads = torch.autograd.grad(loss, list(model.parameters()))
     before = [p.detach().clone() for p in model.parameters()]
-    write_back(loop.step(), model)
+    copy_weights(loop.step(), model)
     for p, old, g in zip(model.parameters(), before, grads, strict=True):
         torch.testing.assert_close(p.detach(), old - 0.1 * g, rtol=1e-9, atol=1e-11)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from altmin import DataError
-from altmin.study.checkpoint import Description, Origin, load, replacing, save
-from altmin.study.networks import ACTIVATION_NAMES, Source
+from altmin.study.checkpoint import NetworkDescription, Origin, load, replacing, save
+from altmin.study.networks import ACTIVATION_NAMES, ModelSource
 
 TABLE = Origin(name="csv", seed=3, train_samples=7, table={"train": "a.csv", "target": "y"})
 SMALL = {"inputs": (2,), "outputs": 3, "options": {"hidden": ()}}
@@ -23,7 +23,7 @@ MODELS = {
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_round_trip(tmp_path, name, dtype):
     about = {"inputs": (6,), **MODELS[name], "dtype": str(dtype).removeprefix("torch.")}
-    description = Description(outputs=3, classes=("a", "b", "c"), data=TABLE, **about)
+    description = NetworkDescription(outputs=3, classes=("a", "b", "c"), data=TABLE, **about)
     model = description.build(seed=1)
     x = torch.randn(6, torch.Size(description.inputs).numel(), dtype=dtype)
     model.train()(x)  # moves running statistics
@@ -36,27 +36,27 @@ def test_round_trip(tmp_path, name, dtype):
 
 def test_a_network_of_ones_own_is_found_again_without_its_file(tmp_path):
     text = "import torch.nn as nn\n\n\ndef net():\n    return nn.Sequential(nn.Linear(2, 3))  # drei größer zwei\n"
-    source = Source("elsewhere/mine.py", "net", text)
-    description = Description(model=source, inputs=(2,), outputs=3, dtype="float64")
+    source = ModelSource("elsewhere/mine.py", "net", text)
+    description = NetworkDescription(model=source, inputs=(2,), outputs=3, dtype="float64")
     model = description.build()
     save(description, model, tmp_path)
     loaded, again = load(tmp_path)
-    assert isinstance(again.model, Source)
+    assert isinstance(again.model, ModelSource)
     assert (again.name, again.model.text) == ("model.py:net", text)
     assert torch.equal(loaded[0].weight, model[0].weight)
     (tmp_path / "model.py").unlink()
-    with pytest.raises(DataError, match=r"cannot read the model's file .*model\.py"):
+    with pytest.raises(DataError, match=r"cannot read the file .*model\.py"):
         load(tmp_path)
 
 
 def test_only_the_two_files_are_left(tmp_path):
-    description = Description(**SMALL)
+    description = NetworkDescription(**SMALL)
     save(description, description.build(), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
 
 
 def test_build_depends_on_its_seed_alone():
-    description = Description(inputs=(3,), outputs=2, options={"hidden": (4,)})
+    description = NetworkDescription(inputs=(3,), outputs=2, options={"hidden": (4,)})
     before = torch.random.get_rng_state()
     first, second, other = description.build(5), description.build(5), description.build(6)
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -66,29 +66,29 @@ def test_build_depends_on_its_seed_alone():
 
 def test_a_description_is_checked_and_nothing_is_drawn():
     before = torch.random.get_rng_state()
-    Description(**SMALL)
-    Description(model="elman", inputs=(4,), outputs=2)
+    NetworkDescription(**SMALL)
+    NetworkDescription(model="elman", inputs=(4,), outputs=2)
     assert torch.equal(torch.random.get_rng_state(), before)
     with pytest.raises(ValueError, match="unknown activation 'rellu'; did you mean 'relu'"):
-        Description(inputs=(2,), outputs=2, options={"activation": "rellu"})
+        NetworkDescription(inputs=(2,), outputs=2, options={"activation": "rellu"})
     with pytest.raises(ValueError, match="unknown dtype 'float16'"):
-        Description(**SMALL, dtype="float16")
+        NetworkDescription(**SMALL, dtype="float16")
     with pytest.raises(ValueError, match="unknown model 'lenet'"):
-        Description(model="lenet", inputs=(2,), outputs=2)
+        NetworkDescription(model="lenet", inputs=(2,), outputs=2)
     with pytest.raises(ValueError, match="widths of 1 or more"):
-        Description(inputs=(2,), outputs=2, options={"hidden": (0,)})
+        NetworkDescription(inputs=(2,), outputs=2, options={"hidden": (0,)})
     with pytest.raises(TypeError, match="depth"):
-        Description(inputs=(2,), outputs=2, options={"depth": 3})
+        NetworkDescription(inputs=(2,), outputs=2, options={"depth": 3})
 
 
 def test_missing_and_damaged_files(tmp_path):
     with pytest.raises(DataError, match=r"holds no model\.json"):
         load(tmp_path)
-    description = Description(**SMALL)
+    description = NetworkDescription(**SMALL)
     save(description, description.build(), tmp_path / "adam")
     with pytest.raises(DataError, match="its folders adam do"):
         load(tmp_path)
-    other = Description(inputs=(2,), outputs=4, options={"hidden": ()})
+    other = NetworkDescription(inputs=(2,), outputs=4, options={"hidden": ()})
     save(other, other.build(), tmp_path / "other")
     (tmp_path / "adam" / "model.safetensors").write_bytes((tmp_path / "other" / "model.safetensors").read_bytes())
     with pytest.raises(DataError, match="not the weights"):
@@ -113,7 +113,7 @@ def test_missing_and_damaged_files(tmp_path):
     ],
 )
 def test_damaged_descriptions(tmp_path, change):
-    description = Description(**SMALL)
+    description = NetworkDescription(**SMALL)
     save(description, description.build(), tmp_path)
     path = tmp_path / "model.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))

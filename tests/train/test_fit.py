@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -19,15 +19,11 @@ from altmin import (
     SGD,
     Adam,
     Backprop,
-    Batch,
+    CoActivationMemory,
     DivergenceError,
-    Memory,
     Method,
     OnlineAM,
-    Problem,
-    State,
 )
-from altmin.convert.weights import write_back
 
 N, CLASSES = 60, 3
 FULL = {
@@ -41,9 +37,9 @@ BATCHED = {
     "ipdlam-batches": IPDLAM(),
     "am-adam": OnlineAM(rule=Adam(0.01), last=Adam(0.01)),
     "am-sgd": OnlineAM(rule=SGD(0.1), last=SGD(0.1)),
-    "am-mem": OnlineAM(rule=Memory(), last=Adam(0.01)),
-    "am-mem-ridge": OnlineAM(rule=Memory(solver="ridge"), last=Adam(0.01)),
-    "am-mem-forget": OnlineAM(rule=Memory(forget=0.9), last=Adam(0.01)),
+    "am-mem": OnlineAM(rule=CoActivationMemory(), last=Adam(0.01)),
+    "am-mem-ridge": OnlineAM(rule=CoActivationMemory(solver="ridge"), last=Adam(0.01)),
+    "am-mem-forget": OnlineAM(rule=CoActivationMemory(forget=0.9), last=Adam(0.01)),
     "backprop-adam": Backprop("adam", lr=0.01),
     "backprop-sgd": Backprop("sgd", lr=0.2),
 }
@@ -75,7 +71,7 @@ def normed():
 
 def run(name, model=None, data=None, *, epochs=3, seed=0, **options):
     """The trained model and its history."""
-    model, size = model or network(), 25 if name in BATCHED else None
+    model, size = network() if model is None else model, 25 if name in BATCHED else None
     options = {"batch_size": size, "generator": torch.Generator().manual_seed(seed)} | options
     return model, altmin.fit(model, METHODS[name], data or samples(), epochs=epochs, **options)
 
@@ -148,15 +144,15 @@ def test_the_last_record_describes_the_model(name, loss):
         figures = (record[f"{which}_loss"], record[f"{which}_accuracy"])
         assert figures == pytest.approx(plain(model, loss, *data), rel=1e-5), which
     penalty = 0.25 * sum(float(m.weight.detach().square().sum()) for m in model if isinstance(m, nn.Linear))
-    assert record["parts"]["regularizer"] == pytest.approx(penalty, rel=1e-5)
-    assert record["objective"] == pytest.approx(sum(record["parts"].values()), rel=1e-5)
+    assert record["terms"]["regularizer"] == pytest.approx(penalty, rel=1e-5)
+    assert record["objective"] == pytest.approx(sum(record["terms"].values()), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_record_has_the_same_names_in_every_iteration(name):
     _, history = run(name)
     figures = {f"{which}_{figure}" for which in ("train", "validation") for figure in ("loss", "accuracy")}
-    figures |= {"iteration", "seconds", "cpu_seconds", "objective", "parts", "residuals", "gap"}
+    figures |= {"iteration", "seconds", "cpu_seconds", "objective", "terms", "residuals", "gap"}
     assert figures <= history.records[0].keys()
     assert all(record.keys() == history.records[0].keys() for record in history.records)
     assert (history.status, history.keep, history.best, len(history)) == ("ok", "last", None, 3)
@@ -290,15 +286,15 @@ class Scripted(Method):
     batched = True
     cure = "another script"
 
-    def init(self, problem, start, batch, generator=None):
-        return start.weights()
+    def init(self, problem, state, batch):
+        pass
 
-    def step(self, problem, state, batch):
-        W = state.W[0].new_tensor([[-1.0], [1.0]]) * self.slopes[state.epoch]
-        return replace(state, W=(W,), k=state.k + 1, epoch=state.epoch + batch.ends_epoch)
+    def step(self, sweep):
+        W = sweep.state.W[0]
+        W.copy_(W.new_tensor([[-1.0], [1.0]]) * self.slopes[sweep.state.epoch])
 
-    def evaluate(self, problem, state, batch):
-        return {"loss": state.W[0][1, 0]}, {}
+    def evaluate(self, sweep):
+        return {"loss": sweep.state.W[0][1, 0].clone()}, {}
 
 
 SIDES = (torch.tensor([[-2.0], [-1.0], [1.0], [2.0]]), torch.tensor([0, 0, 1, 1]))
@@ -333,11 +329,12 @@ def test_an_epoch_takes_every_sample_once_in_a_fresh_order():
     steps = []
 
     class Watched(Scripted):
-        def step(self, problem, state, batch):
+        def step(self, sweep):
+            batch = sweep.batch
             assert torch.equal(batch.rows, batch.x[:, 0].long())
             assert torch.equal(batch.y[:, 1].bool(), batch.x[:, 0] > 4)
-            steps.append((state.epoch, batch.x[:, 0].tolist(), batch.ends_epoch))
-            return super().step(problem, state, batch)
+            steps.append((sweep.state.epoch, batch.x[:, 0].tolist(), batch.ends_epoch))
+            super().step(sweep)
 
     x = torch.arange(10.0)[:, None]
     model = nn.Sequential(nn.Linear(1, 2, bias=False))
@@ -429,10 +426,12 @@ def interrupt(history, state):
 
 
 class Interrupted(Scripted):
-    def step(self, problem, state, batch):
-        if state.epoch == 2:
+    """Is interrupted when the third step has written weights."""
+
+    def step(self, sweep):
+        super().step(sweep)
+        if sweep.state.epoch == 2:
             raise KeyboardInterrupt
-        return super().step(problem, state, batch)
 
 
 @pytest.mark.parametrize(("kind", "callbacks"), [(Scripted, [interrupt]), (Interrupted, [])], ids=["callback", "step"])
@@ -450,17 +449,17 @@ def test_an_interrupt_leaves_the_trained_weights(kind, callbacks, keep, kept):
 class Fails(Scripted):
     """Ends as solvers do that find no step."""
 
-    def step(self, problem, state, batch):
-        if state.epoch == 2:
+    def step(self, sweep):
+        super().step(sweep)
+        if sweep.state.epoch == 2:
             raise DivergenceError("W_1", "no decrease after 100 doublings", "nothing")
-        return super().step(problem, state, batch)
 
 
 class Unbounded(Scripted):
     """Finite weights, an objective that is not."""
 
-    def evaluate(self, problem, state, batch):
-        return {"loss": torch.tensor(math.inf if state.epoch == 3 else 1.0)}, {}
+    def evaluate(self, sweep):
+        return {"loss": torch.tensor(math.inf if sweep.state.epoch == 3 else 1.0)}, {}
 
 
 @pytest.mark.parametrize(
@@ -503,14 +502,14 @@ def test_a_learning_rate_far_too_large_diverges_and_leaves_finite_weights(method
 class Slow(Scripted):
     """Sleeps in a step, and both sleeps and works in an evaluation."""
 
-    def step(self, problem, state, batch):
+    def step(self, sweep):
         time.sleep(0.05)
-        return super().step(problem, state, batch)
+        super().step(sweep)
 
-    def evaluate(self, problem, state, batch):
+    def evaluate(self, sweep):
         time.sleep(0.2)
         spin(0.2)
-        return super().evaluate(problem, state, batch)
+        return super().evaluate(sweep)
 
 
 def spin(seconds):
@@ -577,24 +576,66 @@ def test_the_model_stays_an_ordinary_one_that_pytorch_can_train_on(name):
     assert plain(model, "cross_entropy", x, y)[0] < before
 
 
-# Without `fit`
+# What user code sees meanwhile
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_loop_of_ones_own_does_what_fit_does(name):
-    model, (x, y), method = network(), samples(), METHODS[name]
-    problem = Problem.from_module(model, "cross_entropy", "l2:0.01")
-    batch = Batch(x, problem.loss.encode(y, CLASSES, x.dtype))
-    state = method.init(problem, State.from_module(model), batch, torch.Generator().manual_seed(0))
-    for _ in range(3):
-        state = method.step(problem, state, batch)
-    expected, history = run(name, regularizer="l2:0.01", batch_size=None)
-    assert float(method.objective(problem, state, batch)) == pytest.approx(history["objective"][-1], rel=1e-6)
-    residuals = {k: float(v) for k, v in method.residuals(problem, state, batch).items()}
-    assert residuals == pytest.approx(history["residuals"][-1], rel=1e-6)
-    assert equal(weights(model), weights(network()))
-    write_back(state, model)
-    assert equal(weights(model), weights(expected))
+def test_in_a_callback_the_model_has_the_weights_of_the_record(name):
+    model, held = network(), samples(31, seed=2)
+
+    def look(history, state):
+        record = history.records[-1]
+        for which, data in (("train", samples()), ("validation", held)):
+            figures = (record[f"{which}_loss"], record[f"{which}_accuracy"])
+            assert figures == pytest.approx(plain(model, "cross_entropy", *data), rel=1e-5), which
+
+    _, history = run(name, model, validation=held, keep="best", callbacks=[look])
+    assert len(history) == 3
+
+
+@pytest.mark.parametrize(("keep", "left"), [("last", -1.0), ("best", 1.0)])
+@pytest.mark.parametrize("where", ["callback", "step"])
+def test_an_exception_leaves_the_weights_of_the_last_record_or_the_best(where, keep, left):
+    class Broken(Scripted):
+        def step(self, sweep):
+            super().step(sweep)
+            if sweep.state.epoch == 2 and where == "step":
+                raise OSError("the disk is full")
+
+    def save(history, state):
+        if len(history) == 2 and where == "callback":
+            raise OSError("the disk is full")
+
+    model, histories = nn.Sequential(nn.Linear(1, 2, bias=False)), []
+    callbacks = [lambda h, s: histories.append(h), save]
+    with pytest.raises(OSError, match="the disk is full"):
+        script(1.0, -1.0, 3.0, kind=Broken, model=model, callbacks=callbacks, keep=keep, validation=SIDES)
+    assert slope(model) == left
+    assert len(histories[-1]) == 2
+
+
+@pytest.mark.parametrize("way", ["converted", "replaced"])
+def test_a_callback_that_moves_the_parameters_away_ends_training(way):
+    model = network()
+
+    def move(history, state):
+        if way == "converted":
+            model.double().float()
+        else:
+            model[2].weight = nn.Parameter(model[2].weight.detach().clone())
+
+    with pytest.raises(RuntimeError, match="weight was moved or replaced"):
+        run("ipdlam", model, callbacks=[move])
+
+
+def test_inference_mode_is_left_for_training():
+    plain_model, model = network(), network()
+    run("backprop-adam", plain_model)
+    with torch.inference_mode():
+        x, y = (t.clone() for t in samples())
+        run("backprop-adam", model, (x, y))
+    assert equal(weights(model), weights(plain_model))
+    assert not any(p.is_inference() for p in model.parameters())
 
 
 # Devices

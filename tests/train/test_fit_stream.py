@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -14,8 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import altmin
-from altmin import SGD, Adam, Backprop, DivergenceError, Memory, Method, Mu, OnlineAM
-from altmin.convert.weights import write_back
+from altmin import SGD, Adam, Backprop, CoActivationMemory, DivergenceError, Method, Mu, OnlineAM
 from altmin.data.higgs import HIGGS, moments, stream_split
 from altmin.train.fit_stream import fit_stream
 
@@ -23,7 +22,7 @@ N, SIZE, CLASSES = 60, 20, 3
 METHODS = {
     "am-adam": OnlineAM(rule=Adam(0.01), last=Adam(0.01)),
     "am-sgd": OnlineAM(rule=SGD(0.1), last=SGD(0.1), mu=Mu(add=0.1)),
-    "am-mem": OnlineAM(rule=Memory(), last=Adam(0.01)),
+    "am-mem": OnlineAM(rule=CoActivationMemory(), last=Adam(0.01)),
     "backprop": Backprop("adam", lr=0.01),
 }
 
@@ -122,15 +121,14 @@ def test_a_record_is_about_the_latest_batch():
     batches = [samples(SIZE, seed) for seed in range(4)]
 
     def look(history, state):
-        write_back(state, other)
-        z = [other(x) for x, _ in (batches[2 * len(history) - 1], held)]
+        z = [model(x) for x, _ in (batches[2 * len(history) - 1], held)]
         y = [batches[2 * len(history) - 1][1], held[1]]
         losses = [nn.functional.cross_entropy(a, b).item() for a, b in zip(z, y, strict=True)]
-        omega = sum(0.5 * 0.3 * other[i].weight.square().sum().item() for i in (0, 2, 4))
+        omega = sum(0.5 * 0.3 * model[i].weight.square().sum().item() for i in (0, 2, 4))
         rates = [(a.argmax(1) == b).double().mean().item() for a, b in zip(z, y, strict=True)]
         seen.append((losses[0] * SIZE + omega, *losses, *rates))
 
-    other, options = network(), {"regularizer": "l2:0.3", "validation": held, "callbacks": [look]}
+    options = {"regularizer": "l2:0.3", "validation": held, "callbacks": [look]}
     history = fit_stream(model, METHODS["am-adam"], batches, steps=4, every=2, **options)
     names = ("objective", "train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
     assert list(zip(*(history[name] for name in names), strict=True)) == [pytest.approx(s, rel=1e-5) for s in seen]
@@ -196,15 +194,15 @@ class Scripted(Method):
     batched = True
     cure = "another script"
 
-    def init(self, problem, start, batch, generator=None):
-        return start.weights()
+    def init(self, problem, state, batch):
+        pass
 
-    def step(self, problem, state, batch):
-        W = state.W[0].new_tensor([[-1.0], [1.0]]) * self.slopes[state.k]
-        return replace(state, W=(W,), k=state.k + 1, epoch=state.epoch + batch.ends_epoch)
+    def step(self, sweep):
+        W = sweep.state.W[0]
+        W.copy_(W.new_tensor([[-1.0], [1.0]]) * self.slopes[sweep.state.k])
 
-    def evaluate(self, problem, state, batch):
-        return {"loss": state.W[0][1, 0]}, {}
+    def evaluate(self, sweep):
+        return {"loss": sweep.state.W[0][1, 0].clone()}, {}
 
 
 SIDES = (torch.tensor([[-2.0], [-1.0], [1.0], [2.0]]), torch.tensor([0, 0, 1, 1]))
@@ -226,13 +224,13 @@ def test_a_method_hears_of_the_expected_samples_and_of_no_epochs():
     heard = []
 
     class Listening(Scripted):
-        def init(self, problem, start, batch, generator=None):
-            heard.append((batch.count, generator))
-            return super().init(problem, start, batch)
+        def init(self, problem, state, batch):
+            heard.append((state.samples, state.generator))
 
-        def step(self, problem, state, batch):
+        def step(self, sweep):
+            batch = sweep.batch
             heard.append((batch.count, batch.ends_epoch, batch.rows))
-            return super().step(problem, state, batch)
+            super().step(sweep)
 
     generator = torch.Generator()
     small = (SIDES[0][:2], SIDES[1][:2])
@@ -243,7 +241,7 @@ def test_a_method_hears_of_the_expected_samples_and_of_no_epochs():
 def test_schedules_by_the_epoch_stand_still_and_those_by_the_batch_go_on():
     method = OnlineAM(mu=Mu(start=1.0, add=0.25, factor=10.0, most=100.0), halve_every=1)
     seen = []
-    lr = [lambda history, state: seen.append((state.extra.kept[-1].param_groups[0]["lr"], state.epoch))]
+    lr = [lambda history, state: seen.append((state.memory.rules[-1].optimizer.param_groups[0]["lr"], state.epoch))]
     history = fit_stream(network(), method, cut(*samples()), steps=3, every=1, callbacks=lr)
     assert history["mu"] == [1.25, 1.5, 1.75]
     assert seen == [(method.last.lr, 0)] * 3
@@ -251,7 +249,7 @@ def test_schedules_by_the_epoch_stand_still_and_those_by_the_batch_go_on():
 
 def test_learning_rates_fall_over_the_steps():
     seen = []
-    lr = [lambda history, state: seen.append(state.extra.kept[-1].param_groups[0]["lr"])]
+    lr = [lambda history, state: seen.append(state.memory.rules[-1].optimizer.param_groups[0]["lr"])]
     method = OnlineAM(decay="linear")
     fit_stream(network(), method, cut(*samples()), steps=3, every=1, callbacks=lr)
     assert seen == pytest.approx([method.last.lr, method.last.lr * 2 / 3, method.last.lr / 3])

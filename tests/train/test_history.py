@@ -63,8 +63,8 @@ def test_an_empty_history_has_no_kept_record_and_can_be_written(tmp_path):
 
 def test_json_holds_everything_and_null_for_what_is_not_finite(tmp_path):
     history = History(status="diverged", keep="best")
-    parts = {"loss": math.nan, "dual": -math.inf}
-    history.add(record(1, 0.5, 1.5, parts=parts, residuals={"E_1": 0.25}, objective=math.inf))
+    terms = {"loss": math.nan, "dual": -math.inf}
+    history.add(record(1, 0.5, 1.5, terms=terms, residuals={"E_1": 0.25}, objective=math.inf))
     history.to_json(str(tmp_path / "h.json"))
 
     def refuse(constant):
@@ -75,10 +75,10 @@ def test_json_holds_everything_and_null_for_what_is_not_finite(tmp_path):
         "keep": "best",
         "best": 1,
         "records": [
-            record(1, 0.5, 1.5, parts={"loss": None, "dual": None}, residuals={"E_1": 0.25}, objective=None),
+            record(1, 0.5, 1.5, terms={"loss": None, "dual": None}, residuals={"E_1": 0.25}, objective=None),
         ],
     }
-    assert math.isnan(history.records[0]["parts"]["loss"])
+    assert math.isnan(history.records[0]["terms"]["loss"])
 
 
 def test_csv_has_a_row_for_each_iteration_and_a_column_for_each_nested_quantity(tmp_path):

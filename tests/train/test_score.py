@@ -1,13 +1,11 @@
 """Loss, accuracy and gap of a state, against figures worked out by hand."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import nn
 
-from altmin import Batch, Problem, State
-from altmin.core.state import outputs, with_forward
+from altmin import Batch, problem_of, state_of
+from altmin.core.forward import outputs, start_forward
 from altmin.train.score import labels_of, predict, score
 
 
@@ -16,17 +14,19 @@ def network():
     """Problem, state with ``Z`` by the forward pass, and batch: three layers, seven samples of three classes."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)).double()
-    problem, x = Problem.from_module(model), torch.randn(7, 4, dtype=torch.float64)
+    problem, x = problem_of(model), torch.randn(7, 4, dtype=torch.float64)
     batch = Batch(x, problem.loss.encode(torch.tensor([0, 1, 2, 0, 1, 2, 0]), 3, x.dtype))
-    return model, problem, with_forward(problem, State.from_module(model), x), batch
+    state = state_of(model)
+    start_forward(problem, state, x)
+    return model, problem, state, batch
 
 
 def line(loss, slope, x, y):
     """The problem, the state and the batch of a network ``z = slope x`` with one output."""
     model = nn.Sequential(nn.Linear(1, 1, bias=False))
     nn.init.constant_(model[0].weight, slope)
-    problem, x = Problem.from_module(model, loss), torch.tensor(x)[:, None]
-    return problem, State.from_module(model), Batch(x, problem.loss.encode(torch.tensor(y), 1, x.dtype))
+    problem, x = problem_of(model, loss), torch.tensor(x)[:, None]
+    return problem, state_of(model), Batch(x, problem.loss.encode(torch.tensor(y), 1, x.dtype))
 
 
 def test_loss_and_accuracy_are_those_of_the_plain_network(network):
@@ -44,7 +44,9 @@ def test_gap_is_zero_where_z_is_the_forward_pass(network):
 
 def test_gap_is_the_relative_distance_of_all_z_from_the_forward_pass(network):
     _, problem, state, batch = network
-    off = replace(state, z=(state.z[0] + 1.0, state.z[1], state.z[2] - 2.0))
+    off = state.clone()
+    off.z[0] += 1.0
+    off.z[2] -= 2.0
     distance = 7 * 5 * 1.0 + 7 * 3 * 4.0
     size = sum(float(z.square().sum()) for z in state.z)
     assert score(problem, off, batch, classes=True).gap == pytest.approx((distance / size) ** 0.5, rel=1e-12)
@@ -52,12 +54,12 @@ def test_gap_is_the_relative_distance_of_all_z_from_the_forward_pass(network):
 
 def test_a_state_without_z_has_no_gap(network):
     model, problem, _, batch = network
-    assert score(problem, State.from_module(model), batch, classes=True).gap is None
+    assert score(problem, state_of(model), batch, classes=True).gap is None
 
 
 def test_regression_has_a_loss_and_no_accuracy(network):
     model, _, state, batch = network
-    got = score(Problem.from_module(model, "squared"), state, batch, classes=False)
+    got = score(problem_of(model, "squared"), state, batch, classes=False)
     assert got.accuracy is None
     assert got.loss == pytest.approx(0.5 * (model(batch.x) - batch.y).square().sum().item() / 7, rel=1e-12)
 
@@ -65,9 +67,10 @@ def test_regression_has_a_loss_and_no_accuracy(network):
 @pytest.mark.parametrize("chunk", [1, 3, 7])
 def test_chunks_do_not_change_the_score(network, monkeypatch, chunk):
     model, problem, state, batch = network
-    off = replace(state, z=tuple(z + 0.5 for z in state.z))
+    off = state.clone()
+    off.z[:] = [z + 0.5 for z in state.z]
     whole = score(problem, off, batch, classes=True)
-    for module in ("diagnostics", "state"):
+    for module in ("train.score", "core.forward"):
         monkeypatch.setattr(f"altmin.{module}.CHUNK", chunk)
     parts = score(problem, off, batch, classes=True)
     assert (parts.loss, parts.accuracy, parts.gap) == pytest.approx((whole.loss, whole.accuracy, whole.gap), rel=1e-12)

@@ -1,8 +1,8 @@
 """What an iteration of each method costs beside Adam: CPU seconds, matrix products, memory."""
 
 from altmin.bench.contenders import ADAM, Contender, TorchAdam, Trained, line_up
-from altmin.bench.ledger import Ledger, Product
-from altmin.bench.measure import Row, bench, machine
+from altmin.bench.ledger import Ledger, MeasuredProduct
+from altmin.bench.measure import BenchRow, bench, machine
 from altmin.bench.picture import draw
 from altmin.bench.report import Report
 from altmin.bench.table import COLUMNS, MEANING, cells, markdown
@@ -11,11 +11,11 @@ __all__ = [
     "ADAM",
     "COLUMNS",
     "MEANING",
+    "BenchRow",
     "Contender",
     "Ledger",
-    "Product",
+    "MeasuredProduct",
     "Report",
-    "Row",
     "TorchAdam",
     "Trained",
     "bench",

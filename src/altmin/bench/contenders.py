@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from altmin.core.problem import Problem
-from altmin.core.state import State
 from altmin.methods import Method
 from altmin.methods.registry import METHODS
-from altmin.precision import computing
-from altmin.study.run import Setup
-from altmin.train.fit import Run
-from altmin.train.inputs import Place, prepare
+from altmin.study.setup import Setup
+from altmin.train.options import Options
+from altmin.train.trainer import Trainer
 
 FORMS: tuple[Literal["fused", "foreach"], ...] = ("fused", "foreach")
 ADAM = "torch.optim.Adam"
@@ -39,27 +36,19 @@ class Contender(Protocol):
 
 
 class Trained:
-    """A method of the library: `step` on the batches that `fit` would draw, and nothing else of `fit`."""
+    """A method of the library: the steps of an epoch, as `fit` makes them, and nothing else of `fit`."""
 
     def __init__(self, name: str, method: Method, setup: Setup) -> None:
-        model, train = setup.network.build(setup.seed), setup.dataset.train
-        problem = Problem.from_module(model, setup.loss_of(name), setup.regularizer)
-        place = Place.of(model, setup.device, setup.precision)
-        task = prepare(model, problem, method, (train.x, train.y), None, setup.batch_size, place)
-        place.take(model)
-        self.name, self.batch_size = " ".join([name, *changed(method, METHODS[name].method)]), task.batch_size
-        generator = torch.Generator().manual_seed(setup.seed)
-        self._run = Run(task, method, model, "last", generator)
-        self._precision = setup.precision, place.like.device
-        with torch.no_grad(), computing(*self._precision):
-            self._state = method.init(problem, State.from_module(model), task.train, generator)
+        options: dict[str, Any] = setup.of(Options)
+        options |= {"loss": setup.loss_of(name), "generator": torch.Generator().manual_seed(setup.seed)}
+        self._trainer = Trainer(setup.network.build(setup.seed), method, **options)
+        self._samples = setup.dataset.train.x, setup.dataset.train.y
+        self.name = " ".join([name, *changed(method, METHODS[name].method)])
+        self.batch_size = setup.batch_size_of(method)
 
-    @torch.no_grad()
     def epoch(self) -> None:
         """One pass."""
-        with computing(*self._precision):
-            for batch in self._run.batches():
-                self._state = self._run.method.step(self._run.task.problem, self._state, batch)
+        self._trainer.epoch(*self._samples, self.batch_size)
 
 
 class TorchAdam:

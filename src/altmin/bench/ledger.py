@@ -32,7 +32,7 @@ class Operand:
 
 
 @dataclass(frozen=True)
-class Product:
+class MeasuredProduct:
     """A matrix product or convolution as PyTorch ran it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Product:
     @contextmanager
     def again(self) -> Iterator[Callable[[], object]]:
         """A context with a function that makes the same product of random operands, again and again."""
-        args, kwargs = [_made(v) for v in self.args], {name: _made(v) for name, v in self.kwargs}
+        args, kwargs = [_random(v) for v in self.args], {name: _random(v) for name, v in self.kwargs}
         before = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision(self.rounding)
         try:
@@ -75,9 +75,9 @@ class Ledger(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.products: Counter[Product] = Counter()
+        self.products: Counter[MeasuredProduct] = Counter()
         self.existing = self._live = self._most = 0
-        self._known: dict[int, weakref.ref] = {}
+        self._alive: dict[int, weakref.ref] = {}
 
     @property
     def peak(self) -> int:
@@ -103,25 +103,25 @@ class Ledger(TorchDispatchMode):
 
     def __exit__(self, *error: Any) -> None:
         """End: what is freed from now on does not matter."""
-        self._known.clear()
+        self._alive.clear()
         super().__exit__(*error)
 
     def _meet(self, t: Tensor) -> int:
         """The bytes of a tensor whose memory is seen for the first time; else 0."""
         storage = t.untyped_storage()
         key, size = storage._cdata, storage.nbytes()
-        if key in self._known:
+        if key in self._alive:
             return 0
 
         def freed(_: object) -> None:
-            del self._known[key]
+            del self._alive[key]
             self._live -= size
 
-        self._known[key] = weakref.ref(storage, freed)
+        self._alive[key] = weakref.ref(storage, freed)
         return size
 
     @staticmethod
-    def _product(func: Any, args: Any, kwargs: Any) -> Callable[[object], Product] | None:
+    def _product(func: Any, args: Any, kwargs: Any) -> Callable[[object], MeasuredProduct] | None:
         """What makes the entry of a product once its result is there; `None` for other operators."""
         name = func.overloadpacket.__name__.removesuffix("_")  # in place, the FLOPs are the same
         flops = flop_registry.get(getattr(torch.ops.aten, name, None))
@@ -129,7 +129,7 @@ class Ledger(TorchDispatchMode):
             return None
         frozen = tuple(map(_frozen, args)), tuple((name, _frozen(v)) for name, v in kwargs.items())
         rounding = torch.get_float32_matmul_precision()
-        return lambda out: Product(func, *frozen, rounding, flops(*args, **kwargs, out_val=out))
+        return lambda out: MeasuredProduct(func, *frozen, rounding, flops(*args, **kwargs, out_val=out))
 
 
 def _tensors(tree: Any) -> list[Tensor]:
@@ -142,7 +142,7 @@ def _frozen(value: Any) -> Hashable:
     return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
 
 
-def _made(value: Any) -> Any:
+def _random(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_made(v) for v in value]
+        return [_random(v) for v in value]
     return value.make() if isinstance(value, Operand) else value

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from altmin.bench.contenders import ADAM, Contender
-from altmin.bench.ledger import Ledger, Product
+from altmin.bench.ledger import Ledger, MeasuredProduct
 
 LEAST = 5e-3  # seconds that a product is repeated for: clocks are no finer than some microseconds
 SIDE = 2048  # of the square product that says how fast the machine is
@@ -27,7 +27,7 @@ class Times(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchRow:
     """One contender's figures; seconds are medians over the rounds.
 
     Attributes:
@@ -60,7 +60,7 @@ class Row:
 
 
 class Samples(NamedTuple):
-    """What was seen of a contender: one iteration's ledger, and for each round its times and its products'."""
+    """What was measured of a contender: one iteration's ledger, and for each round its times and its products'."""
 
     contender: Contender
     ledger: Ledger
@@ -68,7 +68,9 @@ class Samples(NamedTuple):
     products: list[float]
 
 
-def bench(contenders: Sequence[Contender], rounds: int, device: str, report: Report = lambda text: None) -> list[Row]:
+def bench(
+    contenders: Sequence[Contender], rounds: int, device: str, report: Report = lambda text: None
+) -> list[BenchRow]:
     """A row for each contender, from `rounds` passes after one that warms up and is looked into.
 
     Args:
@@ -83,10 +85,10 @@ def bench(contenders: Sequence[Contender], rounds: int, device: str, report: Rep
         samples.append(Samples(contender, looked_into(contender), [], []))
     for i in range(rounds):
         report(f"round {i + 1} of {rounds}")
-        for seen in samples:
-            seen.own.append(timed(seen.contender.epoch, device))
-            seen.products.append(sum(n * cost_of(product, device) for product, n in seen.ledger.products.items()))
-    return [_row(seen, _yardstick(seen, samples, device), device) for seen in samples]
+        for watched in samples:
+            watched.own.append(timed(watched.contender.epoch, device))
+            watched.products.append(sum(n * cost_of(product, device) for product, n in watched.ledger.products.items()))
+    return [_row(watched, _yardstick(watched, samples, device), device) for watched in samples]
 
 
 def looked_into(contender: Contender) -> Ledger:
@@ -104,7 +106,7 @@ def timed(run: Callable[[], object], device: str) -> Times:
     return Times(*(end - begin for begin, end in zip(start, _clock(device), strict=True)))
 
 
-def cost_of(product: Product, device: str) -> float:
+def cost_of(product: MeasuredProduct, device: str) -> float:
     """Seconds of one product: repeated, until clocks can tell."""
     count = 1
     with product.again() as run:
@@ -138,30 +140,30 @@ def _cost(times: Times, device: str) -> float:
     return times.cpu if device == "cpu" else times.wall
 
 
-def _costs(seen: Samples, device: str) -> list[float]:
-    return [_cost(times, device) for times in seen.own]
+def _costs(watched: Samples, device: str) -> list[float]:
+    return [_cost(times, device) for times in watched.own]
 
 
-def _yardstick(seen: Samples, samples: Sequence[Samples], device: str) -> list[float]:
+def _yardstick(watched: Samples, samples: Sequence[Samples], device: str) -> list[float]:
     """The costs, round by round, of the faster Adam on batches of the same size."""
     same = [s for s in samples if s.contender.name.startswith(ADAM)]
-    same = [s for s in same if s.contender.batch_size == seen.contender.batch_size]
+    same = [s for s in same if s.contender.batch_size == watched.contender.batch_size]
     return min((_costs(s, device) for s in same), key=median)
 
 
-def _row(seen: Samples, adam: list[float], device: str) -> Row:
-    costs, ledger = _costs(seen, device), seen.ledger
-    return Row(
-        name=seen.contender.name,
-        batch_size=seen.contender.batch_size,
-        cpu_seconds=median(times.cpu for times in seen.own),
-        seconds=median(times.wall for times in seen.own),
+def _row(watched: Samples, adam: list[float], device: str) -> BenchRow:
+    costs, ledger = _costs(watched, device), watched.ledger
+    return BenchRow(
+        name=watched.contender.name,
+        batch_size=watched.contender.batch_size,
+        cpu_seconds=median(times.cpu for times in watched.own),
+        seconds=median(times.wall for times in watched.own),
         cost=median(costs),
         ratio=median(own / other for own, other in zip(costs, adam, strict=True)),
         flops=ledger.flops,
-        product_seconds=median(seen.products),
-        share=median(part / own for part, own in zip(seen.products, costs, strict=True)),
+        product_seconds=median(watched.products),
+        share=median(part / own for part, own in zip(watched.products, costs, strict=True)),
         existing_bytes=ledger.existing,
         peak_bytes=ledger.peak,
-        rounds=[times.cpu for times in seen.own],
+        rounds=[times.cpu for times in watched.own],
     )

@@ -8,12 +8,12 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from altmin.bench.contenders import ADAM
-from altmin.bench.measure import Row
+from altmin.bench.measure import BenchRow
 from altmin.study.checkpoint import replacing
 from altmin.study.plots import COLOURS
 
 
-def draw(rows: Sequence[Row], title: str, path: Path) -> None:
+def draw(rows: Sequence[BenchRow], title: str, path: Path) -> None:
     """Write a picture with a bar for each row: the cost over Adam's, and in it the part that its products cost."""
     figure = Figure(figsize=(9, 1.2 + 0.35 * len(rows)), layout="constrained")
     axes = figure.subplots()

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 import altmin
-from altmin.bench.measure import Row, machine
-from altmin.core.problem import Problem
+from altmin.bench.measure import BenchRow, machine
+from altmin.convert import layers_of
 from altmin.study.checkpoint import DTYPES, write_json
-from altmin.study.run import Setup
+from altmin.study.setup import Setup
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Report:
     setting: dict[str, Any]
     machine: dict[str, Any]
     versions: dict[str, str]
-    rows: list[Row]
+    rows: list[BenchRow]
 
     @classmethod
-    def of(cls, setup: Setup, rounds: int, rows: Sequence[Row]) -> Report:
+    def of(cls, setup: Setup, rounds: int, rows: Sequence[BenchRow]) -> Report:
         """The report of rows that were measured just now, with the present number of threads."""
         network = setup.network
         setting = {
@@ -45,7 +45,7 @@ class Report:
             "model": network.name,
             "widths": [
                 setup.dataset.features,
-                *(layer.map.outputs for layer in Problem.from_module(network.build()).layers),
+                *(layer.map.outputs for layer in layers_of(network.build())),
             ],
             "dtype": setup.precision or network.dtype,
             "rounds": rounds,
@@ -63,7 +63,7 @@ class Report:
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**values | {"rows": [Row(**row) for row in values["rows"]]})
+            return cls(**values | {"rows": [BenchRow(**row) for row in values["rows"]]})
         except (OSError, TypeError, KeyError, ValueError) as error:
             raise ValueError(f"{path} is no report of altmin bench ({type(error).__name__}: {error})") from error
 

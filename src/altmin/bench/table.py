@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from altmin.bench.measure import Row
+from altmin.bench.measure import BenchRow
 
 COLUMNS = ["method", "batch", "CPU s", "s", "x Adam", "GFLOP", "GFLOP/s", "of limit", "peak MiB", "x data+state"]
 MEANING = (
@@ -13,7 +13,7 @@ MEANING = (
 )
 
 
-def cells(row: Row, samples: int) -> list[str]:
+def cells(row: BenchRow, samples: int) -> list[str]:
     """A row of the table."""
     batch = "all" if row.batch_size == samples else str(row.batch_size)
     return [
@@ -30,7 +30,7 @@ def cells(row: Row, samples: int) -> list[str]:
     ]
 
 
-def markdown(rows: Sequence[Row], samples: int) -> str:
+def markdown(rows: Sequence[BenchRow], samples: int) -> str:
     """The table for a page."""
     lines = [COLUMNS, ["---"] + ["---:"] * (len(COLUMNS) - 1), *(cells(row, samples) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

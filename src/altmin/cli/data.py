@@ -10,8 +10,8 @@ from jsonargparse import Namespace
 
 from altmin.cli.screen import Screen
 from altmin.data import Dataset, TableOptions, load
-from altmin.study.checkpoint import DESCRIPTION, DTYPES, SOURCE, Description, Origin
-from altmin.study.networks import Source
+from altmin.study.checkpoint import DESCRIPTION, DTYPES, SOURCE, NetworkDescription, Origin
+from altmin.study.networks import ModelSource
 
 
 def load_data(options: Namespace, dtype: str, screen: Screen, trained: Origin | None = None) -> tuple[Dataset, Origin]:
@@ -62,7 +62,7 @@ def _text(value: object) -> str:
     return str(value.resolve()) if isinstance(value, Path) else str(value)
 
 
-def require_writable(out: Path, network: Description | None = None) -> None:
+def require_writable(out: Path, network: NetworkDescription | None = None) -> None:
     """A `ValueError` where nothing can be written into the folder `out`, which is made if need be.
 
     The same where the copy of a user's file that makes `network` would replace a file of the user's.
@@ -75,11 +75,11 @@ def require_writable(out: Path, network: Description | None = None) -> None:
         raise ValueError(f"--out {out}: cannot write there ({error.strerror}); name another folder") from error
     path, model = out / SOURCE, None if network is None else network.model
     own = path.is_file() and not (out / DESCRIPTION).is_file()
-    if own and isinstance(model, Source) and path.read_text(encoding="utf-8") != model.text:
+    if own and isinstance(model, ModelSource) and path.read_text(encoding="utf-8") != model.text:
         raise ValueError(f"--out {out}: {SOURCE} there is not {model.path}, which is copied there; name another folder")
 
 
-def require_fit(folder: Path, network: Description, dataset: Dataset) -> None:
+def require_fit(folder: Path, network: NetworkDescription, dataset: Dataset) -> None:
     """A `ValueError` where a network was not made for such data."""
     features = prod(network.inputs)
     if features != dataset.features:

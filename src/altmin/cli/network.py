@@ -7,7 +7,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from altmin.study.networks import ACTIVATION_NAMES, NETWORKS, Source, activation_of, defaults
+from altmin.study.networks import ACTIVATION_NAMES, NETWORKS, ModelSource, activation_of, defaults
 
 Count: Any = PositiveInt
 CHOICES = ("hidden", "activation", "batch_norm", "depth", "step_width")
@@ -36,12 +36,12 @@ def add_network(parser: ArgumentParser) -> None:
 
 def _by_model(choice: str) -> str:
     """Each model's default of a choice, in words."""
-    known = {name: value for name in NETWORKS if (value := defaults(name).get(choice)) is not None}
-    words = {name: " ".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in known.items()}
+    defined = {name: value for name in NETWORKS if (value := defaults(name).get(choice)) is not None}
+    words = {name: " ".join(map(str, v)) if isinstance(v, tuple) else str(v) for name, v in defined.items()}
     return ", ".join(f"{name} {value}" for name, value in words.items())
 
 
-def chosen(options: Namespace) -> tuple[str | Source, dict[str, Any]]:
+def chosen(options: Namespace) -> tuple[str | ModelSource, dict[str, Any]]:
     """The model that `options` name, and its own arguments: all that can be checked before there are data.
 
     Raises:
@@ -50,10 +50,10 @@ def chosen(options: Namespace) -> tuple[str | Source, dict[str, Any]]:
     """
     given = {name: options[name] for name in CHOICES if options[name] not in (None, False)}
     path, _, function = options.model.rpartition(":")
-    model = Source.read(path, function) if path else options.model
-    if isinstance(model, Source):
+    model = ModelSource.read(path, function) if path else options.model
+    if isinstance(model, ModelSource):
         model.build()
-    taken = {} if isinstance(model, Source) else defaults(model)
+    taken = {} if isinstance(model, ModelSource) else defaults(model)
     for name in given:
         if name not in taken:
             raise ValueError(f"--model {options.model} does not take --{name.replace('_', '-')}")

@@ -1,15 +1,19 @@
-"""A method's numbers as options."""
+"""A method's numbers, and the options of training, as options of the command line."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import Field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, get_type_hints
 
 from jsonargparse import Namespace
+from jsonargparse.typing import PositiveInt
+
+from altmin.train.options import described
 
 T = TypeVar("T")
+Count: Any = PositiveInt
 
 
 def add_method(parser: Any, method: object, prefix: str = "", hidden: bool = False) -> None:
@@ -17,6 +21,18 @@ def add_method(parser: Any, method: object, prefix: str = "", hidden: bool = Fal
     for name, kind, value, about in _numbers(method):
         help = argparse.SUPPRESS if hidden else about
         parser.add_argument(f"--{prefix}{name.replace('_', '-')}", type=kind, default=value, help=help)
+
+
+def add_option(parser: Any, f: Field[Any]) -> None:
+    """An option of training (`altmin.train.options.option`); None is spelled null in YAML."""
+    name, flag, default = f"--{f.name.replace('_', '-')}", f.metadata["flag"], f.default
+    help = described(f).replace("none:", "null:").replace("`", "").replace("%", "%%")
+    if flag is bool:
+        parser.add_argument(name, action="store_true", help=help)
+        return
+    kind = {int | None: Count | None}.get(flag, flag)
+    default = "none" if flag is str and default is None else default
+    parser.add_argument(name, type=kind, default=default, help=help)
 
 
 def _numbers(method: Any) -> Iterator[tuple[str, Any, Any, str]]:

@@ -11,13 +11,12 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 import altmin
+from altmin.cli.methods import load_all, name_of, with_names
 from altmin.cli.network import add_network
-from altmin.cli.numbers import add_method
+from altmin.cli.numbers import add_method, add_option
 from altmin.data import names
-from altmin.losses import LOSSES
-from altmin.methods.registry import METHODS, entry
-from altmin.precision import Precision
-from altmin.study.run import BATCHED_EPOCHS, EPOCHS, FULL_EPOCHS
+from altmin.methods.registry import METHODS, listed
+from altmin.study.setup import Setup
 
 COMMANDS = {
     "train": "train a network by one method",
@@ -29,6 +28,7 @@ COMMANDS = {
 }
 Count: Any = PositiveInt
 Whole: Any = NonNegativeInt
+OWN = "FILE.py:CLASS of your own"
 
 
 def parse(argv: Sequence[str]) -> Namespace:
@@ -39,14 +39,21 @@ def parse(argv: Sequence[str]) -> Namespace:
         argparse.ArgumentError: Anything else that does not fit.
     """
     argv, method = list(argv) or ["--help"], None
-    if argv[0] == "train" and len(argv) > 1 and not argv[1].startswith("-"):
-        method = entry(argv.pop(1)).name
+    load_all()
+    if argv[0] in ("compare", "bench"):
+        argv = with_names(argv)
+    elif argv[0] == "train" and len(argv) > 1 and not argv[1].startswith("-"):
+        method = name_of(argv.pop(1))
     elif argv[0] == "train" and not {"-h", "--help"} & set(argv):
-        raise ValueError(f"name the method first: altmin train METHOD [options]; known: {', '.join(METHODS)}")
+        raise ValueError(f"name the method first: altmin train METHOD [options]; known: {_names()}, or {OWN}")
     parsed = _parser(method, _unexplained(argv)).parse_args(argv)
     options = parsed[parsed.command] or Namespace()
     options.update(Namespace(command=parsed.command, method=method))
     return options
+
+
+def _names() -> str:
+    return ", ".join(e.name for e in listed())
 
 
 def _unexplained(argv: Sequence[str]) -> set[str]:
@@ -59,14 +66,14 @@ def _parser(method: str | None, unexplained: set[str]) -> ArgumentParser:
         prog="altmin", description=altmin.__doc__, version=altmin.__version__, exit_on_error=False, allow_abbrev=False
     )
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
-    made = {
+    parsers = {
         "train": _train(method),
         "compare": _compare(unexplained),
         "bench": _bench(unexplained),
         "predict": _predict(),
     }
     for name, help in COMMANDS.items():
-        commands.add_subcommand(name, made.get(name) or _options(f"altmin {name}", help, config=False), help=help)
+        commands.add_subcommand(name, parsers.get(name) or _options(f"altmin {name}", help, config=False), help=help)
     return parser
 
 
@@ -85,10 +92,10 @@ def _options(usage: str, description: str, config: bool = True) -> ArgumentParse
 
 def _train(method: str | None) -> ArgumentParser:
     if method is None:
-        known = f"METHOD is one of {', '.join(METHODS)}. See its own options by: altmin train METHOD --help"
+        about = f"METHOD is one of {_names()}, or {OWN}. See its own options by: altmin train METHOD --help"
     else:
-        known = f"Train by {method}: {METHODS[method].paper}."
-    parser = _options(f"altmin train {method or 'METHOD'} [options]", known)
+        about = f"Train by {method}: {METHODS[method].title} ({METHODS[method].paper})."
+    parser = _options(f"altmin train {method or 'METHOD'} [options]", about)
     if method is not None:
         add_method(parser.add_argument_group(f"numbers of {method}"), METHODS[method].method)
     _add_training(parser, out="altmin-train")
@@ -116,7 +123,7 @@ def _bench(unexplained: set[str]) -> ArgumentParser:
     )
     parser = _options("altmin bench [METHOD ...] [options]", about)
     _add_methods(parser, unexplained)
-    group = _add_task(parser, "synthetic")
+    group = _add_task(parser, "synthetic", without=("epochs", "keep", "audit"))
     parser.set_defaults({"threads": 1})
     group.add_argument("--rounds", type=Count, default=3, help="timed passes over the samples, of which the median")
     _add_output(parser, "altmin-bench")
@@ -124,10 +131,10 @@ def _bench(unexplained: set[str]) -> ArgumentParser:
 
 
 def _add_methods(parser: ArgumentParser, unexplained: set[str]) -> None:
-    parser.add_argument("methods", nargs="*", action=_Given, default=[], metavar="METHOD", help=", ".join(METHODS))
-    for name, known in METHODS.items():
-        group = parser.add_argument_group(None if name in unexplained else f"numbers of {name}")
-        add_method(group, known.method, f"{name}.", hidden=name in unexplained)
+    parser.add_argument("methods", nargs="*", action=_Given, default=[], metavar="METHOD", help=f"{_names()}, or {OWN}")
+    for e in listed():
+        group = parser.add_argument_group(None if e.name in unexplained else f"numbers of {e.name}")
+        add_method(group, e.method, f"{e.name}.", hidden=e.name in unexplained)
 
 
 class _Given(argparse.Action):
@@ -170,37 +177,18 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
 
 
 def _add_training(parser: ArgumentParser, out: str) -> None:
-    group = _add_task(parser, "digits")
-    group.add_argument("--epochs", type=Count | None, default=None, help=f"iterations; null: {_epochs()}")
-    group.add_argument(
-        "--keep", type=Literal["best", "last"], default="best", help="weights best on validation, or last"
-    )
-    group.add_argument("--audit", action="store_true", help="stop at any gradient through more than one layer")
+    _add_task(parser, "digits")
     _add_output(parser, out)
 
 
-def _add_task(parser: ArgumentParser, data: str) -> Any:
-    """The options of data, network and steps; the group of the latter."""
+def _add_task(parser: ArgumentParser, data: str, without: Sequence[str] = ()) -> Any:
+    """The options of data, network and training; the group of the latter."""
     _add_data(parser, f"{data}, or csv with --csv.train", seed=0)
     add_network(parser)
     group = parser.add_argument_group("training")
-    group.add_argument("--loss", type=str | None, default=None, help=f"{', '.join(LOSSES)}; null: as in the paper")
-    group.add_argument("--regularizer", type=str, default="none", help="none, l1:WEIGHT or l2:WEIGHT")
-    group.add_argument(
-        "--batch-size",
-        type=Count | None,
-        default=None,
-        help="null: the method's; among several methods full-batch ones take all samples",
-    )
-    about = "of training; bf16: products in bfloat16 added up in float32; null: as --dtype says"
-    group.add_argument("--precision", type=Precision | None, default=None, help=about)
-    group.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
-    group.add_argument(
-        "--threads",
-        type=Count | None,
-        default=None,
-        help="of the CPU; null: one for small products, else PyTorch's choice",
-    )
+    for f in Setup.listed():
+        if f.metadata["flag"] is not None and f.name not in without:
+            add_option(group, f)
     return group
 
 
@@ -208,8 +196,3 @@ def _add_output(parser: ArgumentParser, out: str) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--out", type=str, default=out, help="folder for the results")
     group.add_argument("--quiet", action="store_true", help="print the final result only")
-
-
-def _epochs() -> str:
-    named = ", ".join(f"{name} {epochs}" for name, epochs in EPOCHS.items())
-    return f"{BATCHED_EPOCHS}, full-batch methods {FULL_EPOCHS}, {named}"

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from altmin.cli.data import load_data, require_fit, require_writable
 from altmin.cli.screen import Screen
-from altmin.core.problem import Problem
-from altmin.core.state import State, outputs
+from altmin.convert import problem_of, state_of
+from altmin.core.forward import outputs
 from altmin.data import Dataset
 from altmin.study.checkpoint import load, replacing
 from altmin.study.run import scored
-from altmin.train.inputs import check_device
+from altmin.train.place import check_device
 from altmin.train.score import predict as decide
 
 
@@ -33,7 +33,7 @@ def predict(options: Namespace) -> int:
     dataset, _ = load_data(options, network.dtype, screen, network.data)
     require_fit(folder, network, dataset)
     model.to(device)
-    problem, state = Problem.from_module(model, network.loss), State.from_module(model)
+    problem, state = problem_of(model, network.loss), state_of(model)
     score = scored(problem, state, dataset.test, model)
     quality = f"loss {score.loss:.4g}" if score.accuracy is None else f"accuracy {score.accuracy:.2%}"
     screen.result(f"{dataset.name}, {len(dataset.test):,} test samples: {quality}")

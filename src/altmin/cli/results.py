@@ -8,11 +8,11 @@ from itertools import accumulate
 from pathlib import Path
 
 from altmin.study.checkpoint import replacing, write_json
-from altmin.study.run import Run
+from altmin.study.run import TrainedRun
 from altmin.train.history import Record, finite, flat
 
 
-def write_results(runs: Sequence[Run], folder: Path) -> None:
+def write_results(runs: Sequence[TrainedRun], folder: Path) -> None:
     """Write ``results.json`` and ``curves.csv``."""
     write_json(folder / "results.json", finite({"runs": [run.result for run in runs]}))
     rows = [row for run in runs for row in curve(run)]
@@ -23,7 +23,7 @@ def write_results(runs: Sequence[Run], folder: Path) -> None:
         writer.writerows(rows)
 
 
-def curve(run: Run) -> list[Record]:
+def curve(run: TrainedRun) -> list[Record]:
     """The records of a run as flat rows, with the seconds since its start."""
     wall, cpu = (accumulate(run.history[name]) for name in ("seconds", "cpu_seconds"))
     return [

@@ -17,8 +17,8 @@ from rich.table import Table
 
 from altmin.core.state import State
 from altmin.errors import InertiaWarning, PenaltyWarning, PrecisionWarning
-from altmin.train.fit import Callback
 from altmin.train.history import History, Record
+from altmin.train.loop import Callback
 
 WIDE = 200  # where nobody's window limits a table
 OWN = (InertiaWarning, PenaltyWarning, PrecisionWarning)
@@ -74,13 +74,13 @@ class Screen:
     @contextmanager
     def loading(self, name: str) -> Iterator[Any]:
         """While data are read; yields the progress callback of `altmin.data.load`."""
-        task, seen = self.progress.add_task(f"loading {name}", total=None, note=""), set()
+        task, announced = self.progress.add_task(f"loading {name}", total=None, note=""), set()
 
         def update(file: str, done: int, total: int | None) -> None:
             self.progress.update(task, description=f"downloading {file}", completed=done, total=total)
-            if self.plain and file not in seen:
+            if self.plain and file not in announced:
                 self.result(f"downloading {file}")
-            seen.add(file)
+            announced.add(file)
 
         with self.progress:
             yield update
@@ -104,7 +104,7 @@ def complain(kind: str, text: object) -> None:
 @contextmanager
 def plain_warnings() -> Iterator[None]:
     """The library's warnings become one line each, shown once."""
-    seen: set[str] = set()
+    shown: set[str] = set()
     with warnings.catch_warnings():
         default = warnings.showwarning
         for category in OWN:
@@ -113,8 +113,8 @@ def plain_warnings() -> Iterator[None]:
         def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
             if not issubclass(category, OWN):
                 default(message, category, *where)
-            elif str(message) not in seen:
-                seen.add(str(message))
+            elif str(message) not in shown:
+                shown.add(str(message))
                 complain("warning", message)
 
         warnings.showwarning = show

@@ -7,8 +7,8 @@ from jsonargparse import Namespace
 from altmin.cli.screen import Screen
 from altmin.data import describe
 from altmin.methods import Method
-from altmin.methods.registry import METHODS
-from altmin.study.support import PARTS, kinds, lacks, needs
+from altmin.methods.registry import listed
+from altmin.study.support import PARTS, kinds, needs, unsupported
 
 
 def methods(options: Namespace) -> int:
@@ -16,7 +16,7 @@ def methods(options: Namespace) -> int:
     screen, columns = Screen(), ["method", "paper", "a step takes", "gradients", "supports"]
     rows = [
         [e.name, e.paper, "a batch" if e.method.batched else "all samples", e.method.gradients, _supports(e.method)]
-        for e in METHODS.values()
+        for e in listed()
     ]
     screen.table(columns, rows, left=len(columns))
     screen.result(f"everything: {'; '.join(', '.join(kinds(part)) for part in PARTS)}")
@@ -25,7 +25,7 @@ def methods(options: Namespace) -> int:
 
 def _supports(method: Method) -> str:
     """What the method takes, in words."""
-    missing, wanted = lacks(method), needs(method)
+    missing, wanted = unsupported(method), needs(method)
     words = f"everything but {', '.join(missing)}" if missing else "everything"
     return f"{words}; needs {' or '.join(wanted)}" if wanted else words
 

@@ -18,12 +18,13 @@ from altmin.cli.screen import Interrupt, Screen, complain
 from altmin.data import Dataset
 from altmin.losses import make_loss
 from altmin.methods import Method
-from altmin.methods.registry import METHODS, entry
+from altmin.methods.registry import METHODS, entry, listed
 from altmin.regularizers import make_regularizer
-from altmin.study.checkpoint import SOURCE, Description, Origin, save
-from altmin.study.networks import Source
-from altmin.study.run import REFUSED, Run, Setup, run
-from altmin.train.inputs import check_device
+from altmin.study.checkpoint import SOURCE, NetworkDescription, Origin, save
+from altmin.study.networks import ModelSource
+from altmin.study.run import TrainedRun, run
+from altmin.study.setup import REFUSED, Setup
+from altmin.train.place import check_device
 
 INTERRUPTED = 130
 YARDSTICK = "adam"
@@ -68,15 +69,15 @@ def compare(options: Namespace) -> int:
 
 def methods_of(options: Namespace) -> dict[str, Method]:
     """The methods by name, with their numbers."""
-    default = [name for name, known in METHODS.items() if known.method.gradients not in REFUSED]
+    default = [e.name for e in listed() if e.method.gradients not in REFUSED]
     default += [] if options.get("audit") else [YARDSTICK]
     entries = [entry(name) for name in options.methods or default]
-    for name, known in METHODS.items():
-        if known not in entries and configured(known.method, options[name.replace("-", "_")]) != known.method:
+    for e in METHODS.values():
+        if e not in entries and configured(e.method, options[e.name.replace("-", "_")]) != e.method:
             raise ValueError(
-                f"a number of {name} is given, but {name} is not compared: add it, or leave --{name}.* out"
+                f"a number of {e.name} is given, but {e.name} is not compared: add it, or leave --{e.name}.* out"
             )
-    return {known.name: configured(known.method, options[known.name.replace("-", "_")]) for known in entries}
+    return {e.name: configured(e.method, options[e.name.replace("-", "_")]) for e in entries}
 
 
 def plan_of(methods: dict[str, Method], setup: Setup, screen: Screen, listed: bool) -> dict[str, tuple[Setup, Method]]:
@@ -95,9 +96,11 @@ def plan_of(methods: dict[str, Method], setup: Setup, screen: Screen, listed: bo
     return plan
 
 
-def _run_all(plan: dict[str, tuple[Setup, Method]], out: Path, screen: Screen, interrupt: Interrupt) -> list[Run]:
+def _run_all(
+    plan: dict[str, tuple[Setup, Method]], out: Path, screen: Screen, interrupt: Interrupt
+) -> list[TrainedRun]:
     """Results are written after each run, so that they outlast whatever happens to the next."""
-    runs: list[Run] = []
+    runs: list[TrainedRun] = []
     for name, (setup, method) in plan.items():
         if interrupt.asked:
             break
@@ -118,15 +121,15 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
         screen: Where downloads are shown.
         data: The data set where none is named.
     """
-    known = ("loss", "regularizer", "epochs", "batch_size", "keep", "seed", "threads", "precision", "audit")
-    shared = {name: options[name] for name in known if name in options}
+    names = ["seed", *(f.name for f in Setup.listed() if f.metadata["flag"] is not None)]
+    shared = {name: options[name] for name in names if name in options}
     make_loss(options.loss or "squared")
     make_regularizer(options.regularizer)
-    device = check_device(options.device)
+    shared["device"] = check_device(options.device)
     model, own = chosen(options)
     dtype = {None: options.dtype, "bf16": "float32"}.get(options.precision, options.precision)
     dataset, origin = load_data(options, dtype, screen, Origin(name=data))
-    network = Description(
+    network = NetworkDescription(
         model=model,
         inputs=dataset.image or (dataset.features,),
         outputs=dataset.outputs,
@@ -135,7 +138,7 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
         classes=dataset.classes,
         data=origin,
     )
-    return Setup(dataset=dataset, network=network, device=device, **shared)
+    return Setup(dataset=dataset, network=network, **shared)
 
 
 def about(dataset: Dataset) -> str:
@@ -148,11 +151,11 @@ def about(dataset: Dataset) -> str:
 
 
 def _network_files(setup: Setup) -> str:
-    own = f", {SOURCE}" if isinstance(setup.network.model, Source) else ""
+    own = f", {SOURCE}" if isinstance(setup.network.model, ModelSource) else ""
     return f"model.json{own} and model.safetensors"
 
 
-def _tabulate(runs: Sequence[Run], screen: Screen) -> None:
+def _tabulate(runs: Sequence[TrainedRun], screen: Screen) -> None:
     """Print a comparison: a row for each run."""
     screen.result(f"{_task(runs[0])}, {_unit(runs[0])}; kept: the iteration whose weights were kept, of all;")
     screen.result("last: on test, by the last iteration's weights; s: of training, evaluation not counted")
@@ -167,7 +170,7 @@ def _row(result: dict[str, Any]) -> list[str]:
     return [result["method"], result["loss"], kept, *figures, *times, result["status"]]
 
 
-def _report(done: Run, screen: Screen) -> None:
+def _report(done: TrainedRun, screen: Screen) -> None:
     """Print what became of one run: the weights kept and the last ones."""
     result, parts = done.result, ("train", "validation", "test")
     ended = f"{result['status']}, {result['iterations']} of {result['epochs']} iterations"
@@ -179,7 +182,7 @@ def _report(done: Run, screen: Screen) -> None:
     screen.table(["weights", "iteration", *parts], figures)
 
 
-def _task(run: Run) -> str:
+def _task(run: TrainedRun) -> str:
     """Data and network, such as ``mnist, residual 784-19x100-10``."""
     runs = [(width, len(list(same))) for width, same in groupby(run.result["widths"])]
     widths = "-".join(f"{n}x{width}" if n > 3 else "-".join([str(width)] * n) for width, n in runs)
@@ -187,7 +190,7 @@ def _task(run: Run) -> str:
     return f"{run.result['data']}, {model}{widths}"
 
 
-def _unit(run: Run) -> str:
+def _unit(run: TrainedRun) -> str:
     return "loss" if run.network.classes is None else "accuracy in %"
 
 
@@ -197,7 +200,7 @@ def _figure(result: dict[str, Any], name: str) -> str:
     return f"{loss:.4g}" if accuracy is None else f"{100 * accuracy:.2f}"
 
 
-def _exit(interrupt: Interrupt, runs: Sequence[Run]) -> int:
+def _exit(interrupt: Interrupt, runs: Sequence[TrainedRun]) -> int:
     """0, or what a shell expects after Ctrl-C."""
     if not interrupt.asked:
         return 0

@@ -73,10 +73,10 @@ class Iterate(Memory):
         a: Activations; per sample.
     """
 
-    W: Variables = field(default_factory=Variables)
-    b: Variables = field(default_factory=Variables)
-    z: Variables = field(default_factory=Variables)
-    a: Variables = field(default_factory=Variables)
+    W: list[Tensor] = field(default_factory=Variables)
+    b: list[Tensor] = field(default_factory=Variables)
+    z: list[Tensor] = field(default_factory=Variables)
+    a: list[Tensor] = field(default_factory=Variables)
 
 
 @dataclass(eq=False)
@@ -110,10 +110,10 @@ class State(Memory, Generic[M]):
         0.0
     """
 
-    W: Variables
-    b: Variables
-    z: Variables = field(default_factory=Variables)
-    a: Variables = field(default_factory=Variables)
+    W: list[Tensor]
+    b: list[Tensor]
+    z: list[Tensor] = field(default_factory=Variables)
+    a: list[Tensor] = field(default_factory=Variables)
     u: Tensor | None = None
     norm: list[Norm | None] = field(default_factory=list)
     k: int = 0
@@ -127,6 +127,11 @@ class State(Memory, Generic[M]):
         self.W, self.b, self.z, self.a = (Variables(group) for group in (self.W, self.b, self.z, self.a))
         self.norm = list(self.norm) or [None] * len(self.W)
 
+    @property
+    def per_sample(self) -> bool:
+        """Whether there are variables of single samples, which a step on a part of the data gathers."""
+        return bool(self.z or self.a) or self.u is not None
+
     def named(self) -> Iterator[tuple[str, Tensor]]:
         """Every variable with the paper's name for it, layers counted from 1."""
         for name, group in (("W", self.W), ("b", self.b), ("Z", self.z), ("A", self.a)):
@@ -139,9 +144,9 @@ class State(Memory, Generic[M]):
 
     def weights(self) -> State[Nothing]:
         """A copy of what the network needs: `W`, `b` and `norm`."""
-        clones = ([t.detach().clone() for t in group] for group in (self.W, self.b))
+        W, b = ([t.detach().clone() for t in group] for group in (self.W, self.b))
         norm = [None if n is None else Norm(*(t.detach().clone() for t in n.tensors())) for n in self.norm]
-        return State(*clones, norm=norm)
+        return State(W, b, norm=norm)
 
     def set_weights(self, other: State[Any]) -> None:
         """Write the weights, intercepts and batch normalisation of `other` into this state, in place."""
@@ -180,7 +185,7 @@ class State(Memory, Generic[M]):
             yield from () if norm is None else norm.tensors()
 
 
-def _check_tensors(name: str, now: Variables, saved: Any) -> None:
+def _check_tensors(name: str, now: list[Tensor], saved: Any) -> None:
     if not isinstance(saved, list) or len(saved) != len(now):
         found = f"{len(saved)} of them" if isinstance(saved, list) else saved
         raise ValueError(f"`{name}`: this state has {len(now)} tensors, the saved one {found}")

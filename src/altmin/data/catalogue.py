@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from altmin.data.base import Dataset
-from altmin.data.download import Progress
-from altmin.data.files import Source, data_root
+from altmin.data.download import DownloadProgress
+from altmin.data.files import DataSource, data_root
 from altmin.data.higgs import HIGGS, load_higgs
 from altmin.data.images import CIFAR10, DIGITS, FASHION, FASHION_MNIST, MNIST, load_cifar, load_digits, load_idx
 from altmin.data.synthetic import TRAIN, load_synthetic
@@ -18,7 +18,7 @@ from altmin.errors import nearest
 
 
 @dataclass(frozen=True)
-class Description:
+class DatasetDescription:
     """One row of the list of data sets; `None` stands for what depends on the table or is chosen.
 
     Attributes:
@@ -44,15 +44,17 @@ class Description:
 
 DRAWN = "60/20/20, stratified by seed"
 IDX = "55,000 / 5,000 / 10,000"
-SOURCES: dict[str, Source] = {source.name: source for source in (MNIST, FASHION_MNIST, CIFAR10, HIGGS)}
+SOURCES: dict[str, DataSource] = {source.name: source for source in (MNIST, FASHION_MNIST, CIFAR10, HIGGS)}
 DESCRIPTIONS = (
-    Description("digits", 1_797, 64, 10, "scikit-learn", DRAWN),
-    Description("synthetic", None, 784, 10, "drawn by seed", f"as many as asked for, or {TRAIN:,} / 1,000 / 1,000"),
-    Description("mnist", 70_000, 784, 10, "LeCun, Cortes and Burges", IDX),
-    Description("fashion-mnist", 70_000, 784, 10, "Zalando Research", IDX),
-    Description("cifar10", 60_000, 3_072, 10, "Krizhevsky", "batches 1 to 4 / batch 5 / test batch"),
-    Description("higgs", 11_000_000, 28, 2, "UCI", f"the rest / 500,000 / last 500,000; a sample: {DRAWN}"),
-    Description("csv", None, None, None, "your tables", f"{DRAWN}; 80/20 and the test table where there is one"),
+    DatasetDescription("digits", 1_797, 64, 10, "scikit-learn", DRAWN),
+    DatasetDescription(
+        "synthetic", None, 784, 10, "drawn by seed", f"as many as asked for, or {TRAIN:,} / 1,000 / 1,000"
+    ),
+    DatasetDescription("mnist", 70_000, 784, 10, "LeCun, Cortes and Burges", IDX),
+    DatasetDescription("fashion-mnist", 70_000, 784, 10, "Zalando Research", IDX),
+    DatasetDescription("cifar10", 60_000, 3_072, 10, "Krizhevsky", "batches 1 to 4 / batch 5 / test batch"),
+    DatasetDescription("higgs", 11_000_000, 28, 2, "UCI", f"the rest / 500,000 / last 500,000; a sample: {DRAWN}"),
+    DatasetDescription("csv", None, None, None, "your tables", f"{DRAWN}; 80/20 and the test table where there is one"),
 )
 
 
@@ -61,12 +63,12 @@ def names() -> list[str]:
     return [row.name for row in DESCRIPTIONS]
 
 
-def describe(data_dir: Path | str | None = None) -> list[Description]:
+def describe(data_dir: Path | str | None = None) -> list[DatasetDescription]:
     """One row for each data set, with where it lies or would be downloaded to."""
     return [located(row, data_root(data_dir)) for row in DESCRIPTIONS]
 
 
-def located(row: Description, root: Path) -> Description:
+def located(row: DatasetDescription, root: Path) -> DatasetDescription:
     """The row with its place below a data folder."""
     if row.name not in SOURCES:
         return row
@@ -84,7 +86,7 @@ def load(
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
     csv: TableOptions | None = None,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
     center: bool = False,
 ) -> Dataset:
     """The training, validation and test samples of a data set, downloaded if it lies nowhere yet.
@@ -115,7 +117,7 @@ def _read(
     seed: int,
     dtype: torch.dtype,
     csv: TableOptions | None,
-    progress: Progress | None,
+    progress: DownloadProgress | None,
 ) -> Dataset:
     if csv is not None:
         return load_table(csv, train_samples, seed, dtype)

@@ -13,10 +13,10 @@ from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from altmin.data.files import BROKEN_GZIP, File, Source, data_root, opened, stored
+from altmin.data.files import BROKEN_GZIP, DataSource, File, data_root, opened, stored
 from altmin.errors import DataError
 
-Progress = Callable[[str, int, int | None], None]
+DownloadProgress = Callable[[str, int, int | None], None]
 """Called with a file's name, the bytes that are there, and how many it has in all where that is known."""
 
 CHUNK = 1 << 18
@@ -24,7 +24,10 @@ TIMEOUT = 30.0
 
 
 def obtain(
-    source: Source, data_dir: Path | str | None = None, progress: Progress | None = None, timeout: float = TIMEOUT
+    source: DataSource,
+    data_dir: Path | str | None = None,
+    progress: DownloadProgress | None = None,
+    timeout: float = TIMEOUT,
 ) -> dict[str, Path]:
     """The path of every file of a data set by its name, downloaded if it lies nowhere yet.
 
@@ -47,7 +50,7 @@ def obtain(
     return {file.name: path for file in source.files if (path := stored(folder, file.name))}
 
 
-def unavailable(source: Source, missing: list[File], folder: Path, error: Exception) -> str:
+def unavailable(source: DataSource, missing: list[File], folder: Path, error: Exception) -> str:
     """What to do about files that are neither on disk nor to be had."""
     names = ", ".join(file.name for file in missing)
     return (
@@ -57,7 +60,9 @@ def unavailable(source: Source, missing: list[File], folder: Path, error: Except
     )
 
 
-def download(source: Source, files: list[File], folder: Path, progress: Progress | None, timeout: float) -> None:
+def download(
+    source: DataSource, files: list[File], folder: Path, progress: DownloadProgress | None, timeout: float
+) -> None:
     """Download files of a data set into a folder."""
     if source.archive:
         from_mirrors(source, source.archive, folder, lambda part: extract(part, files, folder), progress, timeout)
@@ -68,11 +73,11 @@ def download(source: Source, files: list[File], folder: Path, progress: Progress
 
 
 def from_mirrors(
-    source: Source,
+    source: DataSource,
     name: str,
     folder: Path,
     accept: Callable[[Path], None],
-    progress: Progress | None,
+    progress: DownloadProgress | None,
     timeout: float,
 ) -> None:
     """Fetch one file from the first mirror that has it whole."""
@@ -88,7 +93,11 @@ def from_mirrors(
 
 
 def fetch(
-    url: str, part: Path, accept: Callable[[Path], None], progress: Progress | None = None, timeout: float = TIMEOUT
+    url: str,
+    part: Path,
+    accept: Callable[[Path], None],
+    progress: DownloadProgress | None = None,
+    timeout: float = TIMEOUT,
 ) -> None:
     """Complete the partial file `part` from `url` and hand it to `accept`, which checks it and moves it into place.
 
@@ -106,7 +115,7 @@ def fetch(
         fetch(url, part, accept, progress, timeout)
 
 
-def complete(url: str, part: Path, progress: Progress | None, timeout: float) -> None:
+def complete(url: str, part: Path, progress: DownloadProgress | None, timeout: float) -> None:
     """Transfer until `part` is complete; a transfer that breaks off is taken up again as long as it gains bytes."""
     while True:
         before = size(part)
@@ -117,7 +126,7 @@ def complete(url: str, part: Path, progress: Progress | None, timeout: float) ->
                 raise
 
 
-def transfer(url: str, part: Path, progress: Progress | None, timeout: float) -> None:
+def transfer(url: str, part: Path, progress: DownloadProgress | None, timeout: float) -> None:
     """Append to `part` what it lacks of `url`, or write it anew if the server cannot resume."""
     start = size(part)
     headers = {"User-Agent": "altmin", "Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
@@ -136,7 +145,7 @@ def transfer(url: str, part: Path, progress: Progress | None, timeout: float) ->
         receive(reply, part, start, None if length is None else start + int(length), progress)
 
 
-def receive(reply: BinaryIO, part: Path, start: int, total: int | None, progress: Progress | None) -> None:
+def receive(reply: BinaryIO, part: Path, start: int, total: int | None, progress: DownloadProgress | None) -> None:
     """Write a reply to `part` from byte `start` on."""
     with part.open("ab" if start else "wb") as file:
         while chunk := reply.read(CHUNK):

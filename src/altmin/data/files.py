@@ -30,7 +30,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """The files of a data set, where they may lie, and where they can be downloaded.
 
     Attributes:

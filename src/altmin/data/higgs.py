@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from altmin.data.base import Dataset, Parts, Split, numbers, three_way
-from altmin.data.download import Progress, obtain
-from altmin.data.files import BROKEN_GZIP, File, Source, damaged, opened
+from altmin.data.download import DownloadProgress, obtain
+from altmin.data.files import BROKEN_GZIP, DataSource, File, damaged, opened
 from altmin.errors import DataError
 
 FEATURES = 28
@@ -24,7 +24,7 @@ DIGITS = {"test": (0, 1), "validation": (2,), "train": (3, 4, 5, 6, 7, 8, 9)}  #
 READ = 10_000  # rows read at once where rows are picked from a stream
 
 # No checksum of the 8 GB is published: a download is checked by its size and gzip's CRC, its rows when they are read.
-HIGGS = Source(
+HIGGS = DataSource(
     name="higgs",
     files=(File("HIGGS.csv", None, 8_035_497_980),),
     folders=("higgs",),
@@ -185,12 +185,12 @@ def tensors(chunk: pd.DataFrame, path: Path, line: int, dtype: torch.dtype) -> t
 
 
 def load_higgs(
-    source: Source,
+    source: DataSource,
     data_dir: Path | str | None,
     train_samples: int | None,
     seed: int,
     dtype: torch.dtype,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> Dataset:
     """HIGGS, whole or a sample, standardised by the training rows."""
     (path,) = obtain(source, data_dir, progress).values()

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from altmin.data.base import Dataset, Split, taken, three_way
-from altmin.data.download import Progress, obtain
-from altmin.data.files import File, Source, damaged, unpack
+from altmin.data.download import DownloadProgress, obtain
+from altmin.data.files import DataSource, File, damaged, unpack
 from altmin.errors import DataError
 
 DIGITS = tuple("0123456789")
@@ -17,7 +17,7 @@ FASHION = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shi
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORD = 1 + 3 * 32 * 32  # a label byte, then the red, green and blue planes
 
-MNIST = Source(
+MNIST = DataSource(
     name="mnist",
     files=(
         File("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb"),
@@ -32,7 +32,7 @@ MNIST = Source(
     ),
 )
 
-FASHION_MNIST = Source(
+FASHION_MNIST = DataSource(
     name="fashion-mnist",
     files=(
         File("train-images-idx3-ubyte", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
@@ -47,7 +47,7 @@ FASHION_MNIST = Source(
     ),
 )
 
-CIFAR10 = Source(
+CIFAR10 = DataSource(
     name="cifar10",
     files=(
         File("data_batch_1.bin", "5dd7e06a14cb22eb9f671a540d1b7c25", 10_000 * RECORD),
@@ -80,12 +80,12 @@ def load_digits(train_samples: int | None, seed: int, dtype: torch.dtype) -> Dat
 
 
 def load_idx(
-    source: Source,
+    source: DataSource,
     classes: tuple[str, ...],
     data_dir: Path | str | None,
     train_samples: int | None,
     dtype: torch.dtype,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
     held_out: int = 5_000,
 ) -> Dataset:
     """Images from IDX files; the last `held_out` training images are for validation."""
@@ -112,11 +112,11 @@ def load_idx(
 
 
 def load_cifar(
-    source: Source,
+    source: DataSource,
     data_dir: Path | str | None,
     train_samples: int | None,
     dtype: torch.dtype,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> Dataset:
     """CIFAR-10: batches 1 to 4 to train on, 5 for validation, and what the test batch holds for test."""
     paths = obtain(source, data_dir, progress)

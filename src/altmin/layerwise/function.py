@@ -1,7 +1,7 @@
 """One layer as a differentiable function, in closed form: what the code and weight steps of online methods need.
 
-A block is ``z = W a + b``, followed by batch normalisation over the batch and by a residual connection where the layer
-has them. The derivatives stay within the block: no autograd graph is made.
+It is ``z = W a + b``, followed by batch normalisation over the batch and by a residual connection where the layer has
+them. The derivatives stay within the layer: no autograd graph is made.
 """
 
 from __future__ import annotations
@@ -25,13 +25,21 @@ TINY = 1e-15  # its square is a float32
 
 @dataclass(frozen=True)
 class LayerFunction:
-    """A layer's weights at work.
+    """A layer at its weights: ``z = W a + b``, normalised over the batch, and a residual connection added.
 
     Attributes:
         layer: The layer.
-        W: Weights, ``(q, p)``.
+        W: Weights, as `State.W` has them.
         b: Intercept, ``(q,)``.
         norm: Batch normalisation, or `None`.
+
+    Example:
+        >>> from altmin import Layer
+        >>> from altmin.activations import Identity
+        >>> from altmin.maps import Linear
+        >>> value = LayerFunction(Layer(Linear(2, 1), Identity()), torch.ones(1, 2), torch.zeros(1))(torch.ones(3, 2))
+        >>> value.to_params(torch.ones(3, 1))
+        [tensor([[3., 3.]]), tensor([3.])]
     """
 
     layer: Layer
@@ -45,14 +53,17 @@ class LayerFunction:
         return out if self.norm is None else [*out, self.norm.scale, self.norm.shift]
 
     def power_iteration(self, a: Tensor, before: Tensor | None = None) -> Tensor:
-        """Power iteration for ``||dz/da||_2^2`` at the first sample of `a`: the norm of the result is its estimate.
+        """A vector whose norm estimates ``||dz/da||_2^2`` at the first sample of `a`, by power iteration.
 
         It goes on in the space of `z`, where it does not matter which number of a window is the largest. Batch
         normalisation counts by its running variance.
 
         Args:
-            a: Inputs.
+            a: Inputs, ``(N, ...)``.
             before: What this gave for weights that were nearly the present ones; one step is enough then.
+
+        Returns:
+            A tensor of the shape of one sample's `z`, ``(1, q, ...)``.
         """
         at, W = a[:1], self.W
         map = self.layer.map.at(at)
@@ -70,7 +81,7 @@ class LayerFunction:
         return r
 
     def __call__(self, a: Tensor, skip: Tensor | None = None) -> LayerValue:
-        """The block's value at `a`, with what its derivatives need.
+        """The layer's value at `a`, with what its derivatives need.
 
         Args:
             a: The input.
@@ -89,19 +100,19 @@ class LayerFunction:
 
 @dataclass(frozen=True)
 class LayerValue:
-    """A block's value `z` at `a`, and what its derivatives there need.
+    """A layer's value `z` at `a`, and what its derivatives there need.
 
     Attributes:
-        block: The block.
-        map: Its map near `a`.
+        function: The layer at its weights.
+        map: Its map, every maximum taken where it is at `a`.
         a: The input.
-        z: The value.
-        unit: With batch normalisation the unit rows.
-        mean: And the batch's mean.
-        var: And its variance.
+        z: The value, ``(N, q, ...)``.
+        unit: With batch normalisation the map's value less its mean over its standard deviation, else `None`.
+        mean: With batch normalisation the batch's mean, ``(q,)``.
+        var: With batch normalisation the batch's variance, ``(q,)``.
     """
 
-    block: LayerFunction
+    function: LayerFunction
     map: LinearMap
     a: Tensor
     z: Tensor
@@ -111,7 +122,7 @@ class LayerValue:
 
     def _raw(self, r: Tensor) -> Tensor:
         """The cotangent `r` of `z`, pulled back through batch normalisation."""
-        norm, numbers = self.block.norm, self.block.layer.norm
+        norm, numbers = self.function.norm, self.function.layer.norm
         if norm is None or numbers is None or self.unit is None or self.var is None:
             return r
         axes = _all_but_channels(r)
@@ -121,7 +132,7 @@ class LayerValue:
     def to_input(self, r: Tensor) -> Tensor:
         """``(dz/da)^T r``, the shape of `a`."""
         audit.require_local(r)
-        return audit.passed(self.map.adjoint(self.block.W, self._raw(r), self.a))
+        return audit.passed(self.map.adjoint(self.function.W, self._raw(r), self.a))
 
     def to_params(self, r: Tensor) -> list[Tensor]:
         """``(dz/dparams)^T r``, in the order of `LayerFunction.params`."""
@@ -133,7 +144,7 @@ class LayerValue:
     @torch.no_grad()
     def track(self) -> None:
         """Move the running mean and variance towards this batch's, in place, as `torch.nn.BatchNorm1d` does."""
-        norm, numbers = self.block.norm, self.block.layer.norm
+        norm, numbers = self.function.norm, self.function.layer.norm
         if norm is None or numbers is None or self.mean is None or self.var is None:
             return
         n = self.z.numel() // self.z.shape[1]

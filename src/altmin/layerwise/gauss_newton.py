@@ -127,15 +127,15 @@ def fit_units(
     function: LayerFunction,
     a: Tensor,
     error: ActivationError,
-    ridge: Tensor,
+    weight: float,
     damping: float,
-    root: Tensor,
     batch: Batch,
     steps: int,
     cg_steps: int,
     block: str,
+    root: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """``argmin 1/2 ||A - s(a W^T + b)||^2 + ridge/2 ||(W, b)||^2`` for each unit by Gauss-Newton steps.
+    """``argmin 1/2 ||A - s(a W^T + b)||^2 + w/2 ||W||^2`` for each unit by Gauss-Newton steps.
 
     A unit whose objective rose goes back half-way until it did not.
 
@@ -143,18 +143,20 @@ def fit_units(
         function: The layer, which gives the present weights.
         a: The layer's input.
         error: ``1/2 ||A - s(z)||^2``.
-        ridge: Weight of each number's square, as `AugmentedWeights` joins weights and intercept.
+        weight: ``w``, >= 0.
         damping: Added to the Gauss-Newton matrix for each sample, > 0.
-        root: The Cholesky factor of the damped Gram matrix (`damped_root`), which preconditions.
         batch: The samples.
         steps: Gauss-Newton steps.
         cg_steps: Most steps of conjugate gradients in each.
         block: Whose update this is, for errors.
+        root: The Cholesky factor of the damped Gram matrix, which preconditions, where it is at hand (`damped_root`).
 
     Returns:
         Weights and intercept.
     """
     units = AugmentedWeights(function.layer.map)
+    ridge = units.join(torch.full_like(function.W, weight), torch.zeros_like(function.b))
+    root = damped_root(units, a, damping, batch) if root is None else root
     theta = units.join(function.W, function.b)
 
     def value(theta: Tensor) -> Tensor:

@@ -7,9 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from altmin.core.forward import forward, skip_value
 from altmin.layerwise.function import layer_functions
-from altmin.regularizers import Regularizer
+from altmin.regularizers import NoRegularizer, Regularizer
 from altmin.sweep import Sweep
+
+REFIT_STEPS = 500
+
+
+def refit_last(sweep: Sweep[Any]) -> None:
+    """The last layer fitted to the loss alone at the activations of a forward pass, without the regulariser."""
+    z, a = forward(sweep.problem, sweep.state, sweep.batch.x)
+    skip = skip_value(sweep.problem.layers[-1], sweep.batch.x, z, a)
+    fit_last(sweep, a[-1] if a else sweep.batch.x, REFIT_STEPS, skip, NoRegularizer())
 
 
 def fit_last(

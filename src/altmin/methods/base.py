@@ -34,6 +34,7 @@ class Method(Checked):
         gradients: What it uses gradients for.
         unsupported: The features of networks that it does not take (`Layer.features`).
         quadratic: Whether the regulariser must be none or l2.
+        differentiable: Whether activations must have a derivative, which sign and step have not.
         reuse: How often a step asks again for the prediction of the first, of a hidden, and of the last layer, while
             nothing that it is made of has changed; where that is not zero, such predictions are kept.
     """
@@ -45,6 +46,7 @@ class Method(Checked):
     gradients: ClassVar[Gradients] = Gradients.NONE
     unsupported: ClassVar[frozenset[str]] = frozenset({"batch normalisation", "dropout", "Elman"})
     quadratic: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = False
     reuse: ClassVar[tuple[int, int, int]] = (0, 0, 0)
 
     def check(self, problem: Problem) -> None:
@@ -58,6 +60,9 @@ class Method(Checked):
             for feature in layer.features:
                 if feature in self.unsupported:
                     raise TypeError(f"{name} does not support {feature} (layer {i + 1}); OnlineAM does")
+            if self.differentiable and not layer.activation.differentiable:
+                s = type(layer.activation).__name__
+                raise TypeError(f"{name} needs activations with a derivative, {s} (layer {i + 1}) has none; DLADMM can")
         omega = problem.regularizer
         if self.quadratic and omega.curvature is None:
             raise TypeError(f"{name} supports the regularisers none and l2, got {omega!r}; IPDLAM takes l1")

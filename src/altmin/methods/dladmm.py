@@ -30,12 +30,12 @@ RISES = 3  # of the loss in a row, after which rho grows (schedule "adaptive")
 
 @dataclass(eq=False)
 class Schedule(Memory):
-    """What dlADMM keeps beside the variables.
+    """What dlADMM keeps beside the variables; all but `rho` is for the adaptive schedule.
 
     Attributes:
         rho: The present penalty of the last layer.
-        scale: What first trials of step sizes are multiplied by (adaptive schedule).
-        loss: The network's loss after the last iteration (adaptive schedule).
+        scale: What first trials of step sizes are multiplied by.
+        loss: The network's loss after the last iteration.
         rises: How often it rose in a row.
     """
 
@@ -57,14 +57,12 @@ class DLADMM(Method):
 
     Deviations: the dual step has ``Z_L``, where the paper prints ``a_L``. The first trial of a weight step includes the
     regulariser's prox. Step sizes are found without trial steps and start from the exact quotient, not from 1.
-    Intercepts are exact minimisers, means over the samples, where the paper prints a gradient step of length
-    ``1/nu`` (``1/rho``). The prox of cross-entropy is found by Newton's method, where the paper has FISTA, and that of
-    smooth activations by Newton's method in place of a look-up table; all of them are exact. ``rho`` ends at 0.1 or
-    `rho_max`, a cap that only the authors' code has.
+    Intercepts are means over the samples, where the paper prints a gradient step of length ``1/nu`` (``1/rho``). The
+    proxes of cross-entropy and smooth activations are found by Newton's method, where the paper has FISTA and a look-up
+    table; all are exact. ``rho`` ends at 0.1 or `rho_max`, a cap that only the authors' code has.
 
     Example:
-        >>> DLADMM(rho=2.0, nu=1.0, schedule="constant").nu
-        1.0
+        >>> method = DLADMM(rho=2.0, nu=1.0, schedule="constant")
     """
 
     cure = "a larger `rho` (the proof needs rho > 2H)"
@@ -116,7 +114,8 @@ class DLADMM(Method):
 
     def step(self, sweep: Sweep[Schedule]) -> None:
         """One iteration of Algorithm 1."""
-        self.update_rho(sweep)
+        if sweep.state.k > 0:
+            self.update_rho(sweep)
         for layer in reversed(sweep.layers):
             if not layer.last:
                 layer.step_a()
@@ -133,10 +132,10 @@ class DLADMM(Method):
 
     def update_rho(self, sweep: Sweep[Schedule]) -> None:
         """The schedule of ``rho``, before every iteration but the first."""
-        k, memory = sweep.state.k, sweep.memory
-        if k > 0 and self.schedule == "steps" and k % PERIOD == 0:
+        memory = sweep.memory
+        if self.schedule == "steps" and sweep.state.k % PERIOD == 0:
             memory.rho = self.grown(memory.rho)
-        if k > 0 and self.schedule == "adaptive":
+        if self.schedule == "adaptive":
             problem, batch = sweep.problem, sweep.batch
             loss = float(batch.sum(problem.loss(outputs(problem, sweep.state, batch.x), batch.y)))
             memory.rises, memory.loss = memory.rises + 1 if loss > memory.loss else 0, loss

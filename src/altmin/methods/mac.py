@@ -32,13 +32,7 @@ REFIT_STEPS = 500
 
 @dataclass(eq=False)
 class Progress(Memory):
-    """What MAC keeps between iterations.
-
-    Attributes:
-        mu: The present penalty.
-        objective: The objective at it, before the present iteration.
-        root: The Cholesky factor of the data's damped Gram matrix.
-    """
+    """What MAC keeps: the penalty, the objective at it, and the Cholesky factor of the data's damped Gram matrix."""
 
     mu: float
     objective: float
@@ -50,12 +44,11 @@ class Progress(Memory):
 class MAC(Method):
     """Minimise ``R(Z_L) + sum Omega + mu/2 sum_{l<L} ||A_l - s_l(A_{l-1} W_l^T + b_l)||^2`` over ``W, b`` and ``A``.
 
-    ``Z_L = A_{L-1} W_L^T + b_L`` is no variable. The W-step fits each unit of each hidden layer by itself, a nonlinear
-    least-squares problem, and the last layer to the loss. The Z-step, as the paper calls it, finds each sample's
-    coordinates, layer by layer from the last to the first. Both take Gauss-Newton steps by conjugate gradients, and a
-    unit or sample whose objective rose goes back half-way until it did not: for a fixed `mu` the objective never
-    rises. Where an iteration lowers it by too little, `mu` grows. At the end, with `refit`, the coordinates become the
-    forward pass's activations and the last layer is fitted to them.
+    ``Z_L = A_{L-1} W_L^T + b_L`` is no variable. The Z-step, as the paper calls it, finds each sample's coordinates,
+    layer by layer from the last to the first. The W-step fits each unit of each hidden layer by itself, and the last
+    layer to the loss. Both take Gauss-Newton steps by conjugate gradients, and a unit or sample whose objective rose
+    goes back half-way until it did not: for a fixed `mu` the objective never rises. Where an iteration lowers it by
+    too little, `mu` grows. At the end, with `refit`, the last layer is fitted to the forward pass's activations.
 
     Deviations: the paper finds all coordinates of a sample jointly, and lets `mu` grow where the nested error on a
     validation set stalls. The loss is any loss; its second derivative in the coordinates is replaced by its bound. The
@@ -70,6 +63,7 @@ class MAC(Method):
     gradients = Gradients.LAYER
     unsupported = Method.unsupported | {"residual connections"}
     quadratic = True
+    differentiable = True
 
     mu: float = number(0.1, "penalty at the start", above=0.0, paper="1")
     factor: float = number(10.0, "growth of the penalty where the objective stalls; 1: none", least=1.0, paper="10")
@@ -87,24 +81,17 @@ class MAC(Method):
         if self.mu_max < self.mu:
             raise ValueError(f"`mu_max` must be >= `mu` ({self.mu:g}), got {self.mu_max:g}")
 
-    def check(self, problem: Problem) -> None:
-        """Refuse activations without a derivative."""
-        super().check(problem)
-        for i, layer in enumerate(problem.layers):
-            if not layer.activation.differentiable:
-                name = type(layer.activation).__name__
-                raise TypeError(f"MAC needs activations with a derivative, {name} (layer {i + 1}) has none; DLADMM can")
-
     def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
         """``A`` by a forward pass."""
         super().init(problem, state, batch)
-        root = damped_root(AugmentedWeights(problem.layers[0].map), batch.x, self.damping, batch)
-        state.memory = Progress(self.mu, 0.0, root)
+        units = AugmentedWeights(problem.layers[0].map)
+        state.memory = Progress(self.mu, 0.0, damped_root(units, batch.x, self.damping, batch))
         state.memory.objective = float(self.objective(Sweep(self, problem, state, batch)))
 
     def step(self, sweep: Sweep[Progress]) -> None:
         """One iteration: the penalty's rule, the Z-step and the W-step."""
-        self.update_mu(sweep)
+        if sweep.state.k > 0:
+            self.update_mu(sweep)
         *hidden, last = sweep.layers
         for layer in reversed(hidden):
             self.update_a(layer)
@@ -114,10 +101,7 @@ class MAC(Method):
         sweep.state.z[:] = [layer.prediction() for layer in sweep.layers]
 
     def update_a(self, layer: LayerView) -> None:
-        """``argmin_A 1/2 ||A - s_l(Z_l)||^2 + e(Z_{l+1}(A))`` for each sample by Gauss-Newton steps from ``A_l``.
-
-        ``e`` is ``1/2 ||A_{l+1} - s_{l+1}(Z_{l+1})||^2``, for the last layer ``R/mu``.
-        """
+        """``argmin_A 1/2 ||A - s_l(Z_l)||^2 + e(Z_{l+1}(A))``, ``e`` the error of the layer above, for each sample."""
         sweep, above = layer.sweep, layer.above
         function = layer_functions(sweep.problem, sweep.state)[above.i]
         loss = LossError(sweep.problem.loss, sweep.batch.y, sweep.memory.mu)
@@ -127,29 +111,22 @@ class MAC(Method):
 
     def update_weights(self, layer: LayerView) -> None:
         """``argmin mu/2 ||A_l - s_l(A_{l-1} W_l^T + b_l)||^2 + Omega`` for each unit by Gauss-Newton steps."""
-        sweep, units, a = layer.sweep, AugmentedWeights(layer.map), layer.input
-        weight = (sweep.problem.regularizer.curvature or 0.0) / sweep.memory.mu
-        ridge = units.join(torch.full_like(layer.W, weight), torch.zeros_like(layer.b))
-        root = sweep.memory.root if layer.i == 0 else damped_root(units, a, self.damping, sweep.batch)
-        function, error = (
-            layer_functions(sweep.problem, sweep.state)[layer.i],
-            ActivationError(layer.activation, layer.a),
-        )
-        steps = self.weight_steps, self.cg_steps
-        W, b = fit_units(function, a, error, ridge, self.damping, root, sweep.batch, *steps, f"W_{layer.i + 1}")
+        sweep, memory = layer.sweep, layer.sweep.memory
+        function = layer_functions(sweep.problem, sweep.state)[layer.i]
+        error, root = ActivationError(layer.activation, layer.a), memory.root if layer.i == 0 else None
+        weight = (sweep.problem.regularizer.curvature or 0.0) / memory.mu
+        how = self.damping, sweep.batch, self.weight_steps, self.cg_steps, f"W_{layer.i + 1}"
+        W, b = fit_units(function, layer.input, error, weight, *how, root)
         layer.W.copy_(W)
         layer.b.copy_(b)
 
     def update_mu(self, sweep: Sweep[Progress]) -> None:
-        """The penalty grows, before every iteration but the first, where the objective has fallen by too little."""
-        memory = sweep.memory
-        if sweep.state.k == 0:
-            return
-        terms = self.evaluate(sweep)[0]
+        """The penalty grows where the iteration before has lowered the objective by too little."""
+        memory, terms = sweep.memory, self.evaluate(sweep)[0]
         now = float(torch.stack(list(terms.values())).sum())
         if memory.objective - now < self.tol * abs(memory.objective):
-            mu = min(self.factor * memory.mu, self.mu_max)
-            now, memory.mu = now + (mu / memory.mu - 1.0) * float(terms["activation"]), mu
+            before, memory.mu = memory.mu, min(self.factor * memory.mu, self.mu_max)
+            now += (memory.mu / before - 1.0) * float(terms["activation"])
         memory.objective = now
 
     def evaluate(self, sweep: Sweep[Progress]) -> tuple[Terms, dict[str, Tensor]]:
@@ -158,8 +135,8 @@ class MAC(Method):
         misses = [layer.a - layer.activation(layer.prediction()) for layer in hidden]
         loss = sweep.problem.loss(last.prediction(), sweep.batch.y)
         loss, *squares = sweep.batch.sum(torch.stack([loss, *(miss.square().sum() for miss in misses)]))
-        activation = 0.5 * sweep.memory.mu * torch.stack([loss.new_zeros(()), *squares]).sum()
-        terms = {"loss": loss, "regularizer": regularizer(sweep), "activation": activation}
+        terms = {"loss": loss, "regularizer": regularizer(sweep)}
+        terms["activation"] = 0.5 * sweep.memory.mu * torch.stack([loss.new_zeros(()), *squares]).sum()
         return terms, {f"A_{i + 1}": square.sqrt() for i, square in enumerate(squares)}
 
     def scalars(self, state: State[Progress]) -> dict[str, float]:

@@ -1,72 +1,38 @@
-"""Online alternating minimisation: AM-Adam, AM-SGD and AM-mem.
+"""Online alternating minimisation: AM-Adam, AM-SGD and AM-mem, and altmin's own AM-Newton.
 
-Choromanska et al., "Beyond backprop: online alternating minimization with auxiliary variables" (ICML 2019), Algorithms
-1 to 3.
+Choromanska et al., "Beyond backprop: online alternating minimization with auxiliary variables" (ICML 2019,
+arXiv:1806.09077), Algorithms 1 to 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from altmin.audit import Gradients, active
-from altmin.checks import number
+from altmin.audit import Gradients
+from altmin.checks import component, number
 from altmin.core.batch import Batch
-from altmin.core.objective import plain
 from altmin.core.problem import Problem
-from altmin.core.state import State, forward, skipped
-from altmin.cost import Product, adjoint, cross, image
+from altmin.core.state import State
 from altmin.layerwise.function import layer_functions
-from altmin.layerwise.last_layer import fit_last
-from altmin.maps import Recurrent
-from altmin.methods.base import Method
+from altmin.layerwise.last_layer import refit_last
+from altmin.methods.base import Method, Terms
+from altmin.methods.registry import method, register
 from altmin.online.codes import Codes, Mu
-from altmin.online.compiled import Compiled
-from altmin.online.forward_pass import ForwardPass, by_gram, forward_pass
-from altmin.online.newton import Newton
-from altmin.online.rules import SGD, Adam, LayerGradient, Memory
-from altmin.online.targets import LayerTarget, LayerTargets
-from altmin.regularizers import NoRegularizer
-from altmin.schedules import DECAYS, decay
+from altmin.online.compiled import prepare_compiled, refuse, require_compiler
+from altmin.online.forward_pass import forward_pass
+from altmin.online.memory import OnlineMemory
+from altmin.online.rules import SGD, Adam, CoActivationMemory, Newton, Rule, StepRule
+from altmin.online.targets import BatchTargets, layer_targets
+from altmin.schedules import DECAYS, decay, halved
+from altmin.sweep import Sweep, network_terms
 
-REFIT_STEPS = 500
-TINY = 1e-30
-
-T = TypeVar("T")
+PAPER = "Choromanska et al. (ICML 2019)"
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What online alternating minimisation keeps between batches.
-
-    Attributes:
-        count: Samples in all, which the regulariser is spread over.
-        mu: The present penalty.
-        kept: What the rules keep, in the order of `OnlineAM.parts`.
-        memories: What AM-mem keeps of each hidden layer.
-        generator: Draws the dropout.
-        factor: What learning rates are multiplied by at the present batch.
-        stretched: What the layer above each code stretches most (`LayerFunction.stretched`).
-        codes: Each hidden layer's code and forward value in the last batch, ``(C, C^0)``.
-        compiled: `OnlineAM.learn`, compiled; `None` where that is not asked for.
-    """
-
-    count: int
-    mu: float
-    kept: tuple[Any, ...]
-    memories: list[tuple[Tensor, Tensor]]
-    generator: torch.Generator | None = None
-    factor: float = 1.0
-    stretched: tuple[Tensor, ...] = ()
-    codes: tuple[tuple[Tensor, Tensor], ...] = ()
-    compiled: Compiled | None = None
-
-
+@method("am-adam", title="online alternating minimisation by Adam", paper=PAPER)
 @dataclass(frozen=True)
 class OnlineAM(Method):
     """Minimise ``R(W_L s(C_{L-1}); Y) + mu sum_{l<L} ||C_l - W_l s(C_{l-1})||^2`` batch by batch.
@@ -75,48 +41,44 @@ class OnlineAM(Method):
     the loss and each hidden layer, on its own, towards its codes. No gradient passes through more than one layer.
 
     Attributes:
-        rule: How hidden weights move: `Adam` (AM-Adam), `SGD` (AM-SGD), `Memory` (AM-mem) or `Newton` (AM-Newton,
-            altmin's own).
+        rule: How hidden weights move: `Adam`, `SGD`, `CoActivationMemory` (AM-mem) or `Newton` (of this library).
         last: How the last layer moves on the loss.
         codes: How codes are found.
         mu: The penalty and its schedule.
 
-    Deviations: losses are means over the batch here, sums elsewhere. The centre of the codes' proximity term is the
-    forward value, which the authors' code forgets to hold fixed. Weights are regularised by the problem's
-    regulariser (l1 is the paper's weight sparsity), by its prox behind each step, and codes likewise. Sign and step
-    are crossed by their prox (P1), where the authors' code has a straight-through estimator (`Codes.jumps` has
-    both); layers above them learn from forward activations, since targets that jumped are no inputs that the
-    network will see. By default squares are sums over a sample's entries and code steps relative to the inverse
-    curvature (`Codes.scaling`). The memory forgets (the paper's accumulates) and holds the intercept as a column.
-    Learning rates stay as they are, and there is batch normalisation only where the model has it.
+    Deviations: the last layer moves by Adam in AM-Adam and AM-mem, where the paper has SGD. Losses are means over
+    the batch here, sums elsewhere. The codes' proximity term is centred at the forward value, which the authors'
+    code forgets to hold fixed. Nesterov's momentum and the memory's stop at changes below 1e-3 are the authors'
+    code's. Weights are regularised by the problem's regulariser (l1 is the paper's weight sparsity), by its prox
+    behind each step, and codes likewise. Sign and step are crossed by their prox (P1), where the authors' code has
+    a straight-through estimator (`Codes.jumps` has both); layers above them learn from forward activations, since
+    targets that jumped are no inputs that the network will see. Squares are sums over a sample's entries and code
+    steps relative to the inverse curvature (`Codes.scaling`); codes inside an `Elman` ignore scaling and sparsity.
+    The memory forgets (the paper's accumulates) and has the intercept as a column. Normalisation is the model's.
+
+    Example:
+        >>> OnlineAM(rule=SGD(1.0), last=SGD(0.1), codes=Codes(steps=1)).weight_steps
+        1
     """
 
     online = True
     batched = True
     default_batch = 200
     cure = "a smaller learning rate or a larger `mu.start`"
-    lacks = frozenset()
+    unsupported = frozenset()
 
-    rule: Adam | SGD | Memory | Newton = field(default_factory=Adam)
-    last: Adam | SGD | Newton = field(default_factory=Adam)
-    codes: Codes = field(default_factory=Codes)
-    mu: Mu = field(default_factory=Mu)
-    weight_steps: int = number(1, "weight steps a batch", least=1, paper="1; LeNet-5 1, RNN 5")
-    regressors: str = number(
-        "codes", "what weights learn from: the updated codes below, or the forward pass", choices=("codes", "forward")
+    rule: Adam | SGD | CoActivationMemory | Newton = component(Adam, Rule, "Adam(...)")
+    last: Adam | SGD | Newton = component(Adam, StepRule, "SGD(...)")
+    codes: Codes = component(Codes, Codes, "Codes(steps=1)")
+    mu: Mu = component(Mu, Mu, "Mu(start=1.0)")
+    weight_steps: int = number(1, "weight steps a batch", least=1, paper="LeNet-5: 1, RNN: 5; the authors' code: 1")
+    regressors: str = number("codes", "what weights learn from: codes or forward values", choices=("codes", "forward"))
+    halve_every: int = number(
+        0, "epochs from one halving of rates to the next; 0: none", least=0, paper="the authors' code: 8"
     )
-    halve_every: int = number(0, "epochs after which learning rates are halved; 0: never", least=0, paper="8")
     decay: str = decay()
     refit: bool = number(False, "fit the last layer to the whole data at the end; the records do not show it")
     compile: bool = number(False, "compile the steps, for long runs of small linear layers: it takes up to a minute")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        kinds = {"rule": (Adam, SGD, Memory, Newton), "last": (Adam, SGD, Newton), "codes": (Codes,), "mu": (Mu,)}
-        for name, allowed in kinds.items():
-            if not isinstance(getattr(self, name), allowed):
-                wanted = " or ".join(f"{kind.__name__}(...)" for kind in allowed)
-                raise TypeError(f"`{name}` must be {wanted}, got {getattr(self, name)!r}")
 
     @classmethod
     def newton(cls, rule: Newton = Newton()) -> OnlineAM:  # noqa: B008, it is frozen
@@ -130,177 +92,59 @@ class OnlineAM(Method):
         return Gradients.LAYER if self.codes.jumps == "prox" else Gradients.STRAIGHT_THROUGH
 
     def check(self, problem: Problem) -> None:
-        """Refuse what the memory rules cannot solve."""
+        """Refuse what the rules do not take, and what cannot be compiled."""
         super().check(problem)
-        for rule in (self.rule, self.last):
-            if not isinstance(problem.regularizer, rule.regularizers):
-                known = " and ".join(kind.__name__ for kind in rule.regularizers)
-                raise TypeError(f"{rule!r} supports the regularisers {known}, got {problem.regularizer!r}")
-        for i, layer in enumerate(problem.layers):
-            if layer.norm is not None and isinstance(self.rule, Memory):
-                raise TypeError(
-                    f"the memory rule does not support batch normalisation (layer {i + 1}); the gradient rules do"
-                )
+        self.rule.check(problem)
+        self.last.check(problem)
         if self.compile:
-            self.check_compile(problem)
+            refuse(problem, self.rule, self.mu, self.weight_steps)
 
-    def check_compile(self, problem: Problem) -> None:
-        """Refuse what changes from batch to batch, or is solved by other means."""
-        moving = {
-            "`weight_steps` above 1": self.weight_steps > 1,
-            "the memory rule": isinstance(self.rule, Memory),
-            "a `mu` that changes": self.mu.add > 0.0 or self.mu.factor != 1.0,
-            "dropout": any(layer.random for layer in problem.layers),
-            "recurrent layers": any(isinstance(layer.map, Recurrent) for layer in problem.layers),
-        }
-        if any(moving.values()):
-            names = " and ".join(name for name, there in moving.items() if there)
-            raise TypeError(f"`compile=True` does not support {names}; leave it out")
+    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+        """``mu`` at its start, and optimisers or empty memories for the weights."""
+        if self.compile:
+            require_compiler(batch.x.device)
+        functions = layer_functions(problem, state)
+        state.memory = OnlineMemory(self.mu.start, [rule.init(group) for rule, group in self.groups(functions)])
 
-    def init(self, problem: Problem, start: State, batch: Batch, generator: torch.Generator | None = None) -> State:
-        """The weights, and optimisers or empty memories for them."""
-        state = start.weights()
-        layers = layer_functions(problem, state)
-        kept = tuple(rule.make(part) for rule, part in self.parts(layers))
-        memories = self.rule.make(layers[:-1]) if isinstance(self.rule, Memory) else []
-        compiled = Compiled(partial(self.learn, self.seen(problem)), batch.x.device) if self.compile else None
-        progress = Progress(batch.count, self.mu.start, kept, memories, generator, compiled=compiled)
-        return replace(state, extra=progress)
-
-    def seen(self, problem: Problem) -> Problem:
-        """The problem with the derivatives that code steps take."""
-        return problem if self.codes.jumps == "prox" else problem.estimated()
-
-    def parts(self, layers: list[T]) -> list[tuple[Adam | SGD | Newton, list[T]]]:
-        """Which rule moves which of these layers, the last of which is the network's; AM-mem solves hidden ones."""
-        if isinstance(self.rule, Memory):
-            return [(self.last, layers[-1:])]
+    def groups(self, layers: list[Any]) -> list[tuple[Rule[Any], list[Any]]]:
+        """Which rule moves which of these layers, the last of which is the network's."""
         if self.rule == self.last:  # one optimiser costs less than two
             return [(self.last, layers)]
         return [(self.rule, layers[:-1]), (self.last, layers[-1:])]
 
-    def step(self, problem: Problem, state: State, batch: Batch) -> State:
-        """One mini-batch of Algorithm 1. Weights, running statistics and memories are written in place."""
-        problem = self.seen(problem)
-        state = replace(state, extra=replace(state.extra, factor=self.factor(state, batch)))
-        if state.extra.compiled is not None and state.k and not active():  # an audit looks at every operator
-            z, codes, stretched = self.step_compiled(problem, state, batch, state.extra.compiled)
-        else:
-            passed = forward_pass(problem, state, batch.x, state.extra.generator)
-            stretched = self.stretch(problem, state, passed)
-            z, codes = passed.z, self.find_codes(problem, state, batch, passed, stretched)
-            self.step_weights(problem, state, batch, passed, codes)
-        mu = self.mu.after(state.extra.mu, batch.ends_epoch)
-        progress = replace(state.extra, mu=mu, stretched=tuple(stretched), codes=tuple(zip(codes, z, strict=True)))
-        return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch, extra=progress)
+    def step(self, sweep: Sweep[OnlineMemory]) -> None:
+        """One mini-batch of Algorithm 1: codes, last layer to first, then each layer's weights on its own objective."""
+        memory, state = sweep.memory, sweep.state
+        found = prepare_compiled(self.prepare, sweep) if self.compile else self.prepare(sweep)
+        factor = halved(state.epoch, self.halve_every) * DECAYS[self.decay](sweep.batch.done)
+        for (rule, targets), own in zip(self.groups(list(found.layers)), memory.rules, strict=True):
+            rule.learn(own, targets, sweep.problem.regularizer, self.weight_steps, factor)
+        memory.power, memory.codes, memory.forward = found.power, found.codes, found.forward
+        memory.mu = self.mu.after(memory.mu, sweep.batch.ends_epoch)
 
-    def step_compiled(self, problem: Problem, state: State, batch: Batch, learn: Compiled) -> tuple[list[Tensor], ...]:
-        """The weights' step by `learn`, compiled; what else it gives."""
-        *found, seen, shares = learn(state, batch)
-        layers = zip(layer_functions(problem, state), *zip(*seen, strict=True), shares, strict=True)
-        self.move(problem, state, [LayerGradient(*parts) for parts in layers])
-        return tuple(found)
+    def prepare(self, sweep: Sweep[OnlineMemory]) -> BatchTargets:
+        """Algorithm 2: a forward pass, codes that start from it, and what each layer has to learn of them."""
+        memory, updated = sweep.memory, self.regressors == "codes"
+        start = forward_pass(sweep, estimated=self.codes.jumps == "straight-through")
+        power = self.codes.power(sweep, start, memory.power)
+        codes = self.codes.find(start, power, memory.mu)
+        targets = layer_targets(start, codes, self.codes, updated, memory.mu, sweep.state.samples)
+        return BatchTargets(start.z, codes, power, targets)
 
-    def learn(self, problem: Problem, state: State, batch: Batch) -> tuple[Any, ...]:
-        """LayerValue values, codes, what is stretched, each layer's input and gradients, and the regulariser's weights."""
-        passed = forward_pass(problem, state, batch.x)
-        stretched = self.stretch(problem, state, passed)
-        codes = self.find_codes(problem, state, batch, passed, stretched)
-        goals = self.goals(problem, state, batch, passed, codes)
-        layers = [*goals.squares(first=True), goals.loss(first=True)]
-        return passed.z, codes, stretched, [(x.a, x.grads) for x in layers], [x.share for x in layers]
-
-    def find_codes(
-        self, problem: Problem, state: State, batch: Batch, passed: ForwardPass, stretched: Sequence[Tensor] = ()
-    ) -> list[Tensor]:
-        """Step 2: codes, last to first."""
-        stretched = stretched or self.stretch(problem, state, passed)
-        return self.codes.find(problem, batch, passed, stretched, state.extra.mu)
-
-    def stretch(self, problem: Problem, state: State, passed: ForwardPass) -> tuple[Tensor, ...]:
-        """What the layer above each code stretches most, without dropout, where code steps are relative to it."""
-        if self.codes.scaling != "samples":
-            return ()
-        above = zip(
-            layer_functions(problem, state)[1:], passed.a, state.extra.stretched or [None] * len(passed.a), strict=True
-        )
-        return tuple(block.power_iteration(a, before) for block, a, before in above)
-
-    def goals(
-        self, problem: Problem, state: State, batch: Batch, passed: ForwardPass, codes: list[Tensor]
-    ) -> LayerTargets:
-        """What each layer is to learn."""
-        return LayerTargets(problem, batch, passed, codes, self.codes, self.updated, state.extra.mu, state.extra.count)
-
-    def step_weights(
-        self, problem: Problem, state: State, batch: Batch, passed: ForwardPass, codes: list[Tensor]
-    ) -> None:
-        """Step 3: the last layer on the mean loss, each hidden layer on ``||C_l - W_l s(C_{l-1})||^2`` alone."""
-        goals, solved = self.goals(problem, state, batch, passed, codes), isinstance(self.rule, Memory)
-        if solved:
-            self.solve_memories(problem, state, goals.hidden, len(batch.x))
-        for k in range(self.weight_steps):
-            hidden = [] if solved else goals.squares(first=k == 0)
-            self.move(problem, state, [*hidden, goals.loss(first=k == 0)])
-
-    def move(self, problem: Problem, state: State, layers: list[LayerGradient]) -> None:
-        """A step of these layers by their rules."""
-        for kept, (rule, part) in zip(state.extra.kept, self.parts(layers), strict=True):
-            rule.step(kept, part, problem.regularizer, state.extra.factor)
-
-    @property
-    def updated(self) -> bool:
-        """Whether weights learn from the updated codes below."""
-        return self.regressors == "codes"
-
-    def solve_memories(self, problem: Problem, state: State, goals: list[LayerTarget], count: int) -> None:
-        """Algorithm 3: add the batch to each layer's memory, and solve it from the present weights."""
-        assert isinstance(self.rule, Memory)
-        share = self.rule.weight(state.k, count) / (2.0 * state.extra.mu * state.extra.count)
-        for i, (memory, (block, a, c, _)) in enumerate(zip(state.extra.memories, goals, strict=True)):
-            self.rule.step(memory, block, a, c, problem.regularizer, share, f"W_{i + 1}")
-
-    def factor(self, state: State, batch: Batch) -> float:
-        """What learning rates are multiplied by at this batch."""
-        halved = 0.5 ** (state.epoch // self.halve_every) if self.halve_every else 1.0
-        return halved * DECAYS[self.decay](batch.done)
-
-    def products(self, problem: Problem, n: Sequence[int], samples: int) -> list[Product]:
-        """A forward pass, two products of the layer above for each code step, two of each layer for a weight step.
-
-        The first code step, and the first weight step of layers whose input has not moved, have their predictions from
-        the forward pass. Where `by_gram` says so, further code steps have one product with ``W^T W`` instead of two.
-        """
-        if isinstance(self.rule, (Memory, Newton)):
-            raise TypeError(f"OnlineAM has no cost model of the rule {type(self.rule).__name__}")
-        layers, codes, steps = range(len(n) - 1), self.codes.steps, self.weight_steps
-        above = [p for i in layers[1:] for p in self.descent(i, n, samples) if codes]
-        known = [i == 0 or not codes or not self.updated for i in layers]
-        anew = [steps - k for k in known]
-        weights = [p for i in layers for p in (image(i, n, anew[i], anew[i]), cross(i, n, steps, steps))]
-        return [image(i, n) for i in layers] + above + weights
-
-    def descent(self, i: int, n: Sequence[int], samples: int) -> list[Product]:
-        """The products with the weights of layer `i` that find the codes below it."""
-        again = self.codes.steps - 1
-        if i + 2 < len(n) and by_gram(n[i], n[i + 1], samples, again + 1):
-            return [adjoint(i, n), Product(f"A_{i} W_{i + 1}^T W_{i + 1}", n[i], n[i], again, again)]
-        return [image(i, n, again, again), adjoint(i, n, again + 1, again + 1)]
-
-    def finish(self, problem: Problem, state: State, batch: Batch) -> State:
-        """Where asked, refit the last layer to all samples, unregularised (Carreira-Perpinan and Wang 2014)."""
-        if not self.refit:
-            return state
-        zs, as_ = forward(problem, state, batch.x)
-        over = skipped(problem.layers[-1], batch.x, zs, as_)
-        plain = replace(problem, regularizer=NoRegularizer())
-        return fit_last(plain, state, as_[-1] if as_ else batch.x, batch, REFIT_STEPS, over)
-
-    def evaluate(self, problem: Problem, state: State, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def evaluate(self, sweep: Sweep[OnlineMemory]) -> tuple[Terms, dict[str, Tensor]]:
         """The loss at the forward pass, where the penalty is zero, and how far the last batch's codes moved from it."""
-        moved = [(c - c0).norm() / c0.norm().clamp_min(TINY) for c, c0 in state.extra.codes]
-        return plain(problem, state, batch), {f"C_{i + 1}": m for i, m in enumerate(moved)}
+        return network_terms(sweep), sweep.memory.moved()
 
-    def scalars(self, state: State) -> dict[str, float]:
+    def scalars(self, state: State[OnlineMemory]) -> dict[str, float]:
         """The present `mu`."""
-        return {"mu": state.extra.mu}
+        return {"mu": state.memory.mu}
+
+    def finish(self, sweep: Sweep[Any]) -> None:
+        """Where asked, the last layer refitted to all samples, unregularised (Carreira-Perpinan and Wang 2014)."""
+        if self.refit:
+            refit_last(sweep)
+
+
+register("am-sgd", OnlineAM(rule=SGD(1.0), last=SGD(0.1)), title="online alternating minimisation by SGD", paper=PAPER)
+register("am-mem", OnlineAM(rule=CoActivationMemory()), title="online least squares from a memory", paper=PAPER)
+register("am-newton", OnlineAM.newton(), title="online Newton steps from a memory", paper="of this library")

@@ -1,30 +1,29 @@
 """ProxProp: backpropagation with proximal steps of the weights.
 
-Frerix, Moellenhoff, Moeller and Cremers, "Proximal backpropagation" (ICLR 2018), Algorithm 2.
+Frerix, Moellenhoff, Moeller and Cremers, "Proximal backpropagation" (ICLR 2018, arXiv:1706.04638), Algorithm 2.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from altmin import audit
 from altmin.checks import number
-from altmin.core.batch import Batch
-from altmin.core.problem import Problem
-from altmin.core.state import State
-from altmin.layerwise.augmented_weights import AugmentedWeights
+from altmin.layerwise.cotangents import cotangents
 from altmin.layerwise.function import LayerValue
+from altmin.layerwise.proximal import proximal_direction
 from altmin.methods.backprop import Backprop
+from altmin.methods.registry import method
 from altmin.online.forward_pass import forward_pass
-from altmin.regularizers import L2
-from altmin.solvers.activation_least_squares import conjugate_gradients
-from altmin.solvers.weight_least_squares import cholesky
+from altmin.online.optimizers import DecayingOptimizer
+from altmin.online.rules import set_gradient
+from altmin.sweep import Sweep
 
 
+@method("proxprop", title="proximal backpropagation", paper="Frerix et al. (ICLR 2018)")
 @dataclass(frozen=True)
 class ProxProp(Backprop):
     """Minimise the mean loss of a batch plus ``sum Omega`` over ``N`` by backpropagation with proximal weight steps.
@@ -41,10 +40,15 @@ class ProxProp(Backprop):
 
     Deviations: squares are means over the batch, where the paper's are sums, so that `tau_theta` does not depend on
     its size. Scale and shift of batch normalisation take gradient steps.
+
+    Example:
+        >>> ProxProp("sgd", lr=0.5, solver="exact").tau_theta
+        1.0
     """
 
-    lacks = frozenset({"Elman"})
+    unsupported = frozenset({"Elman"})
     quadratic = True
+    autograd = False
 
     tau_theta: float = number(1.0, "step size of the hidden layers' proximal steps", above=0.0)
     solver: str = number(
@@ -53,64 +57,24 @@ class ProxProp(Backprop):
     cg_steps: int = number(3, "steps of conjugate gradients", least=1, paper="3, 5, 10")
 
     @torch.no_grad()
-    def step(self, problem: Problem, state: State, batch: Batch) -> State:
+    def step(self, sweep: Sweep[DecayingOptimizer]) -> None:
         """One step of the optimiser along every ``D_l``; weights and running statistics are written in place."""
-        passed = forward_pass(problem, state, batch.x, state.extra.generator)
-        outs = [block(passed.input(i, passed.z), passed.over(i, passed.z)) for i, block in enumerate(passed.blocks)]
-        outs[-1].track()
-        for i, (out, r) in enumerate(zip(outs, cotangents(problem, outs, batch.y), strict=True)):
-            gradient = self.gradient(problem, state, batch, out, r)
-            if i + 1 < len(outs):
-                gradient = self.proximal(out, gradient, batch, f"W_{i + 1}")
-            for p, g in zip(out.block.params(), gradient, strict=True):
-                p.grad = audit.plain(g).contiguous()  # fused optimisers take no heed of strides
-        self.set_rates(state.extra, batch)
-        state.extra.optimizer.step()
-        return replace(state, k=state.k + 1, epoch=state.epoch + batch.ends_epoch)
+        start, batch = forward_pass(sweep), sweep.batch
+        values = [f(start.input(i, start.z), start.skip(i, start.z)) for i, f in enumerate(start.functions)]
+        values[-1].track()
+        for i, (value, r) in enumerate(zip(values, cotangents(start.loss, values, start.y), strict=True)):
+            direction = self.gradient(sweep, value, r)
+            if i + 1 < len(values):
+                numbers = self.tau_theta, self.solver, self.cg_steps
+                direction = proximal_direction(value, direction, batch, *numbers, f"W_{i + 1}")
+            for p, d in zip(value.function.params(), direction, strict=True):
+                set_gradient(p, audit.plain(d))
+        self.set_rates(sweep)
+        sweep.memory.optimizer.step()
 
-    def gradient(self, problem: Problem, state: State, batch: Batch, out: LayerValue, r: Tensor) -> list[Tensor]:
+    def gradient(self, sweep: Sweep[DecayingOptimizer], value: LayerValue, r: Tensor) -> list[Tensor]:
         """The derivatives of the batch's mean loss in a layer's numbers, its share of the regulariser included."""
-        W, *others = (batch.sum(g) / batch.count for g in out.to_params(r))
-        omega = problem.regularizer
-        return [W + (omega.weight / state.extra.count) * out.block.W if isinstance(omega, L2) else W, *others]
-
-    def proximal(self, out: LayerValue, gradient: list[Tensor], batch: Batch, block: str) -> list[Tensor]:
-        """``D``, which solves ``(G/n + 1/tau_theta) D = gradient``, `G` the Gram matrix of the rows ``[A, 1]``."""
-        units = AugmentedWeights(out.block.layer.map)
-        k = 1 + units.map.bias
-        rhs = units.join(gradient[0], gradient[1] if units.map.bias else out.block.b)
-        return [*units.split(self.solve(units, out, rhs, batch, block))[:k], *gradient[k:]]
-
-    def solve(self, units: AugmentedWeights, out: LayerValue, rhs: Tensor, batch: Batch, block: str) -> Tensor:
-        """The same for ``theta``, the layer's units with an intercept as one more column."""
-        if self.solver == "explicit":
-            return self.tau_theta * rhs
-        if self.solver == "exact":
-            normal = units.gram(out.a, batch) / batch.count
-            normal.diagonal(dim1=-2, dim2=-1).add_(1.0 / self.tau_theta)
-            grouped = rhs.view(*units.map.shape[:-1], -1)
-            return torch.cholesky_solve(grouped.mT, cholesky(normal, block)).mT.reshape(rhs.shape)
-
-        def normal_at(d: Tensor) -> Tensor:
-            return batch.sum(units.gradient(units(d, out.a), out.a)) / batch.count + d / self.tau_theta
-
-        return conjugate_gradients(normal_at, rhs, torch.zeros_like(rhs), block, self.cg_steps)
-
-
-def cotangents(problem: Problem, outs: list[LayerValue], y: Tensor) -> list[Tensor]:
-    """``dR/dZ_l`` of every layer, by backpropagation in closed form.
-
-    Args:
-        problem: Gives the loss.
-        outs: The layers' forward passes.
-        y: Encoded targets.
-    """
-    skips: dict[tuple[str, int], list[Tensor]] = defaultdict(list)
-    found = [problem.loss.grad(outs[-1].z, y)]
-    for i in reversed(range(1, len(outs))):
-        r, layer, below = found[-1], outs[i].block.layer, outs[i - 1]
-        if layer.skip is not None:
-            skips[layer.skip].append(r)
-        through = sum(skips["a", i - 1], outs[i].to_input(r))
-        found.append(sum(skips["z", i - 1], below.block.layer.activation.vjp(through, below.z)))
-    return found[::-1]
+        batch, omega = sweep.batch, sweep.problem.regularizer
+        W, *others = (batch.sum(g) / batch.count for g in value.to_params(r))
+        weight = (omega.curvature or 0.0) / sweep.state.samples
+        return [W + weight * value.function.W if weight else W, *others]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TypeVar
 
+from altmin.audit import Gradients
 from altmin.errors import nearest
 from altmin.methods.base import Method
 
@@ -37,7 +38,7 @@ class Entry:
 METHODS: dict[str, Entry] = {}
 """All methods by name, in the order in which they were registered."""
 
-C = TypeVar("C", bound=type[Method])
+C = TypeVar("C", bound=Callable[[], Method])
 
 
 def register(
@@ -88,6 +89,12 @@ def entry(name: str) -> Entry:
     if name not in METHODS:
         raise ValueError(f"unknown method {name!r}; {nearest(name, list(METHODS))}")
     return METHODS[name]
+
+
+def listed() -> list[Entry]:
+    """All entries as a list for readers: by how far gradients reach, and of those by name."""
+    labels = list(Gradients)
+    return sorted(METHODS.values(), key=lambda e: (labels.index(e.method.gradients), e.name))
 
 
 def load_plugins() -> None:

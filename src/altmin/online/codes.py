@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from altmin.activations import Activation
 from altmin.checks import Checked, number
-from altmin.core.batch import Batch
-from altmin.core.problem import Problem
-from altmin.online.forward_pass import CodeObjective, ForwardPass
+from altmin.layerwise.function import layer_functions
+from altmin.online.code_objective import CodeObjective
+from altmin.online.forward_pass import ForwardPass
 from altmin.regularizers import L1
+from altmin.sweep import Sweep
 
 TINY = 1e-30
 
@@ -21,6 +23,18 @@ TINY = 1e-30
 @dataclass(frozen=True)
 class Codes(Checked):
     """How codes are found: `steps` of gradient descent with Nesterov's momentum from the forward value.
+
+    The codes of a hidden layer ``C`` are to lower, last layer to first and with the updated codes above them,
+    ``E + proximity D + (sparsity/mu) S``. ``E`` is ``R/mu`` for the last hidden layer, whose activations the loss sees,
+    and below that the squared distance of the next layer's value from its codes; ``D`` is the squared distance of ``C``
+    from its forward value, and ``S`` is the codes' l1 norm. `scaling` says how these are averaged: with ``"samples"``
+    all are sums over samples and entries; with ``"entries"`` ``R`` is the mean over samples, and squares and ``S`` are
+    means over samples and entries; with ``"gradients"`` all are sums, and each of the squares counts by half.
+    A residual connection adds what it leads to, in the same way: squares, or ``R/mu``.
+
+    `sparsity` holds for codes that move along derivatives; codes of sign and step that are crossed by their prox ignore
+    it. The codes inside a recurrence (`altmin.nn.Elman`), one for each time step, ignore both `scaling` and `sparsity`:
+    their own objective has sums of whole squares and no l1 norm.
 
     Attributes:
         scaling: ``"samples"``: losses and squares are sums over a sample's entries and `lr` is relative to the inverse
@@ -31,28 +45,36 @@ class Codes(Checked):
         jumps: ``"prox"``: sign and step are crossed by `crossing`, which takes no derivative;
             ``"straight-through"``: by code steps along the derivative of hard tanh.
         flip_step, flip_cost, flip_margin: See `crossing`.
+
+    Example:
+        >>> Codes(steps=1, momentum=0.0, scaling="gradients").lr
+        1.0
     """
 
-    steps: int = number(5, "code steps a batch", least=0, paper="5")
+    steps: int = number(
+        5, "code steps a batch", least=0, paper="1 for LeNet-5, 5 for the recurrent network; the authors' code: 5"
+    )
     lr: float = number(
         1.0,
         "step size of the codes, relative to the inverse curvature with scaling samples",
         above=0.0,
-        paper="0.3 with scaling entries",
+        paper="1 for LeNet-5; the authors' code: 0.3 with scaling entries",
     )
-    momentum: float = number(0.9, "Nesterov's momentum of the codes", least=0.0, most=1.0, paper="0.9")
+    momentum: float = number(
+        0.9, "Nesterov's momentum of the codes", least=0.0, most=1.0, paper="not given; the authors' code: 0.9"
+    )
     proximity: float = number(
         1.0,
         "weight of the codes' distance from their forward value; less moves deep networks more",
         above=0.0,
         paper="1",
     )
-    sparsity: float = number(0.0, "weight of the codes' l1 norm", least=0.0, paper="0")
+    sparsity: float = number(0.0, "weight of the codes' l1 norm", least=0.0, paper="not given; the authors' code: 0")
     jumps: str = number(
         "prox",
         "how sign and step are crossed: by P1, or by the straight-through estimator",
         choices=("prox", "straight-through"),
-        paper="straight-through in the authors' code",
+        paper="not given; the authors' code: straight-through",
     )
     flip_step: float = number(1.0, "how far targets of sign and step move, relative to the gradient's size", above=0.0)
     flip_cost: float = number(400.0, "proximity (r of P1) that a code has to overcome to cross a jump", above=0.0)
@@ -61,65 +83,105 @@ class Codes(Checked):
         "samples",
         "what losses and squares are averaged over, and what code steps are relative to",
         choices=("samples", "entries", "gradients"),
-        paper="entries",
+        paper="sums, of one sample; the authors' code: entries",
     )
 
     @property
-    def pull(self) -> float:
-        """The derivative's weight of squares: half of them count with scaling gradients."""
+    def square_slope(self) -> float:
+        """`w` where a square ``||v||^2`` has the derivative ``w v``: half of each counts with scaling gradients."""
         return 1.0 if self.scaling == "gradients" else 2.0
 
-    def pulls(self, passed: ForwardPass, mu: float) -> list[float]:
+    def weights(self, start: ForwardPass, mu: float) -> list[float]:
         """The weight of each layer's half squares, and of the loss, in the codes' objectives.
 
         With scaling samples these are half of what they should be, as their distance to the forward value is: steps are
         relative to the curvature, and a weight of 1 costs nothing.
         """
         if self.scaling == "entries":
-            return [2.0 / z.numel() for z in passed.z] + [1.0 / (mu * len(passed.x))]
-        return [1.0] * len(passed.z) + [1.0 / (self.pull * mu)]
+            return [2.0 / z.numel() for z in start.z] + [1.0 / (mu * len(start.x))]
+        return [1.0] * len(start.z) + [1.0 / (self.square_slope * mu)]
 
-    def find(
-        self, problem: Problem, batch: Batch, passed: ForwardPass, stretched: Sequence[Tensor], mu: float
-    ) -> list[Tensor]:
-        """Codes, last to first; each pulls towards the updated code above and to its forward value.
+    def threshold(self, c: Tensor, mu: float) -> float:
+        """The weight of ``||C||_1`` beside the half squares of `weights`: it is ``sparsity/mu`` beside ``E``."""
+        return self.sparsity / (mu * (c.numel() if self.scaling == "entries" else self.square_slope))
+
+    def power(self, sweep: Sweep[Any], start: ForwardPass, before: Sequence[Tensor]) -> list[Tensor]:
+        """The power iteration of the layer above each code, where code steps are relative to it; else none.
 
         Args:
-            problem: Gives the loss.
-            batch: The samples.
-            passed: Their forward pass.
-            stretched: What the layer above each code stretches most (`LayerFunction.stretched`), for scaling samples.
+            sweep: Gives the weights.
+            start: The forward pass.
+            before: What this gave for the batch before; none at first.
+        """
+        if self.scaling != "samples":
+            return []
+        above = layer_functions(sweep.problem, sweep.state)[1:]
+        layers = zip(above, start.a, before or [None] * len(above), strict=True)
+        return [function.power_iteration(a, r) for function, a, r in layers]
+
+    def find(self, start: ForwardPass, power: Sequence[Tensor], mu: float) -> list[Tensor]:
+        """Codes, last to first; each moves towards the updated code above and to its forward value.
+
+        Args:
+            start: The forward pass.
+            power: What `power` gave.
             mu: The penalty.
         """
-        found, pulls = list(passed.z), self.pulls(passed, mu)
-        for i in reversed(range(len(found))):
-            near = self.proximity * (2.0 / found[i].numel() if self.scaling == "entries" else 1.0)
-            above, lr = CodeObjective(problem, batch, passed, found, i, pulls, near, self.steps), self.lr
+        codes, weights = list(start.z), self.weights(start, mu)
+        for i in reversed(range(len(codes))):
+            proximity = self.proximity * (2.0 / codes[i].numel() if self.scaling == "entries" else 1.0)
+            objective, lr = CodeObjective(start, codes, i, weights, proximity, self.steps), self.lr
             if self.scaling == "samples":
-                lr = lr / above.curvature(torch.linalg.vector_norm(stretched[i]))
-            if passed.smooth(i):
-                sparsity = 0.5 * near * self.sparsity / mu
-                found[i] = nesterov(found[i], above.gradient, self.steps, lr, self.momentum, sparsity)
+                lr = lr / objective.curvature(torch.linalg.vector_norm(power[i]))
+            if start.smooth(i):
+                sparsity = self.threshold(codes[i], mu)
+                codes[i] = nesterov(codes[i], objective.gradient, self.steps, lr, self.momentum, sparsity)
             else:
-                found[i] = self.cross(passed, above, lr)
-        return found
+                codes[i] = self.cross(objective, lr)
+        return codes
 
-    def cross(self, passed: ForwardPass, above: CodeObjective, lr: float | Tensor) -> Tensor:
-        """The code of a step function: what is not seen through it by a gradient step, and then `crossing`."""
-        c, s = passed.z[above.i], passed.blocks[above.i].layer.activation
-        through, direct = above.parts(passed.activation(above.i, c), c)
+    def cross(self, objective: CodeObjective, lr: float | Tensor) -> Tensor:
+        """The code of a step function: a gradient step on what does not go through it, and then `crossing`."""
+        start, i = objective.start, objective.i
+        c, s = start.z[i], start.functions[i].layer.activation
+        through, direct = objective.derivatives(start.activation(i, c), c)
         c = c if direct is None else c - lr * direct
         return crossing(s, c, through, self.flip_step, self.flip_cost, self.flip_margin)
 
 
 @dataclass(frozen=True)
 class Mu(Checked):
-    """The penalty `mu`: ``add`` after each batch, times ``factor`` after each epoch, at most ``most``."""
+    """The penalty `mu`: ``add`` after each batch, times ``factor`` after each epoch, at most ``most``.
 
-    start: float = number(1.0, "mu at the start", above=0.0, paper="0.003 with scaling entries")
-    add: float = number(0.0, "added to mu after each batch", least=0.0, paper="0")
-    factor: float = number(1.0, "what mu is multiplied by after each epoch", least=1.0, paper="1")
-    most: float = number(1.5, "largest mu", above=0.0, paper="0.03; 1.5 for LeNet-5")
+    Example:
+        >>> Mu(start=0.01, add=1e-7, factor=1.1).after(0.01, ends_epoch=False)
+        0.0100001
+    """
+
+    start: float = number(
+        1.0,
+        "mu at the start",
+        above=0.0,
+        paper="0.01 for LeNet-5 and the recurrent network; the authors' code: 0.003 with scaling entries",
+    )
+    add: float = number(
+        0.0,
+        "added to mu after each batch",
+        least=0.0,
+        paper="1e-7 or 1e-5 for LeNet-5, 0.01 or 1e-4 for the recurrent network; the authors' code: 0",
+    )
+    factor: float = number(
+        1.0,
+        "what mu is multiplied by after each epoch",
+        least=1.0,
+        paper="1.1 for LeNet-5, 1.1 or 1 for the recurrent network; the authors' code: 1",
+    )
+    most: float = number(
+        1.5,
+        "largest mu",
+        above=0.0,
+        paper="1.5 for LeNet-5, 1 for the recurrent network; the authors' code: 0.03",
+    )
 
     def after(self, mu: float, ends_epoch: bool) -> float:
         """`mu` after a batch."""

@@ -1,4 +1,4 @@
-"""A function of a state and a batch, compiled: the same numbers by fewer and larger operators."""
+"""What a batch gives the layers to learn, by compiled code: the same numbers by fewer and larger operators."""
 
 from __future__ import annotations
 
@@ -7,66 +7,104 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from altmin.core.batch import Batch
-from altmin.core.state import Norm, State
+from altmin import audit
+from altmin.core.problem import Problem
+from altmin.core.state import Norm, State, Variables
+from altmin.layerwise.function import layer_functions
+from altmin.online.codes import Mu
+from altmin.online.rules import Rule
+from altmin.online.targets import BatchTargets, LayerGradient
+from altmin.sweep import Sweep
 
-Function = Callable[[State, Batch], Any]
+Prepare = Callable[[Sweep[Any]], BatchTargets]
 COMPILERS = ("g++", "clang++", "c++", "cl")
+SHAPES = 4  # of batches for which a run has compiled code; those of further shapes are not compiled
+
+_RECORDED: WeakKeyDictionary[State[Any], dict[tuple[torch.Size, ...], Callable[..., Any]]] = WeakKeyDictionary()
 
 
-class Compiled:
-    """`function` by `torch.compile`, recorded on the first batch.
-
-    Batches of other shapes have it as it is, and so have all while a `TorchDispatchMode` looks at every operator.
-
-    Args:
-        function: Returns tensors, in tuples and lists. It draws nothing, and what it depends on beside the tensors of
-            the state (weights, norms and ``extra.stretched``) and of the batch never changes.
-        device: Where it runs.
+def refuse(problem: Problem, rule: Rule[Any], mu: Mu, weight_steps: int) -> None:
+    """Refuse to compile what changes from batch to batch, or is solved by other means.
 
     Raises:
-        RuntimeError: `device` is a CPU, and there is no C++ compiler.
+        TypeError: The message has the names of what stands in the way.
     """
-
-    def __init__(self, function: Function, device: torch.device):
-        if device.type == "cpu" and not any(map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])):
-            raise RuntimeError("`compile=True` needs a C++ compiler such as g++, and none was found; install one")
-        self.function = function
-        self.shapes: list[torch.Size] = []
-        self.run: Callable[..., Any] | None = None
-
-    def __call__(self, state: State, batch: Batch) -> Any:
-        """The function's value."""
-        if _get_current_dispatch_mode() is not None:  # under one `torch.compile` gives up, and for good
-            return self.function(state, batch)
-        tensors = _tensors(state, batch)
-        if self.run is None:
-            self.shapes, self.run = [t.shape for t in tensors], self._recorded(state, batch, tensors)
-        same = self.shapes == [t.shape for t in tensors]
-        return self.run(*tensors) if same else self.function(state, batch)
-
-    def _recorded(self, state: State, batch: Batch, tensors: list[Tensor]) -> Callable[..., Any]:
-        from torch.fx.experimental.proxy_tensor import make_fx  # slow to import, and seldom wanted
-
-        copies = [t.clone() for t in tensors]  # recording runs it, and running statistics are written in place
-        graph = make_fx(lambda *given: self.function(*_put(state, batch, list(given))))(*copies)
-        return torch.compile(graph, dynamic=False)
+    reasons = {
+        "`weight_steps` above 1": weight_steps > 1,
+        "the memory rule": not rule.follows_gradients,
+        "a `mu` that changes": mu.add > 0.0 or mu.factor != 1.0,
+        "dropout": any(layer.random for layer in problem.layers),
+        "recurrent layers": any(layer.map.recurrent for layer in problem.layers),
+    }
+    names = " and ".join(name for name, there in reasons.items() if there)
+    if names:
+        raise TypeError(f"`compile=True` does not support {names}; leave it out")
 
 
-def _tensors(state: State, batch: Batch) -> list[Tensor]:
-    norms = [t for norm in state.norm if norm is not None for t in vars(norm).values()]
-    return [batch.x, batch.y, *state.W, *state.b, *norms, *state.extra.stretched]
+def require_compiler(device: torch.device) -> None:
+    """Refuse to compile for a CPU without a C++ compiler.
+
+    Raises:
+        RuntimeError: `device` is a CPU, and none was found.
+    """
+    if device.type == "cpu" and not any(map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])):
+        raise RuntimeError("`compile=True` needs a C++ compiler such as g++, and none was found; install one")
 
 
-def _put(state: State, batch: Batch, given: list[Tensor]) -> tuple[State, Batch]:
-    """The same with the tensors `given`, in the order of `_tensors`."""
-    left = iter(given)
-    batch = replace(batch, x=next(left), y=next(left))
-    W, b = (tuple(next(left) for _ in group) for group in (state.W, state.b))
-    norm = tuple(None if n is None else Norm(**{name: next(left) for name in vars(n)}) for n in state.norm)
-    return replace(state, W=W, b=b, norm=norm, extra=replace(state.extra, stretched=tuple(left))), batch
+def prepare_compiled(prepare: Prepare, sweep: Sweep[Any]) -> BatchTargets:
+    """``prepare(sweep)``, whose targets are gradients, by code that is compiled for the shape of the batch.
+
+    It is compiled at the second step of a state, and lives as long as that state. An audit, and whatever else looks at
+    every operator, has `prepare` as it is, and so has the first step.
+
+    Args:
+        prepare: It draws nothing, and what it depends on beside the tensors of the state (weights, norms and
+            ``memory.power``) and of the batch never changes.
+        sweep: The batch and the state.
+    """
+    if not sweep.state.k or audit.active() or _get_current_dispatch_mode() is not None:
+        return prepare(sweep)
+    recorded, given = _RECORDED.setdefault(sweep.whole, {}), _tensors(sweep)
+    shapes = tuple(t.shape for t in given)
+    if shapes not in recorded:
+        if len(recorded) == SHAPES:
+            return prepare(sweep)
+        recorded[shapes] = _record(prepare, sweep, given)
+    forward, codes, power, gradients = recorded[shapes](*given)
+    weight = 1.0 / sweep.state.samples
+    weights = [weight / sweep.memory.mu] * len(codes) + [weight]
+    functions = zip(layer_functions(sweep.problem, sweep.state), gradients, weights, strict=True)
+    return BatchTargets(forward, codes, power, [LayerGradient(f, a, grads, w) for f, (a, grads), w in functions])
+
+
+def _record(prepare: Prepare, sweep: Sweep[Any], given: list[Tensor]) -> Callable[..., Any]:
+    from torch.fx.experimental.proxy_tensor import make_fx  # slow to import, and seldom wanted
+
+    def of_tensors(*tensors: Tensor) -> tuple[Any, ...]:
+        found = prepare(_with_tensors(sweep, list(tensors)))
+        layers = [target.gradient() for target in found.layers]
+        return found.forward, found.codes, found.power, [(layer.a, layer.grads) for layer in layers]
+
+    copies = [t.clone() for t in given]  # recording runs it, and running statistics are written in place
+    return torch.compile(make_fx(of_tensors)(*copies), dynamic=False)
+
+
+def _tensors(sweep: Sweep[Any]) -> list[Tensor]:
+    norms = [t for norm in sweep.state.norm if norm is not None for t in norm.tensors()]
+    return [sweep.batch.x, sweep.batch.y, *sweep.state.W, *sweep.state.b, *norms, *sweep.memory.power]
+
+
+def _with_tensors(sweep: Sweep[Any], given: list[Tensor]) -> Sweep[Any]:
+    """The sweep with the tensors `given`, in the order of `_tensors`."""
+    left, state = iter(given), sweep.state
+    batch = replace(sweep.batch, x=next(left), y=next(left))
+    W, b = (Variables([next(left) for _ in group]) for group in (state.W, state.b))
+    norm = [None if n is None else Norm(*(next(left) for _ in n.tensors())) for n in state.norm]
+    state = replace(state, W=W, b=b, norm=norm, memory=replace(sweep.memory, power=list(left)))
+    return Sweep(sweep.method, sweep.problem, state, batch)

@@ -1,83 +1,149 @@
-"""What each layer learns from a batch once the codes are known: its own objective, and no other layer's."""
+"""What each layer learns from a batch once the codes are there: its own objective, and no other layer's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
+from typing import Protocol
 
 from torch import Tensor
 
-from altmin.core.batch import Batch
-from altmin.core.problem import Problem
 from altmin.layerwise.function import LayerFunction, LayerValue
-from altmin.maps import Recurrent
 from altmin.online.codes import Codes
 from altmin.online.forward_pass import ForwardPass
 from altmin.online.recurrent_codes import unfolded
-from altmin.online.rules import LayerGradient
-
-
-class LayerTarget(NamedTuple):
-    """A hidden layer's regression: its block, the block's input and target, and its value where that is known."""
-
-    block: LayerFunction
-    a: Tensor
-    target: Tensor
-    known: LayerValue | None
 
 
 @dataclass(frozen=True)
-class LayerTargets:
-    """The layers' objectives: ``||C_l - W_l s(C_{l-1})||^2`` of hidden ones, the mean loss of the last.
+class LayerGradient:
+    """A layer's objective on a batch, at its present weights.
 
     Attributes:
-        problem: Gives the loss.
-        batch: The samples.
-        passed: Their forward pass.
+        function: The layer.
+        a: Its input.
+        grads: The gradient, in the order of `LayerFunction.params`.
+        omega_weight: The regulariser's weight beside this objective.
+    """
+
+    function: LayerFunction
+    a: Tensor
+    grads: list[Tensor]
+    omega_weight: float
+
+    def gradient(self, first: bool = True) -> LayerGradient:
+        """Itself: for where a target is asked for its gradient, and there is but one weight step."""
+        return self
+
+
+class LayerTarget(Protocol):
+    """What a layer is to learn from a batch; the rules take no more of it than its gradient, or solve it."""
+
+    def gradient(self, first: bool = True) -> LayerGradient:
+        """The objective's gradient at the layer's present weights; the `first` time these are the forward pass's."""
+        ...
+
+
+@dataclass(frozen=True)
+class SquaresTarget:
+    """A hidden layer's regression, ``||C_l - W_l s(C_{l-1})||^2``.
+
+    Attributes:
+        function: The layer.
+        a: Its input.
+        target: What its value should be.
+        value: Its value at the forward pass, where that was at this input.
+        slope: The derivative of the objective is this times the residual.
+        samples: Samples of the batch.
+        spread: What the regulariser is divided by beside this objective: ``mu N``.
+    """
+
+    function: LayerFunction
+    a: Tensor
+    target: Tensor
+    value: LayerValue | None
+    slope: float
+    samples: int
+    spread: float
+
+    def gradient(self, first: bool = True) -> LayerGradient:
+        """See `LayerTarget`."""
+        value = self.value if self.value is not None and first else self.function(self.a)
+        r = (value.z - self.target).mul_(self.slope)
+        return LayerGradient(self.function, self.a, value.to_params(r), 1.0 / self.spread)
+
+
+@dataclass(frozen=True)
+class LossTarget:
+    """The last layer's mean loss.
+
+    Attributes:
+        start: The forward pass, which gives the loss.
+        a: The layer's input.
+        skip: What a residual connection adds to its value.
+        value: Its value at the forward pass, where that was at this input.
+        spread: What the regulariser is divided by beside this objective: ``N``.
+    """
+
+    start: ForwardPass
+    a: Tensor
+    skip: Tensor | None
+    value: LayerValue | None
+    spread: float
+
+    def gradient(self, first: bool = True) -> LayerGradient:
+        """See `LayerTarget`; running statistics of batch normalisation follow the batch."""
+        value = self.value if self.value is not None and first else self.start.functions[-1](self.a, self.skip)
+        value.track()
+        r = self.start.loss.grad(value.z, self.start.y) / len(self.a)
+        return LayerGradient(value.function, self.a, value.to_params(r), 1.0 / self.spread)
+
+
+@dataclass(frozen=True)
+class BatchTargets:
+    """What a batch gives the layers to learn, and what outlives it.
+
+    Attributes:
+        forward: The hidden layers' pre-activations, ``C^0``.
+        codes: Their codes.
+        power: The power iteration of the layer above each code, where code steps are relative to the curvature.
+        layers: Each layer's target, first to last.
+    """
+
+    forward: list[Tensor]
+    codes: list[Tensor]
+    power: list[Tensor]
+    layers: Sequence[LayerTarget]
+
+
+def layer_targets(
+    start: ForwardPass, codes: list[Tensor], settings: Codes, updated: bool, mu: float, samples: int
+) -> list[SquaresTarget | LossTarget]:
+    """Each layer's target, first to last.
+
+    Args:
+        start: The forward pass.
         codes: The codes found.
         settings: How they were found.
         updated: Whether weights learn from the updated codes below; else from the forward pass.
         mu: The penalty.
-        count: Samples in all, which the regulariser is spread over.
+        samples: Samples of the whole training set, which the regulariser is spread over.
     """
+    inputs = codes if updated else start.z
+    hidden = [_squares_target(start, codes, inputs, i, settings, mu * samples) for i in range(len(codes))]
+    a, skip = start.regressor(len(codes), inputs)
+    same = a is start.last[0] and (skip is None or not updated)
+    return [*hidden, LossTarget(start, a, skip, start.top if same else None, samples)]
 
-    problem: Problem
-    batch: Batch
-    passed: ForwardPass
-    codes: list[Tensor]
-    settings: Codes
-    updated: bool
-    mu: float
-    count: int
 
-    @cached_property
-    def hidden(self) -> list[LayerTarget]:
-        """The hidden layers' regressions."""
-        return [self._goal(i) for i in range(len(self.codes))]
-
-    def squares(self, first: bool) -> list[LayerGradient]:
-        """The hidden layers' objectives at their present weights; the `first` time these are the forward pass's."""
-        return [self._squares(goal, first) for goal in self.hidden]
-
-    def loss(self, first: bool) -> LayerGradient:
-        """The last layer's mean loss at its present weights."""
-        a, over = self.passed.regressor(len(self.codes), self.codes, self.updated)
-        known = first and a is self.passed.last[0] and (over is None or not self.updated)
-        out = self.passed.top if known else self.passed.blocks[-1](a, over)
-        out.track()
-        r = self.problem.loss.grad(out.z, self.batch.y) / len(a)
-        return LayerGradient(out.block, a, out.to_params(r), 1.0 / self.count)
-
-    def _goal(self, i: int) -> LayerTarget:
-        block, (a, over) = self.passed.blocks[i], self.passed.regressor(i, self.codes, self.updated)
-        if isinstance(block.layer.map, Recurrent):
-            return LayerTarget(*unfolded(block, block.layer.map, a, self.codes[i], self.settings), None)
-        known = self.passed.hidden[i] if over is None and a is self.passed.hidden[i].a else None
-        return LayerTarget(block, a, self.codes[i] if over is None else self.codes[i] - over, known)
-
-    def _squares(self, goal: LayerTarget, first: bool) -> LayerGradient:
-        out = goal.known if goal.known is not None and first else goal.block(goal.a)
-        scale = goal.target.numel() if self.settings.scaling == "entries" else len(self.passed.x)
-        r = (out.z - goal.target).mul_(self.settings.pull / scale)
-        return LayerGradient(goal.block, goal.a, out.to_params(r), 1.0 / (self.mu * self.count))
+def _squares_target(
+    start: ForwardPass, codes: list[Tensor], inputs: Sequence[Tensor], i: int, settings: Codes, spread: float
+) -> SquaresTarget:
+    function, (a, skip), target = start.functions[i], start.regressor(i, inputs), codes[i]
+    if function.layer.map.recurrent:
+        function, a, target = unfolded(function, function.layer.map, a, target, settings)
+    elif skip is not None:
+        target = target - skip
+    value = start.hidden[i] if skip is None and a is start.hidden[i].a else None
+    samples = len(start.x)
+    scale = target.numel() if settings.scaling == "entries" else samples
+    return SquaresTarget(function, a, target, value, settings.square_slope / scale, samples, spread)

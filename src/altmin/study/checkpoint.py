@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from altmin.errors import DataError
-from altmin.study.networks import NETWORKS, Source, defaults
+from altmin.study.networks import NETWORKS, ModelSource, defaults
 
 DESCRIPTION, WEIGHTS, SOURCE = "model.json", "model.safetensors", "model.py"
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -42,7 +42,7 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Description:
+class NetworkDescription:
     """Everything but the weights: what rebuilds a network, and says what its outputs mean.
 
     Attributes:
@@ -56,7 +56,7 @@ class Description:
         data: What it was trained on.
     """
 
-    model: str | Source = "mlp"
+    model: str | ModelSource = "mlp"
     inputs: tuple[int, ...]
     outputs: int
     options: dict[str, Any] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Description:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ValueError(f"unknown dtype {self.dtype!r}; known: {', '.join(DTYPES)}")
-        if not isinstance(self.model, Source):
+        if not isinstance(self.model, ModelSource):
             defaults(self.model)
             with torch.device("meta"):  # the numbers are checked, and nothing is made
                 NETWORKS[self.model](self.inputs, self.outputs, **self.options)
@@ -76,32 +76,34 @@ class Description:
     @property
     def name(self) -> str:
         """The model's name; of a user's own, the file's and the function's."""
-        return f"{Path(self.model.path).name}:{self.model.function}" if isinstance(self.model, Source) else self.model
+        return (
+            f"{Path(self.model.path).name}:{self.model.function}" if isinstance(self.model, ModelSource) else self.model
+        )
 
     def build(self, seed: int = 0) -> nn.Sequential:
         """The network with PyTorch's default initialisation; the global generators are left as they were."""
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            if isinstance(self.model, Source):
+            if isinstance(self.model, ModelSource):
                 return self.model.build().to(DTYPES[self.dtype])
             return NETWORKS[self.model](self.inputs, self.outputs, **self.options).to(DTYPES[self.dtype])
 
 
-def save(description: Description, model: nn.Sequential, folder: str | Path) -> None:
+def save(description: NetworkDescription, model: nn.Sequential, folder: str | Path) -> None:
     """Write `model` and what rebuilds it into `folder`; each file appears whole or not at all."""
     folder, values = Path(folder), asdict(description)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in model.state_dict().items()}
     with replacing(folder / WEIGHTS) as path:
         save_file(tensors, path)
-    if isinstance(description.model, Source):
+    if isinstance(description.model, ModelSource):
         with replacing(folder / SOURCE) as path:
             path.write_text(description.model.text, encoding="utf-8")
         values["model"] = f"{SOURCE}:{description.model.function}"
     write_json(folder / DESCRIPTION, values)
 
 
-def load(folder: str | Path) -> tuple[nn.Sequential, Description]:
+def load(folder: str | Path) -> tuple[nn.Sequential, NetworkDescription]:
     """The network that `save` wrote, in evaluation mode, and its description.
 
     A network that came from a user's file is made by the copy of that file in `folder`: its code is run.
@@ -119,7 +121,7 @@ def load(folder: str | Path) -> tuple[nn.Sequential, Description]:
     return model.eval(), description
 
 
-def read_description(folder: Path) -> Description:
+def read_description(folder: Path) -> NetworkDescription:
     """The description in `folder`."""
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -131,12 +133,14 @@ def read_description(folder: Path) -> Description:
         raise DataError(f"{path}: not a model's description ({error})") from error
 
 
-def _description(values: dict[str, Any], folder: Path) -> Description:
+def _description(values: dict[str, Any], folder: Path) -> NetworkDescription:
     """`values` as `asdict` gave them, lists for tuples; a user's own model is in `folder`."""
     name, _, function = str(values["model"]).partition(":")
-    model = Source.read(folder / SOURCE, function) if function else name
+    model = ModelSource.read(folder / SOURCE, function) if function else name
     options = _tuples(dict(values["options"]))
-    return Description(**{**_tuples(values), "model": model, "options": options, "data": Origin(**values["data"])})
+    return NetworkDescription(
+        **{**_tuples(values), "model": model, "options": options, "data": Origin(**values["data"])}
+    )
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import inspect
 import math
-import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from torch import nn
 
-from altmin.convert.translation import ACTIVATIONS
 from altmin.errors import nearest
 from altmin.nn import Elman, Residual, Sign
+from altmin.registration import modules_of
+from altmin.study.files import failures_named, read_file, run_file
 
-ACTIVATION_NAMES = {kind.__name__.lower(): kind for kind in ACTIVATIONS}
+
+class _ActivationNames(Mapping[str, type[nn.Module]]):
+    """The modules of activations by their class's name in small letters, as far as they are registered by now."""
+
+    def _now(self) -> dict[str, type[nn.Module]]:
+        return {kind.__name__.lower(): kind for kind in modules_of("activation")}
+
+    def __getitem__(self, name: str) -> type[nn.Module]:
+        return self._now()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._now())
+
+
+ACTIVATION_NAMES: Mapping[str, type[nn.Module]] = _ActivationNames()
+"""The modules of activations by the names that the command line has for them; those of third parties among them."""
 
 
 def mlp(
@@ -38,13 +54,13 @@ def mlp(
         activation: A name in `ACTIVATION_NAMES`.
         batch_norm: Whether hidden layers are `Linear` without intercept and `BatchNorm1d`.
     """
-    bend, modules = activation_of(activation), []
+    activation_type, modules = activation_of(activation), []
     *below, last = pairwise(_widths(inputs, hidden, outputs))
     for width, above in below:
         modules += [
             nn.Linear(width, above, bias=not batch_norm),
             *([nn.BatchNorm1d(above)] if batch_norm else []),
-            bend(),
+            activation_type(),
         ]
     return nn.Sequential(*modules, nn.Linear(*last))
 
@@ -167,7 +183,7 @@ def _widths(
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelSource:
     """A user's file whose function, called without arguments, makes a network.
 
     Attributes:
@@ -181,16 +197,13 @@ class Source:
     text: str
 
     @classmethod
-    def read(cls, path: str | Path, function: str) -> Source:
+    def read(cls, path: str | Path, function: str) -> ModelSource:
         """The file as it is now.
 
         Raises:
             ValueError: No such file, or no text.
         """
-        try:
-            return cls(str(path), function, Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"cannot read the model's file {path} ({error})") from error
+        return cls(str(path), function, read_file(path))
 
     def build(self) -> nn.Sequential:
         """What the function returns; the file's code is run afresh each time.
@@ -199,26 +212,11 @@ class Source:
             ValueError: The code fails, or has no such function.
             TypeError: The function returns no `nn.Sequential`.
         """
-        try:
-            function = vars(self._module()).get(self.function)
+        with failures_named(self.path, self.function):
+            function = vars(run_file(self.path, self.text)).get(self.function)
             model = function() if callable(function) else None
-        except Exception as error:
-            raise ValueError(f"{self._place(error)}: {type(error).__name__}: {error}") from error
         if not callable(function):
             raise ValueError(f"{self.path} has no function {self.function!r}")
         if not isinstance(model, nn.Sequential):
             raise TypeError(f"{self.path}:{self.function} must return an nn.Sequential, got {type(model).__name__}")
         return model
-
-    def _module(self) -> ModuleType:
-        """The file's code, run as a module; dataclasses look for themselves among the modules known."""
-        module = ModuleType("altmin_model")
-        module.__file__ = self.path
-        sys.modules[module.__name__] = module
-        exec(compile(self.text, self.path, "exec", dont_inherit=True), vars(module))
-        return module
-
-    def _place(self, error: Exception) -> str:
-        """The line of the file that failed."""
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == self.path]
-        return f"{self.path}, line {lines[-1]}" if lines else f"{self.path}:{self.function}"

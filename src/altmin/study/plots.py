@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
 
 from altmin.study.checkpoint import replacing
-from altmin.study.run import Run
+from altmin.study.run import TrainedRun
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F")
 """Of Okabe and Ito, told apart with any colour vision; grey for their yellow, which is faint on white."""
@@ -23,7 +23,7 @@ DASHES = ("-", "--", "-.", ":")
 PERCENT = (0, 50, 80, 90, 95, 98, 99, 100)
 
 
-def plot(runs: Sequence[Run], path: Path) -> None:
+def plot(runs: Sequence[TrainedRun], path: Path) -> None:
     """Write a picture with a curve for each run: validation by epoch, and by CPU seconds; test as a dot."""
     figure = Figure(figsize=(12, 5), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
@@ -35,31 +35,31 @@ def plot(runs: Sequence[Run], path: Path) -> None:
         figure.savefig(part, format="png", dpi=150)
 
 
-def _draw(panels: Sequence[Axes], i: int, run: Run) -> Line2D:
+def _draw(panels: Sequence[Axes], i: int, run: TrainedRun) -> Line2D:
     """One run in both panels; no two of 32 runs share colour and dashes."""
     colour, dashes = COLOURS[i % len(COLOURS)], DASHES[(i + i // len(COLOURS)) % len(DASHES)]
     style: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.6}
-    (values, test), kept = _quality(run), run.result["kept_iteration"]
+    (values, test), iteration = _quality(run), run.result["kept_iteration"]
     seconds = list(accumulate(run.history["cpu_seconds"]))
     for axes, x in zip(panels, (run.history["iteration"], seconds), strict=True):
-        if kept is not None:
+        if iteration is not None:
             axes.plot(x, values, **style)
-            axes.plot(x[kept - 1], test, "o", color=colour, markersize=7, markeredgecolor="white")
+            axes.plot(x[iteration - 1], test, "o", color=colour, markersize=7, markeredgecolor="white")
     return Line2D([], [], label=_name(run, test), **style)
 
 
-def _regression(run: Run) -> bool:
+def _regression(run: TrainedRun) -> bool:
     return run.network.classes is None
 
 
-def _quality(run: Run) -> tuple[list[float], float]:
+def _quality(run: TrainedRun) -> tuple[list[float], float]:
     """Validation by iteration and test of the kept weights: accuracies in percent, losses for regression."""
     if _regression(run):
         return run.history["validation_loss"], run.result["test_loss"]
     return [100 * a for a in run.history["validation_accuracy"]], 100 * run.result["test_accuracy"]
 
 
-def _name(run: Run, test: float) -> str:
+def _name(run: TrainedRun, test: float) -> str:
     figure = f"{test:.4g}" if _regression(run) else f"{test:.1f}%"
     status = run.result["status"]
     return f"{run.name}  {figure}" + ("" if status == "ok" else f" ({status})")

@@ -13,30 +13,30 @@ from itertools import islice
 import torch
 from torch import nn
 
-from altmin.convert.reading import layers_of
+from altmin.convert import layers_of
 from altmin.core.problem import Layer, Problem
 from altmin.losses import LOSSES, make_loss
 from altmin.methods import Method
-from altmin.methods.registry import METHODS
+from altmin.methods.registry import METHODS, listed
 from altmin.nn import Elman, Residual
 from altmin.regularizers import make_regularizer
 from altmin.study.networks import ACTIVATION_NAMES
 
 INPUTS, OUTPUTS = 36, 3
-Bend = Callable[[], nn.Module]
+Activated = Callable[[], nn.Module]
 
 
 def _flat(*modules: nn.Module) -> list[nn.Module]:
     return [nn.Linear(INPUTS, 4), *modules, nn.Linear(4, OUTPUTS)]
 
 
-def _image(s: Bend, *modules: nn.Module, numbers: int) -> list[nn.Module]:
+def _image(s: Activated, *modules: nn.Module, numbers: int) -> list[nn.Module]:
     """What stands behind a convolution of 6 x 6 pixels to two channels of 5 x 5, and leaves `numbers` of them."""
     head = [nn.Unflatten(1, (1, 6, 6)), nn.Conv2d(1, 2, 2), s()]
     return [*head, *modules, nn.Flatten(), nn.Linear(numbers, OUTPUTS)]
 
 
-LAYERS: dict[str, Callable[[Bend], list[nn.Module]]] = {
+LAYERS: dict[str, Callable[[Activated], list[nn.Module]]] = {
     "linear": lambda s: _flat(s()),
     "batch norm (1d)": lambda s: _flat(nn.BatchNorm1d(4), s()),
     "batch norm (2d)": lambda s: _image(s, nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2), s(), numbers=18),
@@ -92,7 +92,7 @@ def _layers(kind: str, activation: str) -> tuple[Layer, ...]:
 
 
 @cache
-def _bent(*activations: str) -> tuple[Layer, ...]:
+def _activated(*activations: str) -> tuple[Layer, ...]:
     """A network of several activations."""
     with torch.device("meta"):
         inner = [module for name in activations for module in (ACTIVATION_NAMES[name](), nn.Linear(4, 4))]
@@ -113,7 +113,7 @@ def supported(method: Method, case: Case) -> bool:
     return refusal(method, case.problem()) is None
 
 
-def plain(method: Method) -> Case:
+def plainest(method: Method) -> Case:
     """The plainest case that the method takes: linear layers with the first activation that will do."""
     cases = (Case(activation=name) for name in ACTIVATION_NAMES)
     return next(case for case in cases if supported(method, case))
@@ -123,14 +123,14 @@ def needs(method: Method) -> list[str]:
     """The activations of which a network must have one; none where no other becomes possible beside them."""
     taken = [name for name in ACTIVATION_NAMES if supported(method, Case(activation=name))]
     others = [name for name in ACTIVATION_NAMES if name not in taken]
-    mixed = (Problem(_bent(name, taken[0])) for name in others)
+    mixed = (Problem(_activated(name, taken[0])) for name in others)
     return taken if others and all(refusal(method, problem) is None for problem in mixed) else []
 
 
 def takes(method: Method, part: str, value: str) -> bool:
-    """Whether the method takes one value of a part of a `Case`, all else `plain`, beside an activation it `needs`."""
+    """Whether the method takes one value of a part of a `Case`, the rest `plainest`, beside what it `needs`."""
     beside = part == "activation" and bool(needs(method))
-    return beside or supported(method, replace(plain(method), **{part: value}))
+    return beside or supported(method, replace(plainest(method), **{part: value}))
 
 
 def kinds(part: str) -> dict[str, dict[str, str]]:
@@ -142,7 +142,7 @@ def kinds(part: str) -> dict[str, dict[str, str]]:
     return grouped
 
 
-def lacks(method: Method) -> list[str]:
+def unsupported(method: Method) -> list[str]:
     """What the method does not take, in words: a kind, or those of its variants."""
     words = []
     for part in PARTS:
@@ -152,10 +152,10 @@ def lacks(method: Method) -> list[str]:
     return words
 
 
-ROWS = {e.name: e.method for e in METHODS.values() if e.paper != "torch.optim"} | {
-    "torch.optim": METHODS["adam"].method
-}
-"""The methods of the matrix; those of `torch.optim` are alike and have one row."""
+def rows() -> dict[str, Method]:
+    """The methods of the matrix; those of `torch.optim` are alike and have one row."""
+    own = {e.name: e.method for e in listed() if e.paper != "torch.optim"}
+    return own | {"torch.optim": METHODS["adam"].method}
 
 
 PAGE = """\
@@ -182,9 +182,9 @@ where possible, which method takes it:
 def markdown() -> str:
     """The page."""
     columns = ["method", "paper", "gradients", "mini-batches", "streams"]
-    paper = {e.name: e.paper for e in METHODS.values()}
-    about = [[name, paper.get(name, "-"), m.gradients, _yes(m.batched), _yes(m.online)] for name, m in ROWS.items()]
-    optimizers = ", ".join(f"`{e.name}`" for e in METHODS.values() if e.paper == "torch.optim")
+    paper = {e.name: e.paper for e in listed()}
+    about = [[name, paper.get(name, "-"), m.gradients, _yes(m.batched), _yes(m.online)] for name, m in rows().items()]
+    optimizers = ", ".join(f"`{e.name}`" for e in listed() if e.paper == "torch.optim")
     parts, errors = "".join(map(_part, PARTS)), "\n".join(_errors())
     return PAGE.format(methods=_table(columns, about), optimizers=optimizers, parts=parts, errors=errors)
 
@@ -192,8 +192,10 @@ def markdown() -> str:
 def _part(part: str) -> str:
     """The section of a part: methods against its kinds."""
     columns = kinds(part)
-    rows = [[name, *(_cell(method, part, variants) for variants in columns.values())] for name, method in ROWS.items()]
-    return f"\n## {TITLES[part]}\n\n{_table(['method', *columns], rows)}\n{_notes(part)}"
+    lines = [
+        [name, *(_cell(method, part, variants) for variants in columns.values())] for name, method in rows().items()
+    ]
+    return f"\n## {TITLES[part]}\n\n{_table(['method', *columns], lines)}\n{_notes(part)}"
 
 
 def _cell(method: Method, part: str, variants: dict[str, str]) -> str:
@@ -208,7 +210,7 @@ def _notes(part: str) -> str:
     """Below a table: what its kinds comprise, and what (yes) means."""
     lines = [f"- {kind}: {', '.join(v.values())}" for kind, v in kinds(part).items() if len(v) > 1]
     if part == "activation":
-        needy = {name: needs(method) for name, method in ROWS.items() if needs(method)}
+        needy = {name: needs(method) for name, method in rows().items() if needs(method)}
         lines = [f"- (yes): {name} needs {' or '.join(wanted)} in another layer" for name, wanted in needy.items()]
     return "".join(f"\n{line}" for line in lines) + "\n" * bool(lines)
 
@@ -216,7 +218,9 @@ def _notes(part: str) -> str:
 def _errors() -> Iterable[str]:
     """Of each part the first error of a method that lacks it."""
     for part, values in PARTS.items():
-        cases = ((m, replace(plain(m), **{part: value})) for m in ROWS.values() if not needs(m) for value in values)
+        cases = (
+            (m, replace(plainest(m), **{part: value})) for m in rows().values() if not needs(m) for value in values
+        )
         yield from islice((text for m, case in cases if (text := refusal(m, case.problem()))), 1)
 
 

@@ -41,10 +41,10 @@ class Products:
 
     def get(self, name: Hashable, versions: Hashable, make: Callable[[Any], Any]) -> Any:
         """The value under a name; made, by `make` of the outdated one or `None`, where a version is not its own."""
-        kept = self._kept.get(name)
-        if kept is None or kept[0] != versions:
-            kept = self._kept[name] = versions, make(None if kept is None else kept[1])
-        return kept[1]
+        if name not in self._kept or self._kept[name][0] != versions:
+            outdated = self._kept[name][1] if name in self._kept else None
+            self._kept[name] = versions, make(outdated)
+        return self._kept[name][1]
 
     def stored(self, name: Hashable) -> Any:
         """The value under a name as it was last made, for those who bring it up to date themselves."""

@@ -83,10 +83,8 @@ class StepVerbs(LayerWrites):
         out = self.a if previous is None else previous.a[self.i]
         for rows in stretches(out, whole=not self.sweep.search.per_sample):
             block = ActivationBlock(self, rows, band)
-            if ahead:
-                new = self._ahead(block, torch.lerp(out[rows], block.now, 1.0 + ahead))
-            else:
-                new, image = block.step(block.now, block.E)
+            point = torch.lerp(out[rows], block.now, 1.0 + ahead) if ahead else None
+            new, image = block.step(block.now, block.E) if point is None else self._ahead(block, point)
             if self.above.map.piecewise:
                 new = without_rise(lambda a, block=block: block.value(a, block.residuals(a)), new, block.now)
             out[rows] = new
@@ -126,10 +124,10 @@ class StepVerbs(LayerWrites):
         slope = self.c * (self.W @ s.gram) - pull
         return (slope * move).sum() + 0.5 * self.c * (move @ s.gram * move).sum() + omega(new) - omega(self.W)
 
-    def _ahead(self, block: ActivationBlock, point: Tensor) -> Tensor:
+    def _ahead(self, block: ActivationBlock, point: Tensor) -> tuple[Tensor, Tensor]:
         """The step from `point`; samples whose objective rose take the step from where they are."""
         new, image = block.step(point, E := block.residuals(point))
         after = block.residuals_after(new, point, image, E)
         rose = (block.value(new, after) > block.value(block.now, block.E)).nonzero()[:, 0]
         new[rose] = block.step(block.now[rose], [e[rose] for e in block.E], rose)[0]
-        return new
+        return new, image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -27,7 +27,7 @@ M = TypeVar("M", bound=Memory)
 class Stepper(Protocol):
     """What a sweep asks of a method."""
 
-    reuse: Any
+    reuse: ClassVar[tuple[int, int, int]]
 
     def step(self, sweep: Sweep[Any]) -> None:
         """One iteration."""
@@ -56,7 +56,6 @@ class Sweep(Generic[M]):
         products: What earlier sweeps over the same samples have kept; fresh where it is not given.
 
     Attributes:
-        layers: A view of each layer, first to last.
         state: The variables of the batch's samples, and the weights.
     """
 
@@ -65,9 +64,13 @@ class Sweep(Generic[M]):
     ):
         self.method, self.problem, self.batch = method, problem, batch
         self.whole = state
-        self.state: State[M] = state if batch.rows is None else _gathered(state, batch)
+        self.state: State[M] = _gathered(state, batch) if batch.rows is not None and state.per_sample else state
         self.products = products or self._fresh_products()
-        self.layers = [LayerView(self, i) for i in range(len(problem.layers))]
+
+    @cached_property
+    def layers(self) -> list[LayerView]:
+        """A view of each layer, first to last."""
+        return [LayerView(self, i) for i in range(len(self.problem.layers))]
 
     @property
     def memory(self) -> M:
@@ -104,7 +107,7 @@ class Sweep(Generic[M]):
         found: dict[tuple[str, int], list[int]] = {}
         for i, layer in enumerate(self.problem.layers):
             if layer.skip is not None:
-                found.setdefault(tuple(layer.skip), []).append(i)
+                found.setdefault((layer.skip.kind, layer.skip.layer), []).append(i)
         return found
 
     def _fresh_products(self) -> Products:
@@ -125,9 +128,9 @@ def _gathered(state: State[M], batch: Batch) -> State[M]:
     """The state of the batch's samples: their variables copied, weights and memory shared."""
 
     def copied(t: Tensor) -> Tensor:
-        return t[batch.rows].clone() if isinstance(batch.rows, slice) else t.index_select(0, batch.rows)
+        return t.index_select(0, batch.rows) if isinstance(batch.rows, Tensor) else t[batch.rows].clone()
 
-    def rows(group: Variables) -> Variables:
+    def rows(group: list[Tensor]) -> Variables:
         return Variables(map(copied, group))
 
     u = None if state.u is None else copied(state.u)

@@ -17,7 +17,7 @@ class History:
     """One record for each iteration (a pass over the data).
 
     A record holds ``iteration`` (from 1), ``seconds`` and ``cpu_seconds`` of that iteration's training (evaluation is
-    not counted), ``objective`` and its ``parts`` by name, ``residuals`` by name, ``gap`` (the relative distance of the
+    not counted), ``objective`` and its ``terms`` by name, ``residuals`` by name, ``gap`` (the relative distance of the
     auxiliary variables from the forward pass), ``train_loss``, ``train_accuracy``, ``validation_loss``,
     ``validation_accuracy`` (losses are means over samples; accuracies `None` for regression, validation figures `None`
     without a validation set) and the method's own changing numbers, such as ``rho``.

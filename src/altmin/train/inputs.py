@@ -1,9 +1,7 @@
-"""What users hand to `fit`, checked before any work and turned into batches."""
+"""What users hand in, checked before any work and turned into batches."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,125 +9,52 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
+from altmin.convert import state_of
 from altmin.core.batch import Batch
+from altmin.core.forward import forward
 from altmin.core.problem import Problem
-from altmin.core.state import State, forward
 from altmin.methods.base import Method
-from altmin.precision import Precision, dtype_of
+from altmin.train.place import Place
 
 Pair = tuple[Any, Any]
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where training takes place, and in what numbers.
+class SampleReader:
+    """Turns samples into batches that fit the model, the loss and the samples that came before.
+
+    Args:
+        model: Through which they must pass.
+        problem: Gives the widths and the encoding of the targets.
+        place: Where they are to be.
 
     Attributes:
-        like: A tensor there: its dtype and device are expected.
-        move: Move tensors to that device; arrays and samples of a `Dataset` always are.
-        cast: Convert floating-point numbers to that dtype.
+        classes: Whether the targets are classes; `None` before the first samples.
     """
 
-    like: Tensor
-    move: bool = False
-    cast: bool = False
+    def __init__(self, model: nn.Sequential, problem: Problem, place: Place):
+        self.model, self.problem, self.place = model, problem, place
+        self.classes: bool | None = None
+        self._shape: torch.Size | None = None
 
-    @classmethod
-    def of(cls, model: nn.Sequential, device: str | torch.device | None, precision: Precision | None) -> Place:
-        """Where `model` lies and what it consists of, but for what is asked for."""
-        like, dtype = check_model(model), dtype_of(precision)
-        name = like.device if device is None else check_device(device)
-        return cls(like.new_empty(0, device=name, dtype=dtype), device is not None, dtype is not None)
+    def read(self, name: str, data: Any) -> Batch:
+        """A batch of all samples of `data`.
 
-    def take(self, model: nn.Sequential) -> None:
-        """Move and convert the model."""
-        model.to(self.like)
+        Args:
+            name: The argument's name, for errors.
+            data: A pair ``(x, y)`` of tensors or arrays, or a `Dataset` of such pairs.
 
-    def tensor(self, t: Tensor, always: bool) -> Tensor:
-        """`t`, moved and converted where it is to be, or moved `always`."""
-        t = t.to(self.like.device) if self.move or always else t
-        return t.to(self.like.dtype) if self.cast and t.is_floating_point() else t
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything that `fit` needs, checked.
-
-    Attributes:
-        problem: What is minimised.
-        train: All training samples, targets encoded.
-        validation: All validation samples, or `None`.
-        classes: Whether the targets are classes.
-        batch_size: Samples a step.
-    """
-
-    problem: Problem
-    train: Batch
-    validation: Batch | None
-    classes: bool
-    batch_size: int
-
-
-def prepare(
-    model: nn.Sequential,
-    problem: Problem,
-    method: Method,
-    data: Any,
-    validation: Any,
-    batch_size: int | None,
-    place: Place,
-) -> Prepared:
-    """Check the data against the model, the loss and the method.
-
-    Raises:
-        TypeError: Integer inputs, targets of the wrong kind, a dtype or device that is not the model's.
-        ValueError: Wrong shapes, no samples, nan or inf, labels outside the classes, one class only, a batch size that
-            does not fit.
-    """
-    method.check(problem)
-    train, classes = batch_of("data", data, problem, place)
-    check_shapes("data", train.x, model, problem)
-    if classes and len(torch.unique(train.y, dim=0)) < 2:
-        raise ValueError("`data` holds one class only; a classifier needs two or more")
-    held = None
-    if validation is not None:
-        held, held_classes = batch_of("validation", validation, problem, place)
-        check_shapes("validation", held.x, model, problem)
-        if held_classes != classes:
-            raise TypeError("`validation` and `data` must both have class labels or both real-valued targets")
-    return Prepared(problem, train, held, classes, check_batch_size(batch_size, method, len(train.x)))
-
-
-def check_device(name: str | torch.device) -> str:
-    """`name`, if there is such a device.
-
-    Raises:
-        ValueError: No device of PyTorch's, or a CUDA device that is not there.
-    """
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f"`device` must be such as cpu, cuda or cuda:1, got {name!r}") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"`device` {name}: PyTorch finds {torch.cuda.device_count()} CUDA device(s) here")
-    return str(name)
-
-
-def check_model(model: nn.Sequential) -> Tensor:
-    """The first parameter, once all are trainable, finite, and of one dtype and device."""
-    params = list(model.parameters())
-    if any(not p.requires_grad for p in params):
-        raise ValueError("`model` has frozen parameters (requires_grad=False); altmin trains all layers")
-    for what in ("dtype", "device"):
-        kinds = list(dict.fromkeys(str(getattr(p, what)) for p in params))
-        if len(kinds) > 1:
-            raise TypeError(f"`model` has parameters of more than one {what}: {', '.join(kinds)}; make them one")
-    if params[0].dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"`model` must be float32 or float64, got {params[0].dtype}")
-    for name, p in model.named_parameters():
-        if not p.is_meta and not bool(torch.isfinite(p).all()):
-            raise ValueError(f"`model`: parameter {name} holds nan or inf")
-    return params[0]
+        Raises:
+            TypeError: Integer inputs, targets of the wrong kind, a dtype or device that is not the model's.
+            ValueError: Wrong shapes, no samples, nan or inf, labels outside the classes.
+        """
+        batch, classes = batch_of(name, data, self.problem, self.place)
+        if self._shape != batch.x.shape[1:]:
+            check_shapes(name, batch.x, self.model, self.problem)
+        if self.classes not in (None, classes):
+            kinds = ("real-valued targets", "class labels")
+            raise TypeError(f"`{name}` has {kinds[classes]}, what came before it {kinds[not classes]}")
+        self.classes, self._shape = classes, batch.x.shape[1:]
+        return batch
 
 
 def batch_of(name: str, data: Any, problem: Problem, place: Place) -> tuple[Batch, bool]:
@@ -185,7 +110,7 @@ def _stack(name: str, part: str, values: list) -> Tensor:
 
 def _tensor(name: str, part: str, values: Any) -> Tensor:
     if isinstance(values, Tensor):
-        return values.detach()
+        return values.clone() if values.is_inference() else values.detach()
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -217,7 +142,7 @@ def check_inputs(name: str, x: Tensor, problem: Problem, like: Tensor) -> Tensor
 
 def check_shapes(name: str, x: Tensor, model: nn.Sequential, problem: Problem) -> None:
     """Raise `ValueError` where a sample does not pass through the network: the shapes inside depend on the data."""
-    state = State.from_module(model).to(x)
+    state = state_of(model).to(x)
     try:
         forward(problem, state, x[:1])
     except (RuntimeError, ValueError) as error:
@@ -268,11 +193,9 @@ def _real(name: str, y: Tensor, problem: Problem, like: Tensor) -> Tensor:
 
 
 def check_batch_size(batch_size: int | None, method: Method, n: int) -> int:
-    """The samples a step, where `None` stands for the method's default."""
+    """The samples a step of `n` in all, where `None` stands for the method's default."""
     if batch_size is None:
         return min(method.default_batch or n, n)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
-        raise ValueError(f"`batch_size` must be a positive integer or None, got {batch_size!r}")
     if batch_size > n:
         raise ValueError(f"`batch_size` is {batch_size}, but there are {n} samples")
     if batch_size < n and not method.batched:

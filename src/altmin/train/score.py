@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from altmin.core.batch import Batch
+from altmin.core.forward import CHUNK, forward
 from altmin.core.problem import Problem
-from altmin.core.state import CHUNK, State, forward
+from altmin.core.state import State
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,5 @@ def score(problem: Problem, state: State, batch: Batch, classes: bool) -> Score:
 
 
 def _decide(z: Tensor, problem: Problem) -> Tensor:
-    """Classes; a single output of squared loss is compared with the middle of its targets 0 and 1."""
-    half = z.shape[1] == 1 and problem.loss.name == "squared"
-    return predict(z - 0.5 if half else z)
+    """Classes; a single output is compared with the middle between the loss's two targets."""
+    return predict(z - problem.loss.middle if z.shape[1] == 1 else z)

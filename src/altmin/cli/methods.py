@@ -1,0 +1,68 @@
+"""The methods that a command line names: those of the registry, of other packages, and of a user's own file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+
+from altmin.methods import Method
+from altmin.methods.registry import METHODS, entry, load_plugins, register
+from altmin.study.files import failures_named, read_file, run_file
+
+FILE = re.compile(r"(?P<path>.+\.py):(?P<name>\w*)")
+
+
+def load_all() -> None:
+    """Load the methods of other packages.
+
+    Raises:
+        ValueError: A package whose methods cannot be loaded.
+    """
+    try:
+        load_plugins()
+    except Exception as error:
+        text = f"a package's methods (entry points altmin.methods) cannot be loaded: {type(error).__name__}: {error}"
+        raise ValueError(text) from error
+
+
+def name_of(text: str) -> str:
+    """The name in the registry of a method that is named so, or as ``FILE.py:CLASS``.
+
+    Raises:
+        ValueError: An unknown name; a file that does not run, or has no such class.
+        TypeError: Something in a file that is no method.
+    """
+    found = FILE.fullmatch(text)
+    return entry(text).name if found is None else _from_file(found["path"], found["name"])
+
+
+def with_names(argv: Sequence[str]) -> list[str]:
+    """A command line whose leading ``FILE.py:CLASS`` are replaced by the names in the registry."""
+    count = next((i for i, text in enumerate(argv) if text.startswith("-")), len(argv))
+    return [name_of(text) if FILE.fullmatch(text) else text for text in argv[:count]] + list(argv[count:])
+
+
+def _from_file(path: str, name: str) -> str:
+    """Run a user's file and register its class `name`, where the file does not do so itself."""
+    text = read_file(path)
+    with failures_named(path, name):
+        module = run_file(path, text)
+    cls = getattr(module, name, None)
+    if not isinstance(cls, type) or not issubclass(cls, Method):
+        own = [n for n, c in vars(module).items() if isinstance(c, type) and c.__module__ == module.__name__]
+        raise TypeError(f"{path} has no method {name!r}, a class that derives from altmin.Method; classes: {own}")
+    _check_numbers(cls, path)
+    registered = [e.name for e in METHODS.values() if type(e.method) is cls]
+    if registered:
+        return registered[0]
+    with failures_named(path, name):
+        register(name, cls(), title=(cls.__doc__ or name).strip().splitlines()[0], paper=path)
+    return name
+
+
+def _check_numbers(cls: type[Method], path: str) -> None:
+    """Refuse a class whose fields are not made by `number`, since no option can be made of them."""
+    for f in fields(cls):
+        if "help" not in f.metadata and not is_dataclass(f.default):
+            raise TypeError(f"{path}:{cls.__name__}: the field `{f.name}` must be an altmin.checks.number")

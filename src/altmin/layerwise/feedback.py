@@ -1,0 +1,88 @@
+"""Feedback maps of difference target propagation: what undoes a layer, of bits where layers send bits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from altmin.activations import Activation, DropoutBefore, Sigmoid, Sign, Step, Tanh
+from altmin.core.problem import Layer
+from altmin.draws import to_draw
+from altmin.layerwise.function import LayerFunction, LayerValue
+from altmin.maps import Linear
+
+SMOOTH: dict[type, Activation] = {Sign: Tanh(), Step: Sigmoid()}
+
+
+class Feedback:
+    """``g_l(h) = s_{l-1}(V h + c)``, of bits of `h` where the layer or the one below is discrete.
+
+    Args:
+        above: The activation of the layer `l` that it undoes.
+        below: The activation of the layer below it, at whose output it ends; with the batch's dropout.
+        V: Weights, ``(n_{l-1}, n_l)``.
+        c: Intercept, ``(n_{l-1},)``.
+    """
+
+    def __init__(self, above: Activation, below: Activation, V: Tensor, c: Tensor):
+        self.bits = None if above.differentiable and below.differentiable else above
+        self.s = smooth(below)
+        self.function = LayerFunction(Layer(Linear(V.shape[1], V.shape[0]), self.s), V, c)
+
+    def __call__(self, h: Tensor) -> Tensor:
+        """``g_l(h)``, ``(N, n_{l-1})``."""
+        return self.s(self.function(self._input(h)).z)
+
+    def learn(self, h: Tensor, wanted: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """``g_l(h) - wanted``, and the derivatives of the batch mean of its square in `V` and `c`."""
+        return miss(self.function(self._input(h)), self.s, wanted)
+
+    def _input(self, h: Tensor) -> Tensor:
+        return h if self.bits is None else Sign()(h - threshold(self.bits, h))
+
+
+def draw_feedback(W: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """Weights and intercept of a feedback map for a layer with weights `W`, by Glorot's uniform rule and zero."""
+    bound = (6.0 / sum(W.shape)) ** 0.5
+    V = to_draw(W, generator, W.shape[::-1]).uniform_(-bound, bound, generator=generator)
+    return V.to(W.device), W.new_zeros(W.shape[1])
+
+
+def add_noise(h: Tensor, deviation: float, generator: torch.Generator | None) -> Tensor:
+    """``h + e`` with Gaussian noise `e` of that standard deviation."""
+    return h.add(to_draw(h, generator).normal_(generator=generator).to(h.device), alpha=deviation)
+
+
+def miss(value: LayerValue, s: Activation, wanted: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """``s(z) - wanted``, and the derivatives of the batch mean of its square in the layer's parameters.
+
+    Args:
+        value: The layer's value, ``z``.
+        s: Its activation.
+        wanted: What ``s(z)`` should be, the shape of `z`.
+    """
+    off = s(value.z) - wanted
+    return off, value.to_params(s.vjp(off * (2.0 / len(off)), value.z))
+
+
+def smooth(s: Activation) -> Activation:
+    """`s` with tanh in place of `Sign` and the sigmoid in place of `Step`."""
+    if isinstance(s, DropoutBefore):
+        return replace(s, inner=smooth(s.inner))
+    return SMOOTH.get(type(s), s)
+
+
+def sent(s: Activation, h: Tensor) -> Tensor:
+    """What a layer whose smooth activation is `h` sends up: `h`, or the bits of it."""
+    if s.differentiable:
+        return h
+    inner = s.inner if isinstance(s, DropoutBefore) else s
+    return inner(h - threshold(s, h))
+
+
+def threshold(s: Activation, like: Tensor) -> Tensor:
+    """The value of the smooth `s` at 0, a scalar: beyond it a unit's pre-activation is positive."""
+    inner = s.inner if isinstance(s, DropoutBefore) else s
+    return smooth(inner)(like.new_zeros(()))

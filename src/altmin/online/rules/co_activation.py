@@ -1,0 +1,141 @@
+"""The co-activation memory: each layer's least squares over all batches, solved anew with every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from altmin.checks import number
+from altmin.core.memory import Memory
+from altmin.core.problem import Problem
+from altmin.layerwise.function import LayerFunction
+from altmin.online.rules.base import Rule
+from altmin.online.targets import LayerTarget, SquaresTarget
+from altmin.regularizers import L1, Regularizer
+from altmin.solvers.coordinate_descent import centred_ridge, descend_columns, diagonal
+
+
+@dataclass(eq=False)
+class CoActivations(Memory):
+    """What the rule keeps of its layers; the intercept is one more column.
+
+    Attributes:
+        M: ``sum a^T a`` of each layer, ``(..., p, p)``.
+        B: ``sum C^T a`` of each layer, ``(..., q, p)``.
+        batches: How many batches were added.
+    """
+
+    M: list[Tensor]
+    B: list[Tensor]
+    batches: int = 0
+
+
+@dataclass(frozen=True)
+class CoActivationMemory(Rule[CoActivations]):
+    """Least squares on ``M = sum a^T a`` and ``B = sum C^T a``, which older batches enter by less and less: AM-mem.
+
+    Attributes:
+        forget: What ``M`` and ``B`` are multiplied by before a batch is added; 1 accumulates.
+        solver: ``"bcd"``: column-wise block coordinate descent, as the paper; ``"ridge"``: the exact minimiser with
+            ``ridge trace(M)/p`` on the diagonal, centred at the present weights.
+        sweeps: Most sweeps of coordinate descent a batch.
+        tol: Largest change of a weight at which the sweeps stop.
+        ridge: Weight of the ridge, relative to the mean diagonal entry of ``M``.
+
+    Example:
+        >>> CoActivationMemory(forget=1.0).weight(batches=3, samples=200)
+        600.0
+    """
+
+    forget: float = number(0.95, "what the memory is multiplied by before each batch", above=0.0, most=1.0, paper="1")
+    solver: str = number("bcd", "how the memory is solved", choices=("bcd", "ridge"), paper="bcd")
+    sweeps: int = number(5, "most sweeps of coordinate descent a batch", least=1, paper="not given")
+    tol: float = number(1e-3, "change at which the sweeps stop", above=0.0, paper="not given; the authors' code: 1e-3")
+    ridge: float = number(1e-3, "ridge, relative to the memory's mean diagonal", above=0.0)
+
+    def check(self, problem: Problem) -> None:
+        """Refuse batch normalisation, and regularisers that the solver does not take."""
+        omega, sparse = problem.regularizer, isinstance(problem.regularizer, L1)
+        if omega.curvature is None and not (sparse and self.solver == "bcd"):
+            takes = "none, l1 and l2" if self.solver == "bcd" else "none and l2"
+            raise TypeError(f"{self!r} supports the regularisers {takes}, got {omega!r}")
+        for i, layer in enumerate(problem.layers):
+            if layer.norm is not None:
+                raise TypeError(
+                    f"the memory rule does not support batch normalisation (layer {i + 1}); the gradient rules do"
+                )
+
+    def init(self, functions: Sequence[LayerFunction]) -> CoActivations:
+        """``M = 0`` and ``B = 0``."""
+        sides = [(f.W, f.W.shape[-1] + f.layer.map.bias) for f in functions]
+        M = [W.new_zeros(*W.shape[:-2], p, p) for W, p in sides]
+        return CoActivations(M, [W.new_zeros(*W.shape[:-1], p) for W, p in sides])
+
+    def learn(
+        self,
+        memory: CoActivations,
+        targets: Sequence[LayerTarget],
+        omega: Regularizer,
+        steps: int = 1,
+        factor: float = 1.0,
+    ) -> None:
+        """Add the batch to each layer's memory, and solve it once from the present weights; all are written in place.
+
+        Args:
+            memory: What `init` gave for these layers.
+            targets: Each layer's regression.
+            omega: ``Omega``.
+            steps: Of no account here.
+            factor: Of no account here.
+        """
+        memory.batches += 1
+        for i, (M, B, target) in enumerate(zip(memory.M, memory.B, targets, strict=True)):
+            assert isinstance(target, SquaresTarget)
+            self.add(M, B, target)
+            omega_weight = self.weight(memory.batches, target.samples) / (2.0 * target.spread)
+            map, W, b = target.function.layer.map, target.function.W, target.function.b
+            theta = torch.cat([W, b.view(*W.shape[:-1], 1)], -1) if map.bias else W
+            theta = self.solve(theta, M, B, omega, omega_weight, f"W_{i + 1}", int(map.bias))
+            W.copy_(theta[..., : W.shape[-1]])
+            if map.bias:
+                b.copy_(theta[..., -1].flatten())
+
+    def add(self, M: Tensor, B: Tensor, target: SquaresTarget) -> None:
+        """``M <- forget M + a^T a`` and ``B <- forget B + C^T a``, in place."""
+        map = target.function.layer.map
+        a, c = map.rows(target.a), map.targets(target.target)
+        if map.bias:
+            a = torch.cat([a, a.new_ones(*a.shape[:-1], 1)], -1)
+        M.mul_(self.forget).add_(a.mT @ a)
+        B.mul_(self.forget).add_(c.mT @ a)
+
+    def weight(self, batches: int, samples: int) -> float:
+        """How many samples the memory stands for after so many batches of `samples`."""
+        if self.forget == 1:
+            return float(batches) * samples
+        return samples * (1 - self.forget**batches) / (1 - self.forget)
+
+    def solve(
+        self, W: Tensor, M: Tensor, B: Tensor, omega: Regularizer, omega_weight: float, block: str, free: int = 0
+    ) -> Tensor:
+        """Towards ``argmin_W 1/2 <W M, W> - <B, W> + omega_weight Omega(W)``, from `W`.
+
+        Args:
+            W: Present weights (the intercept is a column), ``(..., q, p)``.
+            M: ``(..., p, p)``.
+            B: ``(..., q, p)``.
+            omega: ``Omega``: none, l1 or l2; the ridge solver takes none or l2.
+            omega_weight: Its weight.
+            block: Whose update this is, for errors.
+            free: How many of the last columns the regulariser leaves alone (the intercept).
+        """
+        if omega.curvature:
+            M = M.clone()
+            diagonal(M)[..., : M.shape[-1] - free].add_(omega_weight * omega.curvature)
+        if self.solver == "ridge":
+            return centred_ridge(W, M, B, self.ridge, block)
+        sparsity = omega_weight * omega.weight if isinstance(omega, L1) else 0.0
+        return descend_columns(W, M, B, sparsity, free, self.sweeps, self.tol)

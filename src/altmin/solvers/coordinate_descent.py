@@ -1,0 +1,84 @@
+"""Least squares with sparse weights by column-wise coordinate descent on sufficient statistics.
+
+All of it lowers ``1/2 <W M, W> - <B, W> + sparsity ||W||_1`` with ``M = sum a^T a``, ``(..., p, p)``, and
+``B = sum c^T a``, ``(..., q, p)``, from given weights ``(..., q, p)``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from altmin.errors import DivergenceError
+from altmin.solvers.weight_least_squares import cholesky
+
+GUARD = 1e-10  # added to a diagonal entry that a dead unit leaves at zero
+
+
+def descend_columns(W: Tensor, M: Tensor, B: Tensor, sparsity: float, free: int, sweeps: int, tol: float) -> Tensor:
+    """Towards ``argmin_W 1/2 <W M, W> - <B, W> + sparsity ||W||_1`` by sweeps over the columns, from `W`.
+
+    Args:
+        W: Where it begins; not changed.
+        M: See the module.
+        B: See the module.
+        sparsity: Weight of the l1 norm, >= 0.
+        free: How many of the last columns the l1 norm leaves alone.
+        sweeps: Most sweeps.
+        tol: Largest change of a weight at which they stop.
+    """
+    for _ in range(sweeps):
+        new = soft_column_sweep(W, M, B, sparsity, free) if sparsity else column_sweep(W, M, B)
+        change, W = (new - W).abs().amax(), new
+        if change <= tol:
+            break
+    return W
+
+
+def column_sweep(W: Tensor, M: Tensor, B: Tensor) -> Tensor:
+    """One sweep of ``w_j += (B_j - W M_j)/(M_jj + 1e-10)`` over the columns, as one triangular solve.
+
+    Column by column this is Gauss and Seidel's iteration: with ``T`` the upper triangle of ``M`` and ``S`` the rest,
+    the new weights solve ``W+ T = B - W S``.
+    """
+    upper = torch.triu(M)
+    diagonal(upper).add_(GUARD)
+    lower = M - upper
+    return torch.linalg.solve_triangular(upper, B - W @ lower, upper=True, left=False)
+
+
+def soft_column_sweep(W: Tensor, M: Tensor, B: Tensor, sparsity: float, free: int = 0) -> Tensor:
+    """One sweep with the soft threshold ``sparsity/(M_jj + 1e-10)`` on each column but the last `free`: in turn."""
+    W = W.clone()
+    sizes = diagonal(M) + GUARD
+    columns = M.shape[-1]
+    for j in range(columns):
+        scale = sizes[..., j, None]
+        w = W[..., j] + (B[..., j] - (W @ M[..., j, None])[..., 0]) / scale
+        W[..., j] = w if j >= columns - free else w - w.clamp(-sparsity / scale, sparsity / scale)
+    return W
+
+
+def centred_ridge(W: Tensor, M: Tensor, B: Tensor, ridge: float, block: str) -> Tensor:
+    """``argmin_V 1/2 <V M, V> - <B, V> + ridge m/2 ||V - W||^2`` with `m` the mean of the diagonal of ``M``.
+
+    Args:
+        W: The centre.
+        M: See the module.
+        B: See the module.
+        ridge: Relative weight, > 0.
+        block: Whose update this is, for errors.
+
+    Raises:
+        DivergenceError: ``M`` is not finite.
+    """
+    normal = M.clone()
+    diagonal(normal).add_(ridge * diagonal(M).mean(-1, keepdim=True) + GUARD)
+    if not torch.isfinite(normal).all():
+        raise DivergenceError(block, "nan or inf in the memory", "smaller code steps")
+    return W + torch.cholesky_solve((B - W @ M).mT, cholesky(normal, block)).mT
+
+
+def diagonal(M: Tensor) -> Tensor:
+    """The diagonals of a stack of matrices, ``(..., p)``, a view."""
+    return M.diagonal(dim1=-2, dim2=-1)

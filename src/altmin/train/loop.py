@@ -1,0 +1,92 @@
+"""Training in rounds, with a record after each: what `fit` and `fit_stream` have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import torch
+
+from altmin.core.batch import Batch
+from altmin.core.state import Nothing, State
+from altmin.errors import DivergenceError
+from altmin.train.history import History, Record
+from altmin.train.options import LoopOptions
+from altmin.train.record import record_of
+from altmin.train.trainer import Trainer
+
+Callback = Callable[[History, State], bool | None]
+Rounds = Iterable[Iterable[Batch]]
+
+
+@dataclass
+class Loop:
+    """Rounds of steps by a `Trainer` that has begun, with records, callbacks and a choice of the weights to keep.
+
+    Attributes:
+        trainer: Makes the steps.
+        options: What is kept, and who is called.
+        validation: What is evaluated for every record.
+        counts: What else a record has.
+        history: What was recorded.
+        fallback: The weights that the model gets where training ends early, and with ``keep="best"`` at its end.
+    """
+
+    trainer: Trainer
+    options: LoopOptions
+    validation: Batch | None
+    counts: Callable[[], Record] = dict
+    history: History = field(init=False)
+    fallback: State[Nothing] = field(init=False)
+
+    def run(self, rounds: Rounds) -> History:
+        """Steps on the batches of each round, and a record at its end."""
+        self.history = History(keep=self.options.keep)
+        self.fallback = self.trainer.state.weights()
+        try:
+            self._train(rounds)
+            self._finish()
+        except BaseException as error:
+            if isinstance(error, DivergenceError):
+                self.history.status, error.history = "diverged", self.history
+            elif isinstance(error, KeyboardInterrupt):
+                self.history.status = "stopped"
+            self.trainer.state.set_weights(self.fallback)
+            raise
+        return self.history
+
+    def _train(self, rounds: Rounds) -> None:
+        start = self._clock()  # before a round is asked for: a stream reads its first batch then
+        for iteration, batches in enumerate(rounds, 1):
+            self._round(batches, iteration)
+            times = dict(zip(("seconds", "cpu_seconds"), map(float.__sub__, self._clock(), start), strict=True))
+            figures = record_of(self.trainer, self.validation, iteration)
+            best = self.history.add({"iteration": iteration, **times, **self.counts(), **figures})
+            if best or self.options.keep == "last":
+                self.fallback = self.trainer.state.weights()
+            answers = [callback(self.history, self.trainer.state) for callback in self.options.callbacks]
+            if any(answers):
+                self.history.status = "stopped"
+                return
+            start = self._clock()
+
+    def _round(self, batches: Iterable[Batch], iteration: int) -> None:
+        self.trainer.check_storage()
+        try:
+            for batch in batches:
+                self.trainer.advance(batch)
+        except DivergenceError as error:
+            raise error.at(iteration) from error
+
+    def _finish(self) -> None:
+        """What the method does at the end, with the weights that are kept."""
+        if self.options.keep == "best":
+            self.trainer.state.set_weights(self.fallback)
+        self.trainer.method.finish(self.trainer.sweep())
+
+    def _clock(self) -> tuple[float, float]:
+        """Wall and CPU seconds, once the device has finished."""
+        if self.trainer.place.like.is_cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter(), time.process_time()

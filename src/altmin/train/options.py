@@ -1,0 +1,208 @@
+"""The options of training, each with its meaning, its default and its check in one place.
+
+`fit`, `fit_stream` and `Trainer` take them as named arguments, a study's `Setup` inherits them, and the command line
+makes its own of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from numbers import Integral
+from typing import Any, Literal
+
+import torch
+
+from altmin.losses import Loss, make_loss
+from altmin.precision import Precision, dtype_of
+from altmin.regularizers import Regularizer, make_regularizer
+from altmin.train.place import check_device
+
+Check = Callable[[str, Any], object]
+Note = str | Callable[[], str]
+
+
+def option(help: str, *, default: Any = MISSING, check: Check | None = None, flag: Any = None, note: Note = "") -> Any:
+    """A dataclass field that is an option of training.
+
+    Args:
+        help: What it means, in words that suit a docstring and a command line.
+        default: What stands for it where it is not named; without one it must be named.
+        check: Called with its name and value; raises where the value is not allowed.
+        flag: Its type on the command line, ``int | None`` for positive integers; `None` keeps it off.
+        note: What else is to be said where a default is replaced (`restated`), or a function that says it.
+    """
+    return field(default=default, kw_only=True, metadata={"help": help, "check": check, "flag": flag, "note": note})
+
+
+def restated(owner: type, name: str, default: Any, note: Note = "") -> Any:
+    """The option `name` of `owner` with another default."""
+    (same,) = (f for f in fields(owner) if f.name == name)
+    return option(**{**same.metadata, "default": default, "note": note})
+
+
+def described(f: Field[Any]) -> str:
+    """The meaning of an option in a sentence."""
+    note = f.metadata["note"]
+    words = [f.metadata["help"], note() if callable(note) else note]
+    return "; ".join(word for word in words if word)
+
+
+def check_positive(name: str, value: object) -> None:
+    """Raise `ValueError` where an argument is no positive integer."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"`{name}` must be a positive integer, got {value!r}")
+
+
+def _check_count(name: str, value: object) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
+        raise ValueError(f"`{name}` must be a positive integer or None, got {value!r}")
+
+
+def _check_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"`{name}` must be True or False, got {value!r}")
+
+
+def _check_keep(name: str, value: object) -> None:
+    if value not in ("last", "best"):
+        raise ValueError(f"`{name}` must be 'last' or 'best', got {value!r}")
+
+
+def _check_generator(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, torch.Generator):
+        raise TypeError(f"`{name}` must be a torch.Generator or None, got {value!r}")
+
+
+def _check_callbacks(name: str, value: object) -> None:
+    if not isinstance(value, Sequence) or not all(map(callable, value)):
+        raise TypeError(f"`{name}` must be a sequence of functions, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every way of training has in common.
+
+    Example:
+        >>> Options(loss="squared").regularizer is None
+        True
+        >>> Options(loss="square")
+        Traceback (most recent call last):
+        ...
+        ValueError: unknown `loss` 'square'; did you mean 'squared'? known: cross_entropy, squared, hinge
+    """
+
+    loss: str | Loss = option(
+        "by name, cross_entropy, squared or hinge, or an object",
+        default="cross_entropy",
+        check=lambda _, value: make_loss(value),
+        flag=str | None,
+    )
+    regularizer: str | Regularizer | None = option(
+        "of all layers, none, l1:WEIGHT or l2:WEIGHT, or an object; it is added to the sum of the losses",
+        default=None,
+        check=lambda _, value: make_regularizer(value),
+        flag=str,
+    )
+    generator: torch.Generator | None = option(
+        "draws the order of the samples, noise and random starts; none: one seeded from PyTorch's global generator",
+        default=None,
+        check=_check_generator,
+    )
+    device: str | torch.device | None = option(
+        "where to train: model and data are moved to cpu, cuda or cuda:N; none: they stay where they are",
+        default=None,
+        check=lambda _, value: value is None or check_device(value),
+        flag=str,
+    )
+    precision: Precision | None = option(
+        "of training; float32, float64: model, for good, and data are converted; bf16: float32 with matrix products in "
+        "bfloat16, added up in float32, where the hardware has them; none: as the model is",
+        default=None,
+        check=lambda _, value: dtype_of(value),
+        flag=Precision | None,
+    )
+    audit: bool = option(
+        "train under `altmin.no_backprop`, which raises where gradients pass through several layers",
+        default=False,
+        check=_check_bool,
+        flag=bool,
+    )
+
+    def __post_init__(self) -> None:
+        for f in self.listed():
+            value, check = getattr(self, f.name), f.metadata["check"]
+            if check is not None and not (value is None and f.default is None):
+                check(f.name, value)
+
+    @classmethod
+    def listed(cls) -> Iterator[Field[Any]]:
+        """The options among the fields."""
+        return (f for f in fields(cls) if "flag" in f.metadata)
+
+    def of(self, kind: type[Options]) -> dict[str, Any]:
+        """Those of its values that are options of `kind`."""
+        return {f.name: getattr(self, f.name) for f in kind.listed() if hasattr(self, f.name)}
+
+
+@dataclass(frozen=True)
+class TrainerOptions(Options):
+    """What a `Trainer` takes."""
+
+    samples: int | None = option(
+        "how many the training set has, over which the regulariser is spread and which make an epoch; "
+        "none: those of the first step",
+        default=None,
+        check=_check_count,
+    )
+
+
+@dataclass(frozen=True)
+class LoopOptions(Options):
+    """What a loop over a `Trainer` takes that keeps records."""
+
+    validation: Any = option("samples that are evaluated for every record, in the form of the data", default=None)
+    keep: Literal["last", "best"] = option(
+        "which weights the model ends with: the last ones, or those of the record best on validation",
+        default="last",
+        check=_check_keep,
+        flag=Literal["best", "last"],
+    )
+    callbacks: Sequence[Callable[..., Any]] = option(
+        "functions that are called as callback(history, state) after every record; one that returns True stops "
+        "training",
+        default=(),
+        check=_check_callbacks,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_together()
+
+    def check_together(self) -> None:
+        """What no option can tell alone."""
+        if self.keep == "best" and self.validation is None:
+            raise ValueError("`keep='best'` needs a `validation` set to be best on")
+
+
+@dataclass(frozen=True)
+class FitOptions(LoopOptions):
+    """What `fit` takes."""
+
+    epochs: int = option(
+        "passes over the data; for full-batch methods iterations", check=check_positive, flag=int | None
+    )
+    batch_size: int | None = option(
+        "samples a step; none: the method's own number, for full-batch methods all",
+        default=None,
+        check=_check_count,
+        flag=int | None,
+    )
+
+
+@dataclass(frozen=True)
+class StreamOptions(LoopOptions):
+    """What `fit_stream` takes."""
+
+    steps: int = option("the most batches to train on; a stream that ends earlier ends training", check=check_positive)
+    every: int = option("batches from one record to the next", default=100, check=check_positive)

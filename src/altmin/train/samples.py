@@ -1,0 +1,57 @@
+"""Whether a step's samples are those of the steps before, as methods need that keep variables of every sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from altmin.core.batch import Batch
+
+
+class TrainingSamples:
+    """The samples of an earlier step, and the batch that was made of them."""
+
+    def __init__(self) -> None:
+        self._given: tuple[Any, Any] | None = None  # held, so that no other samples can lie where they lie
+        self._versions: list[int | None] = []
+        self._batch: Batch | None = None
+
+    def again(self, x: Any, y: Any) -> Batch | None:
+        """The batch of these very tensors, where nobody wrote to them meanwhile; `None` where that is not known."""
+        if self._given is None or not all(map(_same_place, (x, y), self._given)):
+            return None
+        return self._batch if [_version(x), _version(y)] == self._versions else None
+
+    def remember(self, x: Any, y: Any, batch: Batch) -> None:
+        """Know `x` and `y` again."""
+        self._given, self._versions, self._batch = (x, y), [_version(x), _version(y)], batch
+
+    def require(self, x: Any, y: Any, batch: Batch, method: str) -> None:
+        """Raise `ValueError` where the samples, and the batch made of them, are others than before."""
+        if self._batch is None or self._given is None:
+            return
+        if all(map(_same_place, (x, y), self._given)):
+            raise ValueError("`data`: the samples were written to since the last step")
+        for name, t, own in (("x", batch.x, self._batch.x), ("y", batch.y, self._batch.y)):
+            if t.shape != own.shape or not torch.equal(t, own):
+                raise ValueError(
+                    f"`data`: {name} is not that of the first step, of which {method} keeps variables; "
+                    "hand in the whole training set every time, and name a part of it by `rows`"
+                )
+
+
+def _same_place(one: Any, other: Any) -> bool:
+    """Whether both are tensors of the same numbers in memory; of arrays nobody knows when they were written to."""
+    if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.is_inference() or other.is_inference():
+        return False
+    return one.data_ptr() == other.data_ptr() and _layout(one) == _layout(other)
+
+
+def _layout(t: Tensor) -> tuple[Any, ...]:
+    return t.shape, t.stride(), t.dtype, t.device
+
+
+def _version(t: Any) -> int | None:
+    return t._version if isinstance(t, Tensor) and not t.is_inference() else None
