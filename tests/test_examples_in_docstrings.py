@@ -17,6 +17,7 @@ BASES = (activations.Activation, losses.Loss, maps.Map, operations.Operation, re
 ABSTRACT = {*BASES, maps.LinearMap, operations.LinearOperation}
 
 
+@pytest.mark.usefixtures("registrations")
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_run(name: str):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
