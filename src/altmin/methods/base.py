@@ -26,6 +26,18 @@ class Method(Checked):
 
     The defaults of `init` and `evaluate` are those of the penalty family: a method of it gives `penalty` and `step`.
 
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class LastLayerOnly(Method):
+        ...     def penalty(self, sweep):
+        ...         return Penalty(linear=1.0, activation=1.0)
+        ...
+        ...     def step(self, sweep):
+        ...         sweep.layers[-1].solve_z()
+        ...         sweep.layers[-1].solve_weights()
+        >>> LastLayerOnly().gradients.value
+        'no gradients at all'
+
     Class attributes:
         online: Whether a step needs nothing of samples outside its batch, so that no per-sample variable is kept.
         batched: Whether `step` takes a part of the data; where it does not, an epoch is one step on all samples.

@@ -46,8 +46,8 @@ class IPDLAM(Method):
     default ``rho`` does not grow (``rho_max`` is none), where the paper has ``theta = 1.1`` in every iteration.
 
     Example:
-        >>> IPDLAM(alpha=0.5, beta=0.5, gamma=0.5, rho=0.1, rho_max=1.0).rho_at(epoch=2)
-        0.121
+        >>> IPDLAM(alpha=0.5, beta=0.5, gamma=0.5, rho=1.0, theta=2.0, rho_max=8.0).rho_at(epoch=9)
+        8.0
     """
 
     batched = True
