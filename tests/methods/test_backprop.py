@@ -15,7 +15,7 @@ import altmin
 from altmin import Backprop, Batch, Problem, Sign, State, Step
 from altmin.audit import Gradients
 from altmin.cli.numbers import add_method, configured
-from altmin.core.state import forward
+from altmin.core.forward import forward
 from altmin.methods.backprop import OPTIMIZERS, PRESETS, StraightThrough
 from methods.table import digits, network
 
@@ -156,7 +156,7 @@ def test_evaluation_has_no_dropout():
     model = nn.Sequential(nn.Linear(64, 12), nn.Dropout(0.5), nn.Tanh(), nn.Linear(12, 10)).double()
     problem, batch = posed(model, x, y)
     method = Backprop("sgd")
-    state = method.init(problem, State.from_module(model), batch)
+    state = method.init(problem, state_of(model), batch)
     expected = F.cross_entropy(model.eval()(x), y, reduction="sum")
     torch.testing.assert_close(method.objective(problem, state, batch), expected.detach())
 
@@ -165,7 +165,7 @@ def test_evaluation_has_no_dropout():
 
 
 def posed(model: nn.Sequential, x: torch.Tensor, y: torch.Tensor) -> tuple[Problem, Batch]:
-    problem = Problem.from_module(model)
+    problem = problem_of(model)
     return problem, Batch(x, problem.loss.encode(y, 10, x.dtype))
 
 
@@ -200,7 +200,7 @@ def test_straight_through_step_is_autograds_of_a_surrogate(s: type[nn.Module], l
     params = [p.detach().clone().requires_grad_() for p in model.parameters()]
     problem, batch = posed(model, x, y)
     method = StraightThrough("sgd", lr=1.0)
-    state = method.init(problem, State.from_module(model), batch, torch.Generator().manual_seed(3))
+    state = method.init(problem, state_of(model), batch, torch.Generator().manual_seed(3))
     state = method.step(problem, state, batch)
 
     W1, b1, W2, b2, W3, b3, W4, b4 = params
@@ -221,7 +221,7 @@ def test_straight_through_leaves_the_forward_pass_alone():
     x, y = digits(80)
     model = bits()
     problem, _ = posed(model, x, y)
-    state, surrogate = State.from_module(model), StraightThrough().differentiable(problem)
+    state, surrogate = state_of(model), StraightThrough().differentiable(problem)
     for one, two in zip(forward(problem, state, x)[1], forward(surrogate, state, x)[1], strict=True):
         assert torch.equal(one, two)
 
@@ -229,10 +229,10 @@ def test_straight_through_leaves_the_forward_pass_alone():
 def test_straight_through_learns_where_backprop_moves_the_layers_behind_the_bits_alone():
     x, y = digits(300)
     plain, straight = bits(), bits()
-    start = State.from_module(plain).W[0]
+    start = state_of(plain).W[0]
     seed = torch.Generator().manual_seed
     altmin.fit(plain, Backprop("adam", lr=0.01), (x, y), epochs=3, batch_size=50, generator=seed(0))
-    assert torch.equal(State.from_module(plain).W[0], start)
+    assert torch.equal(state_of(plain).W[0], start)
     history = altmin.fit(
         straight, StraightThrough("adam", lr=0.01), (x, y), epochs=30, batch_size=50, generator=seed(0)
     )

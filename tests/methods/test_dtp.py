@@ -15,7 +15,7 @@ from torch.nn import functional as F
 import altmin
 from altmin import SGD, Adam, Batch, Problem, Sign, State, Step
 from altmin.audit import Gradients, no_backprop
-from altmin.core.state import forward
+from altmin.core.forward import forward
 from altmin.maps import Composed
 from altmin.methods.dtp import DTP, Feedback, sent, smooth
 from altmin.nn import Elman, Residual
@@ -32,9 +32,9 @@ class Case:
     def __init__(self, model: nn.Sequential, method: DTP, n: int = 40, **options: object):
         x, y = digits(n)
         self.y, self.method = y, method
-        self.problem = Problem.from_module(model, **options)  # type: ignore[arg-type]
+        self.problem = problem_of(model, **options)  # type: ignore[arg-type]
         self.batch = Batch(x, self.problem.loss.encode(y, 10, x.dtype))
-        self.start = State.from_module(model)
+        self.start = state_of(model)
         self.state = method.init(self.problem, self.start, self.batch, torch.Generator().manual_seed(1))
         self.feedback = [(V.clone(), c.clone()) for V, c in self.state.extra.feedback]
 
@@ -226,7 +226,7 @@ def test_steps_are_bits_of_a_sigmoid():
 
 @pytest.mark.parametrize("s", [Sign(), Step()])
 def test_what_is_sent_of_the_smooth_activation_is_the_activation(s: nn.Module):
-    (layer, *_), z = Problem.from_module(nn.Sequential(nn.Linear(2, 2), s, nn.Linear(2, 2))).layers, torch.randn(500)
+    (layer, *_), z = problem_of(nn.Sequential(nn.Linear(2, 2), s, nn.Linear(2, 2))).layers, torch.randn(500)
     assert torch.equal(sent(layer.activation, smooth(layer.activation)(z)), layer.activation(z))
 
 
@@ -243,7 +243,7 @@ def binary(first: nn.Module | None = None) -> nn.Sequential:
 def test_dropped_units_neither_send_nor_learn():
     case = Case(binary(), DTP())
     passed = encode(case.problem, case.state, case.batch.x, torch.Generator().manual_seed(4))
-    s = passed.blocks[0].layer.activation
+    s = start.functions[0].layer.activation
     dropped = s.mask == 0  # type: ignore[attr-defined]
     g = Feedback(passed, 1, *case.state.extra.feedback[0])
     assert 0.1 < dropped.double().mean() < 0.3
@@ -255,11 +255,11 @@ def test_dropped_units_neither_send_nor_learn():
 def test_learns_the_binary_network_without_backpropagation(first: nn.Module):
     x, y = digits(1000)
     model = binary(first)
-    start = State.from_module(model).W[0]
+    start = state_of(model).W[0]
     with no_backprop():
         history = altmin.fit(model, quick, (x, y), epochs=20, batch_size=30, generator=torch.Generator().manual_seed(0))
     assert history["train_accuracy"][-1] > 0.9
-    assert not torch.equal(State.from_module(model).W[0], start)
+    assert not torch.equal(state_of(model).W[0], start)
     first_error, last_error = (history["residuals"][i]["g_2"] for i in (0, -1))
     assert last_error < first_error
 
@@ -316,7 +316,7 @@ def test_trains_batch_normalisation():
 
 def test_dropout_in_front_of_a_map_is_the_maps():
     model = nn.Sequential(nn.Linear(64, 9), nn.Tanh(), nn.Dropout(0.5), nn.Linear(9, 8), nn.Tanh(), nn.Linear(8, 10))
-    problem = Problem.from_module(model)
+    problem = problem_of(model)
     assert isinstance(problem.layers[1].map, Composed)
     case = Case(model.double(), DTP())
     before = case.method.objective(case.problem, case.state, case.batch)
@@ -341,14 +341,14 @@ def test_dropout_in_front_of_a_map_is_the_maps():
 )  # fmt: skip
 def test_refuses_what_has_no_feedback_map(part: str, model: nn.Sequential):
     with pytest.raises(TypeError, match=f"DTP does not support {part}"):
-        DTP().check(Problem.from_module(model))
+        DTP().check(problem_of(model))
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
         ({"rule": 0.1}, TypeError, r"`rule` must be Adam\(...\) or SGD\(...\), got 0.1"),
-        ({"feedback": altmin.Memory()}, TypeError, r"`feedback` must be Adam"),
+        ({"feedback": altmin.CoActivationMemory()}, TypeError, r"`feedback` must be Adam"),
         ({"eta": 0.0}, ValueError, "`eta` must be > 0, got 0"),
         ({"noise": -1.0}, ValueError, "`noise` must be >= 0, got -1"),
     ],

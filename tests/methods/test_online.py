@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import altmin
-from altmin import SGD, Adam, Codes, Gradients, Memory, Mu, OnlineAM, Problem, Residual, Sign, State, Step
+from altmin import SGD, Adam, Codes, Gradients, CoActivationMemory, Mu, OnlineAM, Problem, Residual, Sign, State, Step
 from altmin.convert.weights import write_back
-from altmin.core.state import forward
+from altmin.core.forward import forward
 from altmin.layerwise.function import blocks
 from altmin.online.forward_pass import encode
 from altmin.schedules import DECAYS
@@ -30,10 +30,10 @@ def batch_norm_network() -> nn.Sequential:
 
 
 def on(model: nn.Sequential, method: OnlineAM, n: int = 120, loss: str = "cross_entropy") -> Loop:
-    problem = Problem.from_module(model, loss)
+    problem = problem_of(model, loss)
     x, y = digits(n)
     batch = altmin.Batch(x, problem.loss.encode(y, 10, x.dtype))
-    return Loop(method, problem, batch, method.init(problem, State.from_module(model), batch))
+    return Loop(method, problem, batch, method.init(problem, state_of(model), batch))
 
 
 def code_objective(
@@ -62,7 +62,7 @@ def test_codes_equal_torchs_sgd_on_the_papers_objective(scaling: str, norm: bool
     target = None
     for i in (1, 0):
         c0 = start.z[i]
-        gain = blocks(loop.problem, loop.state)[i + 1].stretched(start.activation(i, c0)).norm()
+        gain = layer_functions(loop.problem, loop.state)[i + 1].power_iteration(start.activation(i, c0)).norm()
         curvature = 2.0 + gain * (loop.problem.loss.lipschitz / mu if target is None else 2.0)
         lr = 0.3 / curvature if scaling == "samples" else 0.3
         c = c0.clone().requires_grad_()
@@ -147,8 +147,8 @@ def test_the_last_layer_descends_on_the_loss_of_its_codes():
     torch.testing.assert_close(loop.step().W[2], (W - 0.5 * W.grad).detach(), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("rule", [Adam(), SGD(), Memory()])
-def test_no_autograd_graph_is_made(rule: Adam | SGD | Memory, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("rule", [Adam(), SGD(), CoActivationMemory()])
+def test_no_autograd_graph_is_made(rule: Adam | SGD | CoActivationMemory, monkeypatch: pytest.MonkeyPatch):
     """Training works with autograd out of order, and no weight ever asks for a gradient."""
 
     def refuse(*_: object, **__: object) -> None:
@@ -249,7 +249,7 @@ def test_the_regulariser_has_its_whole_weight_where_codes_carry_gradients():
     """A small step is one along the gradient of the mean loss and of the regulariser over the samples."""
     model, rule = network(20, 15), SGD(1e-7)
     loop = on(model, OnlineAM(rule=rule, last=rule, codes=CARRIED, regressors="forward"))
-    loop.problem = Problem.from_module(model, "cross_entropy", "l2:30")
+    loop.problem = problem_of(model, "cross_entropy", "l2:30")
     before = [W.clone() for W in loop.state.W]
     loss = F.cross_entropy(model(loop.batch.x), loop.batch.y.argmax(1))
     grads = torch.autograd.grad(loss, [p for p in model.parameters() if p.ndim == 2])
@@ -268,7 +268,7 @@ def test_mu_weighs_the_loss_where_codes_carry_gradients():
 
 def test_memory_holds_the_sums_and_solves_them():
     """After two batches ``M`` and ``B`` are the sums over both, with a column of ones for the intercept."""
-    method = OnlineAM(rule=Memory(forget=1.0, solver="ridge", ridge=1e-9), codes=Codes(steps=2))
+    method = OnlineAM(rule=CoActivationMemory(forget=1.0, solver="ridge", ridge=1e-9), codes=Codes(steps=2))
     loop, M, B = on(network(8), method), 0, 0
     for rows in (slice(0, 50), slice(50, 120)):
         batch = loop.batch.select(rows, ends_epoch=False)
@@ -321,8 +321,8 @@ def test_objective_is_the_networks_loss():
     assert loop.objective() == pytest.approx(float(F.cross_entropy(z, loop.batch.y.argmax(1), reduction="sum")))
 
 
-@pytest.mark.parametrize("rule", [Adam(0.01), SGD(0.5), Memory(), Memory(solver="ridge")])
-def test_offline_version_takes_all_samples_as_one_batch(rule: Adam | SGD | Memory):
+@pytest.mark.parametrize("rule", [Adam(0.01), SGD(0.5), CoActivationMemory(), CoActivationMemory(solver="ridge")])
+def test_offline_version_takes_all_samples_as_one_batch(rule: Adam | SGD | CoActivationMemory):
     x, y = digits(300)
     steps = []
     method = OnlineAM(rule=rule, last=Adam(0.02))
@@ -347,8 +347,8 @@ def test_batch_norm_of_the_last_layer_follows_the_forward_pass_not_the_step():
 @pytest.mark.parametrize(("s", "height"), [(Sign, 1.0), (Step, 0.5)])
 def test_the_estimators_slope_is_the_one_that_autograd_sees(s: type[nn.Module], height: float):
     model = nn.Sequential(nn.Linear(3, 4), s(), nn.Linear(4, 2)).double()
-    true = Problem.from_module(model).layers[0].activation
-    surrogate = Problem.from_module(model).estimated().layers[0].activation
+    true = problem_of(model).layers[0].activation
+    surrogate = problem_of(model).estimated().layers[0].activation
     z = torch.linspace(-2.0, 2.0, 41, dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(surrogate(z).sum(), z)
     torch.testing.assert_close(surrogate(z), true(z))

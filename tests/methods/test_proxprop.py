@@ -198,13 +198,13 @@ def test_a_batch_is_the_mean_of_its_samples():
     """Every sample twice is the same batch: steps do not depend on its size."""
     x, y = digits(SIZE)
     model = network(20)
-    problem = Problem.from_module(model)
+    problem = problem_of(model)
     targets = problem.loss.encode(y, 10, x.dtype)
     method = ProxProp("sgd", solver="exact")
     found = []
     for times in (1, 2):
         batch = Batch(x.repeat(times, 1), targets.repeat(times, 1))
-        state = method.init(problem, State.from_module(model), batch)
+        state = method.init(problem, state_of(model), batch)
         found.append(method.step(problem, state, batch))
     torch.testing.assert_close(found[0].W[0], found[1].W[0])
     assert score(problem, found[0], batch, classes=True).gap is None
@@ -229,4 +229,4 @@ def test_refuses_what_it_does_not_support():
         altmin.fit(network(8), ProxProp(), digits(20), epochs=1, regularizer="l1:0.1")
     elman = nn.Sequential(Elman(8, 5), nn.Linear(5, 10)).double()
     with pytest.raises(TypeError, match="ProxProp does not support Elman"):
-        ProxProp().check(Problem.from_module(elman))
+        ProxProp().check(problem_of(elman))
