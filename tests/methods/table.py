@@ -227,12 +227,13 @@ class Loop:
         y: Tensor,
         loss: str = "cross_entropy",
         classes: int = 10,
+        seed: int = 0,
         **more: object,
     ) -> Loop:
         """The method's start on `model` and samples: class indices, or real targets."""
         problem = problem_of(model, loss, **more)  # type: ignore[arg-type]
         batch = Batch(x, y if y.is_floating_point() else problem.loss.encode(y, classes, x.dtype))
-        return cls(method, problem, batch, begun(method, problem, batch, state_of(model)))
+        return cls(method, problem, batch, begun(method, problem, batch, state_of(model), seed))
 
     @classmethod
     def on_digits(
