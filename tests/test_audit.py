@@ -17,8 +17,8 @@ from torch.autograd import grad as imported_grad
 from torch.nn.grad import conv2d_input
 
 import altmin
-from altmin.audit import BackpropError, Gradients, LayerGradient, no_backprop, passed, plain, require_local
-from altmin.layerwise.function import Forward, blocks
+from altmin.audit import BackpropError, Gradients, MarkedGradient, no_backprop, passed, plain, require_local
+from altmin.layerwise.function import LayerValue, layer_functions
 from methods.table import ROWS, digits, network
 
 # What an audit replaces while it is active.
@@ -171,7 +171,7 @@ def test_nested_audits_hold_until_the_last_is_left(x: Tensor):
             pass
         with pytest.raises(BackpropError):
             x.sum().backward()
-        assert isinstance(passed(x.detach()), LayerGradient)
+        assert isinstance(passed(x.detach()), MarkedGradient)
     x.sum().backward()
 
 
@@ -345,7 +345,7 @@ def test_numbers_of_a_gradient():
         assert f"{g.sum():.2f}" == f"{float((H @ W).sum()):.2f}"
         assert torch.equal(g, H @ W)
         assert bool(torch.isfinite(g).all())
-        assert "LayerGradient" in repr(g)
+        assert "MarkedGradient" in repr(g)
         assert g.shape == (2, 2)
 
 
@@ -434,17 +434,17 @@ def test_lbfgs_with_a_closure_by_hand():
 # The library
 
 
-def two_layers() -> tuple[nn.Sequential, altmin.Problem, list[Forward], Tensor]:
+def two_layers() -> tuple[nn.Sequential, altmin.Problem, list[LayerValue], Tensor]:
     model = network(7, s=nn.Tanh)
-    problem = altmin.Problem.from_module(model, "cross_entropy")
+    problem = altmin.problem_of(model, "cross_entropy")
     x, y = digits(12)
-    first, last = blocks(problem, altmin.State.from_module(model))
+    first, last = layer_functions(problem, altmin.state_of(model))
     below = first(x)
     above = last(problem.layers[0].activation(below.z))
     return model, problem, [below, above], problem.loss.grad(above.z, problem.loss.encode(y, 10, x.dtype))
 
 
-def chain(problem: altmin.Problem, below: Forward, above: Forward, r: Tensor) -> list[Tensor]:
+def chain(problem: altmin.Problem, below: LayerValue, above: LayerValue, r: Tensor) -> list[Tensor]:
     """Backpropagation in closed form."""
     return below.to_params(problem.layers[0].activation.derivative(below.z) * above.to_input(r))
 

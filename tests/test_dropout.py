@@ -206,7 +206,7 @@ def pairs(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
 @pytest.mark.parametrize("p", [0.3, 0.75])
 def test_the_prox_behind_a_mask_is_the_grids(inner: Activation, r: float, p: float):
     a, v = randn(4, 6), 2 * randn(4, 6, seed=1)
-    s = DropoutBefore(p, inner).drawn(v, torch.Generator().manual_seed(0))
+    s = DropoutBefore(p, inner).sample(v, torch.Generator().manual_seed(0))
     assert s.mask is not None
     assert 0 < (s.mask == 0).sum() < 24
     z = s.prox(v, r, a)
@@ -220,7 +220,7 @@ def test_the_prox_behind_a_mask_is_the_grids(inner: Activation, r: float, p: flo
 @pytest.mark.parametrize("inner", [ReLU(), Tanh(), Sigmoid(), LeakyReLU(0.2)], ids=lambda s: type(s).__name__)
 def test_the_slope_behind_a_mask_is_autograds(inner: Activation):
     z = randn(5, 7).requires_grad_()
-    s = DropoutBefore(0.4, inner).drawn(z.detach(), torch.Generator().manual_seed(0))
+    s = DropoutBefore(0.4, inner).sample(z.detach(), torch.Generator().manual_seed(0))
     torch.testing.assert_close(s.derivative(z.detach()), torch.autograd.grad(s(z).sum(), z)[0])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -34,8 +33,7 @@ def bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     def computing(name: Precision | None, device: torch.device) -> AbstractContextManager[None]:
         return rounded(RoundedProducts(emulated)) if name == "bf16" else nullcontext()
 
-    for module in ("altmin.fit", "altmin.train.fit_stream"):
-        monkeypatch.setattr(sys.modules[module], "computing", computing)
+    monkeypatch.setattr("altmin.train.trainer.computing", computing)
 
 
 def randn(*shape: int) -> Tensor:

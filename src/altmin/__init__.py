@@ -7,7 +7,7 @@ from altmin.core.memory import Memory
 from altmin.core.problem import Layer, Problem
 from altmin.core.state import State
 from altmin.errors import DataError, DivergenceError, InertiaWarning, PenaltyWarning, PrecisionWarning
-from altmin.losses import CrossEntropy, Hinge, SquaredLoss
+from altmin.losses import CrossEntropy, Hinge, SquaredLoss, register_loss
 from altmin.methods import (
     BCD,
     DLADMM,
@@ -31,7 +31,8 @@ from altmin.methods import (
     TaylorADMM,
 )
 from altmin.nn import Elman, Residual, Sign, Step
-from altmin.regularizers import L1, L2
+from altmin.registration import converts
+from altmin.regularizers import L1, L2, register_regularizer
 from altmin.sweep import Penalty, Sweep
 from altmin.train import History, Trainer, fit, fit_stream
 
@@ -60,8 +61,8 @@ __all__ = [
     "DivergenceError",
     "Elman",
     "Gradients",
-    "History",
     "Hinge",
+    "History",
     "InertiaWarning",
     "Layer",
     "Memory",
@@ -83,9 +84,12 @@ __all__ = [
     "Sweep",
     "TaylorADMM",
     "Trainer",
+    "converts",
     "fit",
     "fit_stream",
     "no_backprop",
     "problem_of",
+    "register_loss",
+    "register_regularizer",
     "state_of",
 ]

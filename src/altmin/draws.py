@@ -18,3 +18,15 @@ def to_draw(like: Tensor, generator: torch.Generator | None, shape: Sequence[int
     """
     device = like.device if generator is None else generator.device
     return torch.empty(like.shape if shape is None else tuple(shape), dtype=like.dtype, device=device)
+
+
+def dropout_mask(like: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
+    """Zeros with probability `p`, else ``1/(1 - p)``, so that a product with the mask keeps its mean.
+
+    Args:
+        like: Says the shape, dtype and device of the mask.
+        p: Probability of a zero, below 1.
+        generator: Draws the mask; `None` for PyTorch's global one.
+    """
+    mask = to_draw(like, generator).bernoulli_(1.0 - p, generator=generator)
+    return mask.to(like.device).div_(1.0 - p)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from altmin.bench import ADAM, Ledger, Report, BenchRow, bench, cells, markdown, measure
+from altmin.bench import ADAM, BenchRow, Ledger, Report, bench, cells, markdown, measure
 from altmin.bench.measure import cost_of
 from altmin.cli import main
 

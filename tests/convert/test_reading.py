@@ -8,8 +8,8 @@ from torch import nn
 
 from altmin import L1, L2, CrossEntropy, Elman, Hinge, Problem, Residual, Sign, SquaredLoss, State, Step
 from altmin.activations import DropoutBefore
-from altmin.convert.translation import ACTIVATIONS, KNOWN
-from altmin.convert.weights import weights_of, write_back
+from altmin.convert.reading import supported_modules
+from altmin.convert.weights import copy_weights, variables_of, weights_of
 from altmin.core.problem import Skip
 from altmin.core.state import forward
 from altmin.losses import make_loss
@@ -193,7 +193,7 @@ def test_weights_go_into_the_model_and_come_back(name):
         if norm is not None:
             norm.mean.add_(1.0), norm.var.add_(1.0)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    write_back(changed, model)
+    copy_weights(changed, model)
     for key, value in model.state_dict().items():
         counter = key.endswith("num_batches_tracked")
         torch.testing.assert_close(value, before[key] + (not counter), msg=key)
@@ -208,6 +208,32 @@ def test_a_state_is_a_copy_of_the_weights():
         assert not t.requires_grad
         t.fill_(7.0)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_variables_share_the_memory_of_the_model(name):
+    """What is written into them is what the model computes with, and they have the shapes of the maps."""
+    model, x = model_of(name), data(name)
+    W, b, norms = variables_of(model)
+    problem = Problem.from_module(model)
+    assert [tuple(w.shape) for w in W] == [layer.map.shape for layer in problem.layers]
+    assert [len(t) for t in b] == [layer.map.outputs for layer in problem.layers]
+    biased = [t for t, layer in zip(b, problem.layers, strict=True) if layer.map.bias]
+    numbers = [t for norm in norms if norm is not None for t in vars(norm).values()]
+    for t in (*W, *biased, *numbers):
+        assert not t.requires_grad
+        t.mul_(0.5).add_(0.25)
+    assert [float(t.abs().sum()) for t, layer in zip(b, problem.layers, strict=True) if not layer.map.bias] == [0.0] * (
+        len(b) - len(biased)
+    )
+    z = forward(problem, State(tuple(W), tuple(b), norm=tuple(norms)), x.flatten(1) if problem.inputs else x)[0][-1]
+    torch.testing.assert_close(z, model(x).detach(), rtol=1e-8, atol=1e-8)
+
+
+def test_a_kernel_that_no_matrix_shares_memory_with_is_refused():
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(90, 3))
+    with pytest.raises(ValueError, match="contiguous_format"):
+        variables_of(model.to(memory_format=torch.channels_last))
 
 
 def test_a_layer_without_bias_has_a_zero_intercept_that_is_not_trained():
@@ -382,7 +408,7 @@ def test_what_is_not_supported_is_a_type_error_that_names_the_module_and_its_pla
 def test_the_error_of_an_unknown_module_lists_what_is_supported():
     with pytest.raises(TypeError) as caught:
         Problem.from_module(nn.Sequential(nn.Linear(4, 3), nn.GELU(), nn.Linear(3, 2)))
-    listed = ["Linear", "Conv2d", "Elman", "Residual", "Dropout", *(kind.__name__ for kind in (*KNOWN, *ACTIVATIONS))]
+    listed = ["Linear", "Conv2d", "Elman", "Residual", "Dropout", *(kind.__name__ for kind in supported_modules())]
     assert [name for name in listed if not re.search(rf"\b{name}\b", str(caught.value))] == []
 
 
@@ -458,7 +484,7 @@ def test_the_numbers_of_a_flat_sample(name, inputs):
 
 
 @pytest.mark.parametrize(
-    ("name", "parts"),
+    ("name", "features"),
     [
         ("relu", {()}),
         ("batch norm", {("batch normalisation",)}),
@@ -468,8 +494,8 @@ def test_the_numbers_of_a_flat_sample(name, inputs):
         ("residual of the data", {(), ("residual connections",)}),
     ],
 )
-def test_what_methods_are_told_of_a_network(name, parts):
-    assert {layer.parts for layer in layers(name)} == parts
+def test_what_methods_are_told_of_a_network(name, features):
+    assert {layer.features for layer in layers(name)} == features
 
 
 @pytest.mark.parametrize("model", [nn.Linear(4, 2), nn.ModuleList([nn.Linear(4, 2)]), None, nn.Sequential])

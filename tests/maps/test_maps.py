@@ -204,9 +204,9 @@ def composed(*before: Operation, core: LinearMap | None = None) -> Composed:
 
 def test_what_a_composed_map_says_of_itself():
     pooled = composed(MaxPool2d((2, 2), (2, 2)), Flatten())
-    assert (pooled.piecewise, pooled.random, pooled.features) == (True, False, None)
+    assert (pooled.piecewise, pooled.random, pooled.sample_size) == (True, False, None)
     cut = composed(Dropout(0.5), Unflatten((4, 3, 2)), AvgPool2d((2, 2), (1, 1)), core=CONVS["conv"])
-    assert (cut.piecewise, cut.random, cut.features, cut.outputs, cut.shape) == (False, True, 24, 5, (5, 36))
+    assert (cut.piecewise, cut.random, cut.sample_size, cut.outputs, cut.shape) == (False, True, 24, 5, (5, 36))
     dropped = composed(Dropout(0.5), core=Linear(6, 4, bias=False))
-    assert (dropped.features, dropped.bias) == (6, False)
-    assert composed(Dropout(0.5), core=CONVS["conv"]).features is None
+    assert (dropped.sample_size, dropped.bias) == (6, False)
+    assert composed(Dropout(0.5), core=CONVS["conv"]).sample_size is None

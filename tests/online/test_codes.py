@@ -179,7 +179,7 @@ def codes_and_derivatives() -> tuple[Tensor, Tensor]:
 def test_crossing_is_the_least_value_on_a_grid(name, step, cost):
     """``(s(z) - a)^2 + cost (z - c)^2/u^2``, `u` the unit's size, at the target that the derivative asks for."""
     s, (c, g) = FLIPS[name], codes_and_derivatives()
-    s = s.drawn(c, torch.Generator().manual_seed(1)) if isinstance(s, DropoutBefore) else s
+    s = s.sample(c, torch.Generator().manual_seed(1))
     a = s(c) - step * g / g.square().mean().sqrt()
 
     def value(z: Tensor) -> Tensor:

@@ -85,17 +85,17 @@ def test_unflatten_cuts_rows_into_samples_and_back():
     operation, a = Unflatten((2, 3, 4)), randn(5, 24)
     torch.testing.assert_close(operation(a), nn.Unflatten(1, (2, 3, 4))(a))
     torch.testing.assert_close(operation.adjoint(operation(a), a), a)
-    assert operation.numbers == 24
+    assert operation.sample_size(None) == 24
 
 
 def test_a_drawn_mask_is_that_of_the_generator_and_keeps_the_mean(generator: torch.Generator):
     operation, like = Dropout(0.25), torch.ones(400, 50, dtype=torch.float64)
-    mask = operation.drawn(like, generator)
+    mask = operation.sample(like, generator)
     assert mask.mask.unique().tolist() == [0.0, pytest.approx(4 / 3)]
     assert (mask.mask == 0).double().mean() == pytest.approx(0.25, abs=0.01)  # a standard deviation is 0.003
-    again = operation.drawn(like, torch.Generator().manual_seed(0))
+    again = operation.sample(like, torch.Generator().manual_seed(0))
     assert torch.equal(mask.mask, again.mask)
-    assert not torch.equal(mask.mask, operation.drawn(like, generator).mask)
+    assert not torch.equal(mask.mask, operation.sample(like, generator).mask)
 
 
 def test_a_mask_multiplies(generator: torch.Generator):
@@ -108,7 +108,7 @@ def test_a_mask_multiplies(generator: torch.Generator):
 
 def test_dropout_without_a_probability_keeps_all():
     a = randn(6, 5)
-    assert torch.equal(Dropout(0.0).drawn(a, None)(a), a)
+    assert torch.equal(Dropout(0.0).sample(a, None)(a), a)
 
 
 @pytest.mark.parametrize("name", [name for name in PAIRS if name.startswith("max")])

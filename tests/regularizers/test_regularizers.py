@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from altmin.regularizers import L1, L2, NoRegularizer, Regularizer, is_none, make
+from altmin.regularizers import L1, L2, NoRegularizer, Regularizer, make_regularizer
 
 ALL = (NoRegularizer(), L1(0.3), L1(0.0), L2(0.3), L2(0.0), L2(7.0))
 
@@ -58,15 +58,27 @@ def test_prox_takes_a_tensor_for_its_step():
     [(None, NoRegularizer()), ("none", NoRegularizer()), ("l1:1e-4", L1(1e-4)), ("l2:0.5", L2(0.5)), ("l2:0", L2(0.0))],
 )
 def test_make(text, expected):
-    assert make(text) == expected
+    assert make_regularizer(text) == expected
 
 
 @pytest.mark.parametrize(
-    "text", ["", "l1", "l1:", "l2:x", "l3:1", "L1:1", "none:1", "l1:-1", "l2:nan", "l1:inf", "l1:1:2"]
+    ("text", "words"),
+    [
+        *[(text, "must be 'none', 'l1:WEIGHT' or 'l2:WEIGHT'") for text in ("l1", "l1:", "l1:x", "l1:1:2", "none:1")],
+        *[(text, ">= 0 and finite") for text in ("l1:-1", "l2:nan", "l1:inf")],
+        *[(text, "unknown .*did you mean 'l[12]'.*known: none, l1, l2") for text in ("l3:1", "L1:1", "l:2")],
+        ("", "unknown .*known: none, l1, l2"),
+    ],
 )
-def test_make_refuses(text):
-    with pytest.raises(ValueError, match="'l1:WEIGHT'"):
-        make(text)
+def test_make_refuses(text, words):
+    with pytest.raises(ValueError, match=words):
+        make_regularizer(text)
+
+
+@pytest.mark.parametrize("thing", [L1, 3.0, lambda W: W.sum()])
+def test_what_is_neither_text_nor_a_regularizer_is_refused(thing):
+    with pytest.raises(TypeError, match="such as 'l1:1e-4'"):
+        make_regularizer(thing)
 
 
 @pytest.mark.parametrize("weight", [-1e-9, math.nan, math.inf])
@@ -76,5 +88,29 @@ def test_weight_outside_its_range_is_refused(kind, weight):
         kind(weight)
 
 
-def test_only_no_regularizer_is_none():
-    assert [is_none(omega) for omega in ALL] == [True, *[False] * (len(ALL) - 1)]
+def test_only_no_regularizer_is_zero():
+    assert [omega.is_zero for omega in ALL] == [True, *[False] * (len(ALL) - 1)]
+
+
+@pytest.mark.parametrize("omega", ALL, ids=repr)
+def test_curvature_is_the_weight_of_the_square_that_the_regularizer_is(omega: Regularizer):
+    W = torch.tensor([[3.0, -1.0], [0.0, 2.0]], dtype=torch.float64)
+    if omega.curvature is not None:
+        assert omega(W).item() == pytest.approx(omega.curvature / 2 * W.square().sum().item())
+    else:
+        assert omega == L1(omega.weight)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("d", [0.0, 0.7])
+@pytest.mark.parametrize("omega", [omega for omega in ALL if omega.curvature is not None], ids=repr)
+def test_complete_square_is_the_sum_up_to_a_constant(omega: Regularizer, d):
+    center, *points = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    middle, weight = omega.complete_square(center, d)
+    off = [d / 2 * (W - center).square().sum() + omega(W) - weight / 2 * (W - middle).square().sum() for W in points]
+    torch.testing.assert_close(off[0], off[1])
+    torch.testing.assert_close(off[0], off[2])
+
+
+def test_complete_square_of_no_square_is_refused():
+    with pytest.raises(TypeError, match="no square"):
+        L1(0.1).complete_square(torch.zeros(2), 1.0)

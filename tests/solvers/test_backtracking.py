@@ -45,7 +45,7 @@ def printed_loop(
     Args:
         x: Present value.
         phi: The smooth term; a scalar, or ``(N, 1)`` where it is separable over samples.
-        prox: The prox of the rest, with the step as its second argument.
+        prox: The prox of the rest, with its weight as the second argument.
         search: Start and factor.
     """
     x = x.clone().requires_grad_()
@@ -58,7 +58,7 @@ def printed_loop(
         return t.sum(1, keepdim=True) if before.ndim else t.sum()
 
     while True:
-        new = prox(x - grad / alpha, 1 / alpha)
+        new = prox(x - grad / alpha, alpha)
         move = new - x
         fails = phi(new) > before + total(grad * move) + alpha / 2 * total(move**2)
         if not fails.any():

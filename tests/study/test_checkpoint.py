@@ -45,7 +45,7 @@ def test_a_network_of_ones_own_is_found_again_without_its_file(tmp_path):
     assert (again.name, again.model.text) == ("model.py:net", text)
     assert torch.equal(loaded[0].weight, model[0].weight)
     (tmp_path / "model.py").unlink()
-    with pytest.raises(DataError, match=r"cannot read the model's file .*model\.py"):
+    with pytest.raises(DataError, match=r"cannot read the file .*model\.py"):
         load(tmp_path)
 
 

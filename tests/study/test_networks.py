@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from altmin import Problem
+from altmin import problem_of
 from altmin.cli import main
 from altmin.data import Dataset, Split
 from altmin.nn import Elman, Residual, Sign
 from altmin.study.networks import NETWORKS, ModelSource, binary, defaults, elman, lenet5, mlp, residual
-from altmin.study.run import Setup
+from altmin.study.setup import Setup
 
 IMAGE = (1, 12, 16)
 USER = """
@@ -78,7 +78,7 @@ def kinds(model):
 def test_each_takes_flat_samples_and_is_read(name, inputs):
     model = NETWORKS[name](inputs, 5)
     assert model(torch.randn(2, prod(inputs))).shape == (2, 5)
-    problem = Problem.from_module(model)
+    problem = problem_of(model)
     assert problem.outputs == 5
     assert problem.inputs == (None if name == "elman" else prod(inputs))
 
@@ -328,7 +328,7 @@ def test_yaml_and_the_printed_configuration(tmp_path, capsys):
 
 def test_a_small_product_takes_one_thread(pictures):
     def threads(*layers):
-        problem = Problem.from_module(nn.Sequential(*layers))
+        problem = problem_of(nn.Sequential(*layers))
         return Setup(dataset=pictures, network=None).threads_of(Small(), problem)  # type: ignore[arg-type]
 
     class Small:

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 import altmin
 from altmin.audit import Gradients
 from altmin.cli import main
-from altmin.convert.translation import ACTIVATIONS, KNOWN
-from altmin.core.state import forward
+from altmin.convert.reading import supported_modules
+from altmin.core.forward import forward
 from altmin.methods.registry import METHODS
+from altmin.registration import modules_of
 from altmin.study import support
-from altmin.study.support import INPUTS, LAYERS, OUTPUTS, PARTS, REGULARIZERS, ROWS, Case
+from altmin.study.support import INPUTS, LAYERS, OUTPUTS, PARTS, REGULARIZERS, Case
 
+ROWS = support.rows()
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "support.md"
 WALKED = {name: method for name, method in ROWS.items() if name != "torch.optim"} | {
     name: METHODS[name].method for name in ("sgd", "adam")
@@ -80,7 +82,7 @@ def test_what_is_supported_trains(name: str, kind: str):
         assert all(bool(p.isfinite().all()) for p in model.parameters()), case
         assert any(not torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True)), case
         x, _ = samples()
-        own = forward(case.problem(), altmin.State.from_module(model), x)[0][-1]
+        own = forward(case.problem(), altmin.state_of(model), x)[0][-1]
         # PyTorch's Softplus is linear beyond 20, where it is wrong by up to 2e-9.
         torch.testing.assert_close(own, model.eval()(x).detach(), rtol=1e-8, atol=1e-8, msg=str(case))
 
@@ -90,7 +92,7 @@ def test_what_is_not_supported_is_refused_before_training(name: str):
     method = WALKED[name]
     wanted = [(part, value) for part in PARTS for value in PARTS[part] if value not in values(method, part)]
     for part, value in wanted:
-        case = Case(**{"activation": support.plain(method).activation, part: value})
+        case = Case(**{"activation": support.plainest(method).activation, part: value})
         model = network(case)
         with pytest.raises(TypeError) as error:
             fit(model, method, case)
@@ -129,17 +131,17 @@ def test_the_torch_optimisers_are_alike():
 def test_the_matrix_asks_for_everything_that_can_be_read():
     """The kinds' networks hold every module that the reader knows, activations aside."""
     found = {type(m) for kind in LAYERS for m in Case(kind).network().modules()}
-    assert set(KNOWN) - {nn.Identity} <= found | set(ACTIVATIONS)
-    assert len(PARTS["activation"]) == len(ACTIVATIONS)
+    assert set(supported_modules()) - {nn.Identity} <= found | set(modules_of("activation"))
+    assert len(PARTS["activation"]) == len(modules_of("activation"))
 
 
 def test_what_papers_leave_out():
     """Facts that are known without the code."""
-    assert support.lacks(ROWS["am-adam"]) == support.lacks(ROWS["torch.optim"]) == []
-    assert support.lacks(ROWS["am-mem"]) == ["batch norm"]
-    assert {"sign", "step", "l1"} <= set(support.lacks(ROWS["mac"]))
-    assert {"batch norm (2d)", "conv", "elman"} <= set(support.lacks(ROWS["dtp"]))
-    assert "batch norm" not in support.lacks(ROWS["dtp"])
+    assert support.unsupported(ROWS["am-adam"]) == support.unsupported(ROWS["torch.optim"]) == []
+    assert support.unsupported(ROWS["am-mem"]) == ["batch norm"]
+    assert {"sign", "step", "l1"} <= set(support.unsupported(ROWS["mac"]))
+    assert {"batch norm (2d)", "conv", "elman"} <= set(support.unsupported(ROWS["dtp"]))
+    assert "batch norm" not in support.unsupported(ROWS["dtp"])
     assert {name: support.needs(m) for name, m in ROWS.items() if support.needs(m)} == {
         "straight-through": ["sign", "step"]
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +39,8 @@ class Trained:
     """A method of the library: the steps of an epoch, as `fit` makes them, and nothing else of `fit`."""
 
     def __init__(self, name: str, method: Method, setup: Setup) -> None:
-        options = setup.of(Options) | {"loss": setup.loss_of(name)}
-        options["generator"] = torch.Generator().manual_seed(setup.seed)
+        options: dict[str, Any] = setup.of(Options)
+        options |= {"loss": setup.loss_of(name), "generator": torch.Generator().manual_seed(setup.seed)}
         self._trainer = Trainer(setup.network.build(setup.seed), method, **options)
         self._samples = setup.dataset.train.x, setup.dataset.train.y
         self.name = " ".join([name, *changed(method, METHODS[name].method)])

@@ -13,6 +13,7 @@ from jsonargparse.typing import PositiveInt
 from altmin.train.options import described
 
 T = TypeVar("T")
+Count: Any = PositiveInt
 
 
 def add_method(parser: Any, method: object, prefix: str = "", hidden: bool = False) -> None:
@@ -29,7 +30,7 @@ def add_option(parser: Any, f: Field[Any]) -> None:
     if flag is bool:
         parser.add_argument(name, action="store_true", help=help)
         return
-    kind: Any = {int: PositiveInt, int | None: PositiveInt | None}.get(flag, flag)
+    kind = {int | None: Count | None}.get(flag, flag)
     default = "none" if flag is str and default is None else default
     parser.add_argument(name, type=kind, default=default, help=help)
 

@@ -7,18 +7,29 @@ belongs to the activation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
-from altmin import maps, operations
 from altmin.activations import Activation, DropoutBefore, Identity
-from altmin.convert.translation import ACTIVATIONS, MAPS, NORMS, OPERATIONS, SUPPORTED
 from altmin.core.problem import BatchNorm, Layer, Skip
 from altmin.maps import Composed, LinearMap
-from altmin.nn import Elman, Residual
-from altmin.operations import Operation
+from altmin.nn import Residual
+from altmin.operations import Dropout, Operation
+from altmin.registration import conversion_of, modules_of
+
+
+def supported_modules() -> list[type[nn.Module]]:
+    """The classes of modules that a network may hold: those that are registered, and those that give it its order."""
+    own = [Residual, nn.Identity]
+    return [*modules_of("map"), *modules_of("normalisation"), *modules_of("operation"), *own, *modules_of("activation")]
+
+
+def supported() -> str:
+    """The names of `supported_modules`, for errors."""
+    return ", ".join(kind.__name__ for kind in supported_modules())
 
 
 def layers_of(model: nn.Sequential) -> tuple[Layer, ...]:
@@ -28,7 +39,7 @@ def layers_of(model: nn.Sequential) -> tuple[Layer, ...]:
         TypeError: `model` is no `nn.Sequential`, or holds a module, or an order of modules, that is not supported.
     """
     if not isinstance(model, nn.Sequential):
-        raise TypeError(f"`model` must be an nn.Sequential of {SUPPORTED}; got {type(model).__name__}")
+        raise TypeError(f"`model` must be an nn.Sequential of {supported()}; got {type(model).__name__}")
     reader = _Reader()
     reader.read_all(model, "")
     return reader.layers()
@@ -66,7 +77,7 @@ class _Reader:
                 "the last Linear must have no activation, pooling or dropout behind it: the loss takes its"
                 " outputs as they are"
             )
-        if not isinstance(last.core, maps.Linear):
+        if last.core.sample_size is None:
             raise TypeError(f"the last module with weights must be a Linear, got {type(last.core).__name__}")
         return tuple(Layer(f.map, f.activation or Identity(), f.norm, f.skip) for f in self.found)
 
@@ -79,30 +90,35 @@ class _Reader:
                 raise TypeError(f"{name}: {error}") from error
 
     def read(self, module: nn.Module, name: str, prefix: str) -> None:
-        kind = type(module)
-        if kind is nn.Sequential:
-            self.read_all(cast(nn.Sequential, module), prefix)
-            return
-        if kind is Residual:
-            self.residual(cast(Residual, module), name, prefix)
-        elif kind in MAPS:
-            self.map(module, name)
-        elif kind in NORMS:
-            self.norm(cast(nn.BatchNorm1d, module), name)
-        elif kind in OPERATIONS:
-            self.operation(module)
-        elif kind in ACTIVATIONS:
-            self.activation(module, name)
-        elif kind is not nn.Identity:
-            raise TypeError(f"{name} is not supported here; supported are {SUPPORTED}")
-        self.fresh = kind in MAPS or (self.fresh and kind is nn.Identity)
+        if type(module) is nn.Sequential:
+            self.read_all(module, prefix)
+        elif type(module) is Residual:
+            self.residual(module, name, prefix)
+            self.fresh = False
+        elif type(module) is not nn.Identity:
+            self.registered(module, name)
 
-    def map(self, module: nn.Module, name: str) -> None:
-        self.check_own(module, name)
-        core: Any = MAPS[type(module)](module)  # Recurrent too, though it answers fewer questions
-        self.check_width(core, name)
-        if type(module) is Elman and (self.found or self.pending):
+    def registered(self, module: nn.Module, name: str) -> None:
+        conversion = conversion_of(type(module))
+        if conversion is None:
+            raise TypeError(f"{name} is not supported here; supported are {supported()}")
+        role: str = conversion.kind.role
+        take: dict[str, Callable[[Any, nn.Module, str], None]] = {
+            "map": self.map,
+            "normalisation": self.norm,
+            "operation": self.operation,
+            "activation": self.activation,
+        }
+        if role in ("map", "normalisation"):
+            self.check_own(module, name)
+        take[role](conversion.of(module), module, name)
+        self.fresh = role == "map"
+
+    def map(self, core: Any, module: nn.Module, name: str) -> None:
+        """Take a map, which opens a layer; a recurrence too, though it answers fewer questions."""
+        if core.recurrent and (self.found or self.pending):
             raise TypeError(f"{name} must be the first module: it takes the data")
+        self.check_width(core, name)
         self.found.append(_Found(Composed(tuple(self.pending), core) if self.pending else core))
         self.pending = []
 
@@ -115,44 +131,36 @@ class _Reader:
     def check_width(self, core: Any, name: str) -> None:
         """Compare with the map before, where nothing between reshapes."""
         below = self.found[-1].core if self.found else None
-        reshaped = any(isinstance(f, operations.Flatten | operations.Unflatten) for f in self.pending)
-        if below is None or reshaped or below.outputs == core.inputs:
+        if below is None or below.outputs == core.inputs or not all(f.keeps_width for f in self.pending):
             return
-        unit = "features" if isinstance(core, maps.Linear) else "channels"
+        unit = "channels" if core.sample_size is None else "features"
         raise TypeError(
             f"{name} takes {core.inputs} {unit}, the {type(below).__name__} before it gives {below.outputs}"
         )
 
-    def norm(self, module: nn.BatchNorm1d, name: str) -> None:
-        wanted = NORMS[type(module)]
-        if not self.fresh or not isinstance(self.found[-1].core, wanted):
-            raise TypeError(f"{name} must stand right after a {wanted.__name__}")
-        if not module.affine or not module.track_running_stats or module.momentum is None:
-            raise TypeError(f"{name} must be affine and track running statistics with a fixed momentum")
+    def norm(self, norm: BatchNorm, module: Any, name: str) -> None:
+        if not self.fresh or self.found[-1].core.normalised_by is not type(module):
+            raise TypeError(f"{name} must stand right after a {_normalised_by(type(module))}")
         width = self.found[-1].map.outputs
         if module.num_features != width:
-            raise TypeError(
-                f"{name} takes {module.num_features} features, the {wanted.__name__} before it gives {width}"
-            )
-        self.check_own(module, name)
-        self.found[-1].norm = BatchNorm(module.eps, module.momentum)
+            below = type(self.found[-1].core).__name__
+            raise TypeError(f"{name} takes {module.num_features} features, the {below} before it gives {width}")
+        self.found[-1].norm = norm
 
-    def operation(self, module: nn.Module) -> None:
-        operation = OPERATIONS[type(module)](module)
+    def operation(self, operation: Operation, module: nn.Module, name: str) -> None:
         # Rows stay rows, and the data are flattened before a Linear anyway.
-        flat = not self.pending and (not self.found or isinstance(self.found[-1].core, maps.Linear))
-        if not (flat and isinstance(operation, operations.Flatten)):
+        rows = not self.pending and (not self.found or self.found[-1].core.sample_size is not None)
+        if not (rows and operation.idle_on_rows):
             self.pending.append(operation)
 
-    def activation(self, module: nn.Module, name: str) -> None:
-        between = len(self.pending) == 1 and isinstance(self.pending[0], operations.Dropout)
-        if not self.found or self.found[-1].activation is not None or (self.pending and not between):
+    def activation(self, s: Activation, module: nn.Module, name: str) -> None:
+        if self.found and len(self.pending) == 1 and isinstance(self.pending[0], Dropout):
+            s = DropoutBefore(self.pending[0].p, s)
+            self.pending = []
+        if not self.found or self.found[-1].activation is not None or self.pending:
             raise TypeError(
                 f"{name} must stand after a Linear, Conv2d or Elman, one activation for each, before any pooling"
             )
-        s = ACTIVATIONS[type(module)](module)
-        if between:
-            s = DropoutBefore(cast(operations.Dropout, self.pending.pop()).p, s)
         self.found[-1].activation = s
 
     def residual(self, module: Residual, name: str, prefix: str) -> None:
@@ -169,6 +177,12 @@ class _Reader:
             raise TypeError(f"{name} must have an activation inside and end with a map, such as Residual(ReLU, Linear)")
         if inside[-1].skip is not None:
             raise TypeError(f"{name} must not end with another Residual")
-        if source >= 0 and isinstance(self.found[source].core, maps.Recurrent):
+        if source >= 0 and self.found[source].core.recurrent:
             raise TypeError(f"{name} must not stand right after an Elman")
         inside[-1].skip = Skip("z" if raw else "a", source)
+
+
+def _normalised_by(kind: type[nn.Module]) -> str:
+    """The names of the modules that this batch normalisation may stand behind."""
+    maps = {module: conversion_of(module) for module in modules_of("map")}
+    return " or ".join(m.__name__ for m, c in maps.items() if c is not None and c.kind.normalised_by is kind)

@@ -1,40 +1,84 @@
-"""The weights of an `nn.Sequential` as the variables of a state."""
+"""A network's weights, as views that share the memory of its modules, and as copies."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor, nn
 
 from altmin.core.state import Norm, State
-from altmin.nn import Elman
+from altmin.maps import Map
+from altmin.nn import Residual
+from altmin.registration import conversion_of
 
-WEIGHTED = (nn.Linear, nn.Conv2d, Elman)
+Variables = tuple[list[Tensor], list[Tensor], list[Norm | None]]
 
 
-def state_of(model: nn.Sequential) -> State[Any]:
-    """A state whose weights, intercepts and batch normalisation share the storage of the model's.
+def variables_of(model: nn.Sequential) -> Variables:
+    """``W``, ``b`` and batch normalisation of every layer, in the memory of the model's modules.
 
-    What a step writes into them is the model's at once. A layer without an intercept has zeros for it.
+    What is written into them in place is what the model then computes with. An intercept that a module does not have
+    is a fresh tensor of zeros; a layer without batch normalisation has `None`.
+
+    Args:
+        model: A network that `altmin.convert.reading.layers_of` reads.
+
+    Returns:
+        ``W``, matrices in the shapes of `Map.shape`; ``b``, ``(n_l,)`` each; and the normalisations.
+
+    Raises:
+        ValueError: A kernel that is not contiguous, so that no matrix shares its memory.
+
+    Examples:
+        >>> model = nn.Sequential(nn.Linear(2, 1))
+        >>> W, b, norm = variables_of(model)
+        >>> _ = W[0].fill_(5.0)
+        >>> model[0].weight.tolist()
+        [[5.0, 5.0]]
     """
     W: list[Tensor] = []
     b: list[Tensor] = []
     norm: list[Norm | None] = []
-    for module in model.modules():
-        if isinstance(module, WEIGHTED):
-            W.append(_matrix(module))
-            own = module.bias
-            b.append(module.weight.detach().new_zeros(len(module.weight)) if own is None else own.detach())
-            norm.append(None)
-        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            tensors = module.weight, module.bias, module.running_mean, module.running_var
-            norm[-1] = Norm(*(t.detach() for t in tensors if t is not None))
+    for map, module in _with_weights(model):
+        if map is None:
+            norm[-1] = Norm(module.weight.detach(), module.bias.detach(), module.running_mean, module.running_var)  # type: ignore[arg-type]
+            continue
+        weight: Tensor = module.weight.detach()  # type: ignore[assignment]
+        W.append(map.matrix(weight))
+        b.append(weight.new_zeros(map.outputs) if module.bias is None else module.bias.detach())  # type: ignore[union-attr]
+        norm.append(None)
+    return W, b, norm
+
+
+def state_of(model: nn.Sequential) -> State[Any]:
+    """A state whose weights, intercepts and batch normalisation share the memory of the model's modules.
+
+    What a step writes into them is the model's at once; `State.weights` copies them.
+
+    Args:
+        model: A network that `altmin.convert.reading.layers_of` reads.
+
+    Raises:
+        ValueError: A kernel that is not contiguous, so that no matrix shares its memory.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 1))
+        >>> _ = state_of(model).b[0].fill_(3.0)
+        >>> float(model[0].bias)
+        3.0
+    """
+    W, b, norm = variables_of(model)
     return State(W, b, norm=norm)
 
 
-def _matrix(module: nn.Linear | nn.Conv2d | Elman) -> Tensor:
-    """A view of the weights in the shape that the map has them."""
-    W = module.weight.detach()
-    if not isinstance(module, nn.Conv2d):
-        return W
-    return W.flatten(1) if module.groups == 1 else W.flatten(1).unflatten(0, (module.groups, -1))
+def _with_weights(model: nn.Sequential) -> Iterator[tuple[Map | None, nn.Module]]:
+    """The modules with weights, from the input to the output, with their maps; `None` for batch normalisation."""
+    for module in model:
+        conversion = conversion_of(type(module))
+        if type(module) in (nn.Sequential, Residual):
+            yield from _with_weights(module)  # type: ignore[arg-type]
+        elif conversion is not None and conversion.kind.role == "map":
+            yield conversion.of(module), module
+        elif conversion is not None and conversion.kind.role == "normalisation":
+            yield None, module

@@ -87,7 +87,7 @@ def numel_per_sample(*tensors: Tensor) -> int:
 
 
 def stretches(t: Tensor, whole: bool = False) -> list[slice]:
-    """Slices of the samples of `t` that stay in the processor's cache (larger ones on other devices), or one for all."""
+    """Slices of the samples of `t` that stay in cache (larger ones on other devices), or one for all."""
     if whole:
         return [slice(None)]
     step = max(1, (STRETCH if t.device.type == "cpu" else 64 * STRETCH) // numel_per_sample(t))

@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self
 
-from altmin.activations import Activation, DropoutBefore, estimated
+from torch import nn
+
+from altmin.activations import Activation
 from altmin.losses import CrossEntropy, Loss
-from altmin.maps import Composed, Conv2d, LinearMap, Recurrent
+from altmin.maps import LinearMap
+from altmin.registration import converts
 from altmin.regularizers import NoRegularizer, Regularizer
 
 
+@converts(nn.BatchNorm1d, nn.BatchNorm2d)
 @dataclass(frozen=True)
 class BatchNorm:
-    """Batch normalisation after a layer's map: its numbers, as in `torch.nn.BatchNorm1d`."""
+    """Batch normalisation after a layer's map: its numbers, as in `torch.nn.BatchNorm1d`.
+
+    Attributes:
+        eps: What is added to the variance.
+        momentum: Weight of a batch in the running statistics.
+
+    Examples:
+        >>> BatchNorm.of(nn.BatchNorm1d(3, eps=0.1))
+        BatchNorm(eps=0.1, momentum=0.1)
+    """
+
+    role: ClassVar[str] = "normalisation"
+    feature: ClassVar[str] = "batch normalisation"
 
     eps: float = 1e-5
     momentum: float = 0.1
+
+    @classmethod
+    def of(cls, module: nn.BatchNorm1d | nn.BatchNorm2d) -> Self:
+        """The normalisation of a module; `ValueError` where it has no scale, or no running statistics."""
+        if not module.affine or not module.track_running_stats or module.momentum is None:
+            raise ValueError("batch normalisation must be affine and track running statistics with a fixed momentum")
+        return cls(module.eps, module.momentum)
 
 
 class Skip(NamedTuple):
@@ -24,6 +47,11 @@ class Skip(NamedTuple):
 
     kind: Literal["z", "a"]
     layer: int
+
+    @property
+    def feature(self) -> str:
+        """The name under which a method may refuse it."""
+        return "residual connections"
 
 
 @dataclass(frozen=True)
@@ -45,22 +73,13 @@ class Layer:
     @property
     def random(self) -> bool:
         """Whether there is dropout."""
-        inside = isinstance(self.map, Composed) and self.map.random
-        return inside or isinstance(self.activation, DropoutBefore)
+        return self.map.random or self.activation.random
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of what not every method supports."""
-        core = self.map.core if isinstance(self.map, Composed) else self.map
-        there = {
-            "Conv2d": isinstance(core, Conv2d),
-            "Elman": isinstance(core, Recurrent),
-            "pooling or reshaping": isinstance(self.map, Composed) and self.map.shaping,
-            "batch normalisation": self.norm is not None,
-            "dropout": self.random,
-            "residual connections": self.skip is not None,
-        }
-        return tuple(name for name, present in there.items() if present)
+        """Names of what not every method supports, as map, normalisation, activation and connection name it."""
+        whole = tuple(part.feature for part in (self.norm, self.skip) if part is not None)
+        return tuple(dict.fromkeys((*self.map.features, *whole, *self.activation.features)))
 
 
 @dataclass(frozen=True)
@@ -79,13 +98,13 @@ class Problem:
 
     def estimated(self) -> Problem:
         """The same with the straight-through estimator's derivative at every sign and step."""
-        layers = tuple(replace(layer, activation=estimated(layer.activation)) for layer in self.layers)
+        layers = tuple(replace(layer, activation=layer.activation.estimated()) for layer in self.layers)
         return replace(self, layers=layers)
 
     @property
     def inputs(self) -> int | None:
         """The numbers that a flat sample has; `None` where the network takes images or sequences."""
-        return self.layers[0].map.features
+        return self.layers[0].map.sample_size
 
     @property
     def outputs(self) -> int:

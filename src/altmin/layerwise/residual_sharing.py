@@ -13,7 +13,7 @@ from altmin.core.batch import Batch
 from altmin.core.forward import numel_per_sample, stretches
 from altmin.layerwise.augmented_weights import AugmentedWeights
 from altmin.losses import Loss
-from altmin.maps import Linear, LinearMap
+from altmin.maps import LinearMap
 from altmin.solvers.activation_least_squares import ActivationLeastSquares
 from altmin.solvers.weight_least_squares import cholesky
 from altmin.sweep import Sweep
@@ -75,7 +75,7 @@ class InputMove:
 
     def __init__(self, map: LinearMap, W: Tensor, pulls: int):
         self.map, self.W, self.weight = map, W, 1.0 + pulls
-        if isinstance(map, Linear):
+        if map.dense:
             normal = W @ W.T
             normal.diagonal().add_(self.weight)
             self.shared = torch.cholesky_solve(W, cholesky(normal, "A"))
@@ -91,7 +91,7 @@ class InputMove:
             pulls: ``E_j``, what is wanted of layers that a residual connection adds the input to.
         """
         target = torch.stack(list(pulls)).sum(0) / self.weight if pulls else None
-        if not isinstance(self.map, Linear):
+        if not self.map.dense:
             v = residual + self.map(self.W, self.W.new_zeros(self.map.outputs), a)
             return self.pullback(v, a if target is None else a + target, a) - a
         if target is None:

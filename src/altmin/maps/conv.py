@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import conv2d, unfold
 from torch.nn.grad import conv2d_input, conv2d_weight
+
+from altmin.maps.base import LinearMap
+from altmin.registration import converts, pair
 
 Pair = tuple[int, int]
 
 
+@converts(nn.Conv2d)
 @dataclass(frozen=True)
-class Conv2d:
+class Conv2d(LinearMap):
     """`torch.nn.Conv2d` with zero padding; `W` is its kernel as ``(outputs, inputs kh kw)``.
 
     With several groups `W` is ``(groups, outputs/groups, inputs/groups kh kw)``.
@@ -28,6 +32,11 @@ class Conv2d:
         dilation: Distance between the kernel's entries.
         groups: Blocks of channels that do not see each other.
         bias: Whether the intercept, one number a channel, is trained.
+
+    Examples:
+        >>> import torch
+        >>> Conv2d(1, 2, (2, 2))(torch.ones(2, 4), torch.zeros(2), torch.ones(1, 1, 3, 3)).shape
+        torch.Size([1, 2, 2, 2])
     """
 
     inputs: int
@@ -38,35 +47,59 @@ class Conv2d:
     dilation: Pair = (1, 1)
     groups: int = 1
     bias: bool = True
-    unfolds = True
-    piecewise = False
-    features = None
+    feature = "Conv2d"
+    normalised_by = nn.BatchNorm2d
+
+    @classmethod
+    def of(cls, module: nn.Conv2d) -> Self:
+        """The map of an `nn.Conv2d` with zeros around its images.
+
+        Raises:
+            ValueError: Another padding mode, or ``padding="same"`` that is not symmetric.
+        """
+        if module.padding_mode != "zeros":
+            raise ValueError(f"padding_mode={module.padding_mode!r} is not supported: only zeros")
+        kernel, dilation, padding = pair(module.kernel_size), pair(module.dilation), module.padding
+        if padding == "same":
+            around = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+            if any(n % 2 for n in around):
+                raise ValueError(f"padding='same' with a kernel of {kernel} is not symmetric, which is not supported")
+            padding = (around[0] // 2, around[1] // 2)
+        padding = (0, 0) if padding == "valid" else pair(padding)
+        shape = (module.in_channels, module.out_channels, kernel, pair(module.stride), padding, dilation)
+        return cls(*shape, groups=module.groups, bias=module.bias is not None)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """``(q, p)``, with several groups ``(groups, q, p)``."""
+        """The shape of `W`, ``(q, p)``, with several groups ``(groups, q, p)``."""
         q, p = self.outputs // self.groups, self.inputs // self.groups * self.kernel[0] * self.kernel[1]
         return (q, p) if self.groups == 1 else (self.groups, q, p)
 
-    def at(self, a: Tensor) -> Self:
-        """The same."""
-        return self
+    def matrix(self, weight: Tensor) -> Tensor:
+        """The kernel ``(outputs, inputs/groups, kh, kw)`` in the shape of `W`, a view.
+
+        Raises:
+            ValueError: The kernel's numbers do not lie in that order in memory.
+        """
+        if not weight.is_contiguous():
+            raise ValueError("a kernel must be contiguous; call model.to(memory_format=torch.contiguous_format) first")
+        return weight.view(self.shape)
 
     def __call__(self, W: Tensor, b: Tensor, a: Tensor) -> Tensor:
         """The convolution of `a` ``(N, inputs, h, w)``, ``(N, outputs, h', w')``."""
         return conv2d(a, self._kernel(W), b, self.stride, self.padding, self.dilation, self.groups)
 
     def image(self, W: Tensor, d: Tensor, a: Tensor) -> Tensor:
-        """The convolution of `d`, without the intercept."""
+        """The convolution of `d`, the derivative in the input: the shape of the value, no intercept."""
         return conv2d(d, self._kernel(W), None, self.stride, self.padding, self.dilation, self.groups)
 
     def adjoint(self, W: Tensor, r: Tensor, a: Tensor) -> Tensor:
-        """The transposed convolution of `r`, the shape of `a`."""
+        """The transposed convolution of `r`, the transposed derivative in the input: the shape of `a`."""
         options = (self.stride, self.padding, self.dilation, self.groups)
         return conv2d_input(a.shape, self._kernel(W), r, *options)  # type: ignore[arg-type]
 
     def gradient(self, r: Tensor, a: Tensor) -> Tensor:
-        """The correlation of `r` with `a`, the shape of `W`."""
+        """The correlation of `r` with `a`, the transposed derivative in `W`: the shape of `W`."""
         size = (self.outputs, self.inputs // self.groups, *self.kernel)
         options = (self.stride, self.padding, self.dilation, self.groups)
         if self.inputs == 1 and a.device.type == "cpu":  # PyTorch is some three times as fast so, for one channel
@@ -74,12 +107,12 @@ class Conv2d:
         return conv2d_weight(a, size, r, *options).reshape(self.shape)  # type: ignore[arg-type]
 
     def rows(self, a: Tensor) -> Tensor:
-        """The patches of `a`, one row for each position of each image."""
+        """The design of least squares: the patches of `a`, one row for each position of each image."""
         patches = unfold(a, self.kernel, self.dilation, self.padding, self.stride)
         return self._split(patches, self.shape[-1])
 
     def targets(self, z: Tensor) -> Tensor:
-        """The channels of `z` at each position of each image."""
+        """The right-hand side of least squares: the channels of `z` at each position of each image."""
         return self._split(z.flatten(2), self.shape[-2])
 
     def _kernel(self, W: Tensor) -> Tensor:

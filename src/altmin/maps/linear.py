@@ -1,129 +1,74 @@
-"""Affine maps between layers: how the weights act on activations, and the least-squares problem they pose."""
+"""The fully connected layer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
-from torch import Tensor
+from torch import Tensor, nn
 
-
-class LinearMap(Protocol):
-    """A map that is linear in its weights, plus an intercept, and linear in its input (max pooling: piecewise).
-
-    The weights `W` are the matrix of the least-squares problem ``targets(z) ~ rows(a) W^T``: ``(q, p)``, or
-    ``(groups, q, p)`` for a map of several groups of channels.
-    """
-
-    @property
-    def bias(self) -> bool:
-        """Whether the intercept is trained; where it is not, it stays zero."""
-        ...
-
-    @property
-    def features(self) -> int | None:
-        """The numbers that a flat sample has; `None` where samples have axes of their own."""
-        ...
-
-    @property
-    def outputs(self) -> int:
-        """Units, or channels, of the pre-activation."""
-        ...
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of `W`."""
-        ...
-
-    @property
-    def unfolds(self) -> bool:
-        """Whether `rows` copies: statistics are then added up over pieces of the samples."""
-        ...
-
-    @property
-    def piecewise(self) -> bool:
-        """Whether the map is linear in its input on pieces only."""
-        ...
-
-    def at(self, a: Tensor) -> Self:
-        """The linear map that this is near `a`: worth having where derivatives at one point are taken repeatedly."""
-        ...
-
-    def __call__(self, W: Tensor, b: Tensor, a: Tensor) -> Tensor:
-        """The pre-activation of input `a`."""
-        ...
-
-    def image(self, W: Tensor, d: Tensor, a: Tensor) -> Tensor:
-        """The derivative in the input at `a`, applied to the movement `d` (no intercept)."""
-        ...
-
-    def adjoint(self, W: Tensor, r: Tensor, a: Tensor) -> Tensor:
-        """The transpose of `image`: its product with any `d` is that of ``image(W, d, a)`` with `r`."""
-        ...
-
-    def gradient(self, r: Tensor, a: Tensor) -> Tensor:
-        """The transposed derivative in `W`, ``targets(r)^T rows(a)``, in the shape of `W`."""
-        ...
-
-    def rows(self, a: Tensor) -> Tensor:
-        """The least-squares design, ``(N', p)``, for several groups ``(groups, N', p)``."""
-        ...
-
-    def targets(self, z: Tensor) -> Tensor:
-        """The least-squares right-hand side that belongs to `rows`, ``(N', q)`` or ``(groups, N', q)``."""
-        ...
+from altmin.maps.base import LinearMap
+from altmin.registration import converts
 
 
+@converts(nn.Linear)
 @dataclass(frozen=True)
-class Linear:
+class Linear(LinearMap):
     """``a W^T + b`` with `W` of shape ``(outputs, inputs)``, as in `torch.nn.Linear`.
 
     Attributes:
         inputs: Width of the layer below.
         outputs: Width of this layer.
         bias: Whether the intercept `b` is trained.
+
+    Examples:
+        >>> import torch
+        >>> Linear(2, 1)(torch.tensor([[1.0, 2.0]]), torch.tensor([3.0]), torch.tensor([[10.0, 1.0]]))
+        tensor([[15.]])
     """
 
     inputs: int
     outputs: int
     bias: bool = True
+    normalised_by = nn.BatchNorm1d
+    dense = True
     unfolds = False
-    piecewise = False
+
+    @classmethod
+    def of(cls, module: nn.Linear) -> Self:
+        """The map of an `nn.Linear`."""
+        return cls(module.in_features, module.out_features, module.bias is not None)
 
     @property
-    def features(self) -> int:
-        """`inputs`."""
+    def sample_size(self) -> int:
+        """The numbers of a sample, `inputs`."""
         return self.inputs
 
     @property
     def shape(self) -> tuple[int, int]:
-        """``(outputs, inputs)``."""
+        """The shape of `W`, ``(outputs, inputs)``."""
         return self.outputs, self.inputs
 
-    def at(self, a: Tensor) -> Self:
-        """The same."""
-        return self
-
     def __call__(self, W: Tensor, b: Tensor, a: Tensor) -> Tensor:
-        """``a W^T + b``, shape ``(N, outputs)``."""
+        """``a W^T + b``, ``(N, outputs)``, for `a` of shape ``(N, inputs)``."""
         return b.addmm(a, W.T)
 
     def image(self, W: Tensor, d: Tensor, a: Tensor) -> Tensor:
-        """``d W^T``, shape ``(N, outputs)``."""
+        """``d W^T``, ``(N, outputs)``: the derivative in the input, applied to `d`."""
         return d @ W.T
 
     def adjoint(self, W: Tensor, r: Tensor, a: Tensor) -> Tensor:
-        """``r W``, shape ``(N, inputs)``."""
+        """``r W``, ``(N, inputs)``: the transposed derivative in the input."""
         return r @ W
 
     def gradient(self, r: Tensor, a: Tensor) -> Tensor:
-        """``r^T a``, shape ``(outputs, inputs)``."""
+        """``r^T a``, ``(outputs, inputs)``: the transposed derivative in `W`."""
         return r.T @ a
 
     def rows(self, a: Tensor) -> Tensor:
-        """`a` itself: one row a sample."""
+        """The design of least squares: `a` itself, one row a sample."""
         return a
 
     def targets(self, z: Tensor) -> Tensor:
-        """`z` itself: one row a sample."""
+        """The right-hand side of least squares: `z` itself, one row a sample."""
         return z

@@ -9,7 +9,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from altmin.maps import Linear
 from altmin.online.forward_pass import ForwardPass
 
 
@@ -47,7 +46,7 @@ class CodeObjective:
     def gram(self) -> Tensor | None:
         """``W^T W`` of the next layer, where it makes `steps` steps cheaper: the layer's error is then never formed."""
         function, p, N = self.start.functions[self.i + 1], self.start.a[self.i].shape[-1], len(self.start.x)
-        linear = isinstance(function.layer.map, Linear) and function.norm is None and function.layer.skip is None
+        linear = function.layer.map.dense and function.norm is None and function.layer.skip is None
         if not linear or self.i + 1 == len(self.codes) or not by_gram(p, function.W.shape[0], N, self.steps):
             return None
         return function.W.T @ function.W

@@ -17,7 +17,6 @@ from altmin import audit
 from altmin.core.problem import Problem
 from altmin.core.state import Norm, State, Variables
 from altmin.layerwise.function import layer_functions
-from altmin.maps import Recurrent
 from altmin.online.codes import Mu
 from altmin.online.rules import Rule
 from altmin.online.targets import BatchTargets, LayerGradient
@@ -41,7 +40,7 @@ def refuse(problem: Problem, rule: Rule[Any], mu: Mu, weight_steps: int) -> None
         "the memory rule": not rule.follows_gradients,
         "a `mu` that changes": mu.add > 0.0 or mu.factor != 1.0,
         "dropout": any(layer.random for layer in problem.layers),
-        "recurrent layers": any(isinstance(layer.map, Recurrent) for layer in problem.layers),
+        "recurrent layers": any(layer.map.recurrent for layer in problem.layers),
     }
     names = " and ".join(name for name, there in reasons.items() if there)
     if names:

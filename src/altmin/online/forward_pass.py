@@ -10,11 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from altmin.activations import DropoutBefore
 from altmin.core.forward import skip_value
 from altmin.layerwise.function import LayerFunction, LayerValue, layer_functions
 from altmin.losses import Loss
-from altmin.maps import Composed
 from altmin.sweep import Sweep
 
 
@@ -112,13 +110,13 @@ def forward_pass(sweep: Sweep[Any], estimated: bool = False) -> ForwardPass:
 
 def _draw_map(function: LayerFunction, a: Tensor, generator: torch.Generator | None) -> LayerFunction:
     map = function.layer.map
-    if not isinstance(map, Composed) or not map.random:
+    if not map.random:
         return function
-    return replace(function, layer=replace(function.layer, map=map.drawn(a, generator)))
+    return replace(function, layer=replace(function.layer, map=map.sample(a, generator)))
 
 
 def _draw_activation(function: LayerFunction, z: Tensor, generator: torch.Generator | None) -> LayerFunction:
     s = function.layer.activation
-    if not isinstance(s, DropoutBefore):
+    if not s.random:
         return function
-    return replace(function, layer=replace(function.layer, activation=s.drawn(z, generator)))
+    return replace(function, layer=replace(function.layer, activation=s.sample(z, generator)))

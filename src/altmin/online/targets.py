@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from torch import Tensor
 
@@ -140,8 +140,8 @@ def _squares_target(
     start: ForwardPass, codes: list[Tensor], inputs: Sequence[Tensor], i: int, settings: Codes, spread: float
 ) -> SquaresTarget:
     function, (a, skip), target = start.functions[i], start.regressor(i, inputs), codes[i]
-    if isinstance(function.layer.map, Recurrent):
-        function, a, target = unfolded(function, function.layer.map, a, target, settings)
+    if function.layer.map.recurrent:
+        function, a, target = unfolded(function, cast(Recurrent, function.layer.map), a, target, settings)
     elif skip is not None:
         target = target - skip
     value = start.hidden[i] if skip is None and a is start.hidden[i].a else None

@@ -1,117 +1,83 @@
-"""What stands between an activation and the next map and has no weights: reshaping, dropout, and what pooling shares.
-
-Every operation `f` is linear, or, for max pooling, linear on pieces: ``image`` and ``adjoint`` are its derivative at a
-point and the transpose of that.
-"""
+"""What every operation offers: a map without weights between an activation and the next map."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from altmin.draws import to_draw
 
+class Operation:
+    """A map `f` without weights that is linear, or, as max pooling is, linear on pieces.
 
-class Operation(Protocol):
-    """A map without weights; see the module's text."""
+    A subclass gives a call, `image` and `adjoint`; `altmin.converts` registers it for a module.
+
+    Class attributes:
+        role: What `altmin.converts` knows it as.
+        feature: The name under which a method may refuse it; `None` where every method takes it.
+        piecewise: Whether it is linear on pieces only; `at` then gives the linear operation near a point.
+        random: Whether it is to be drawn anew for every batch, by `sample`.
+        keeps_width: Whether it gives as many features or channels as it takes.
+        idle_on_rows: Whether it does nothing to samples that are rows.
+    """
+
+    role: ClassVar[str] = "operation"
+    feature: ClassVar[str | None] = "pooling or reshaping"
+    piecewise: ClassVar[bool] = False
+    random: ClassVar[bool] = False
+    keeps_width: ClassVar[bool] = False
+    idle_on_rows: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, module: Any) -> Self:
+        """The operation that a module computes.
+
+        Args:
+            module: Of a class that `altmin.converts` names.
+
+        Raises:
+            ValueError: Options of the module that are not supported.
+        """
+        return cls()
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of what not every method supports."""
+        return () if self.feature is None else (self.feature,)
+
+    def sample_size(self, behind: int | None) -> int | None:
+        """The numbers of a sample that is a row, as the operation takes it; `None` where samples have axes.
+
+        Args:
+            behind: The same of what stands behind the operation.
+        """
+        return None
+
+    def at(self, a: Tensor) -> Operation:
+        """The linear operation that this is near `a`."""
+        return self
+
+    def sample(self, like: Tensor, generator: torch.Generator | None) -> Operation:
+        """The operation of one batch, with what is random in it drawn for samples shaped as `like`."""
+        return self
 
     def __call__(self, a: Tensor) -> Tensor:
-        """``f(a)``."""
-        ...
-
-    def image(self, d: Tensor, a: Tensor) -> Tensor:
-        """``f'(a) d``, the shape of ``f(a)``."""
-        ...
-
-    def adjoint(self, r: Tensor, a: Tensor) -> Tensor:
-        """``f'(a)^T r``, the shape of `a`."""
-        ...
-
-
-class LinearOperation:
-    """An operation that is its own derivative."""
-
-    def __call__(self, a: Tensor) -> Tensor:
-        """``f(a)``."""
+        """``f(a)`` for samples `a`, ``(N, ...)``."""
         raise NotImplementedError
 
     def image(self, d: Tensor, a: Tensor) -> Tensor:
-        """``f(d)``."""
+        """``f'(a) d``, the derivative at `a` applied to the movement `d`: the shape of ``f(a)``."""
+        raise NotImplementedError
+
+    def adjoint(self, r: Tensor, a: Tensor) -> Tensor:
+        """``f'(a)^T r``, the transposed derivative at `a`: the shape of `a`."""
+        raise NotImplementedError
+
+
+class LinearOperation(Operation):
+    """An operation that is its own derivative: ``f'(a) d = f(d)``."""
+
+    def image(self, d: Tensor, a: Tensor) -> Tensor:
+        """``f(d)``, the derivative at any `a` applied to the movement `d`."""
         return self(d)
-
-
-@dataclass(frozen=True)
-class Flatten(LinearOperation):
-    """Samples as rows."""
-
-    def __call__(self, a: Tensor) -> Tensor:
-        """`a` as ``(N, numbers of a sample)``."""
-        return a.flatten(1)
-
-    def adjoint(self, r: Tensor, a: Tensor) -> Tensor:
-        """`r` in the shape of `a`."""
-        return r.reshape(a.shape)
-
-
-@dataclass(frozen=True)
-class Unflatten(LinearOperation):
-    """Rows as samples of a `shape`."""
-
-    shape: tuple[int, ...]
-
-    @property
-    def numbers(self) -> int:
-        """The length of a row."""
-        return math.prod(self.shape)
-
-    def __call__(self, a: Tensor) -> Tensor:
-        """`a` as ``(N, *shape)``."""
-        return a.unflatten(1, self.shape)
-
-    def adjoint(self, r: Tensor, a: Tensor) -> Tensor:
-        """`r` as rows."""
-        return r.flatten(1)
-
-
-@dataclass(frozen=True)
-class Dropout(LinearOperation):
-    """`torch.nn.Dropout`: nothing until `drawn`."""
-
-    p: float
-
-    def __call__(self, a: Tensor) -> Tensor:
-        """`a` itself: the network without dropout."""
-        return a
-
-    def adjoint(self, r: Tensor, a: Tensor) -> Tensor:
-        """`r` itself."""
-        return r
-
-    def drawn(self, like: Tensor, generator: torch.Generator | None) -> Mask:
-        """A mask for samples shaped as `like`: 0 with probability `p`, else ``1/(1 - p)``."""
-        return Mask(dropout_mask(like, self.p, generator))
-
-
-def dropout_mask(like: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
-    """0 with probability `p`, else ``1/(1 - p)``, in the shape of `like`; drawn where the generator lives."""
-    drawn = to_draw(like, generator).bernoulli_(1.0 - p, generator=generator)
-    return drawn.to(like.device).div_(1.0 - p)
-
-
-@dataclass(frozen=True)
-class Mask(LinearOperation):
-    """Multiplication by a mask."""
-
-    mask: Tensor
-
-    def __call__(self, a: Tensor) -> Tensor:
-        """``mask a``."""
-        return self.mask * a
-
-    def adjoint(self, r: Tensor, a: Tensor) -> Tensor:
-        """``mask r``."""
-        return self.mask * r

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from altmin.errors import DivergenceError
-from altmin.maps import Linear, LinearMap
+from altmin.maps import LinearMap
 from altmin.precision import exact
 from altmin.solvers.weight_least_squares import cholesky, pieces
 
@@ -38,7 +38,7 @@ class ActivationLeastSquares:
 
     def __init__(self, map: LinearMap, W: Tensor, c1: float, c2: float):
         self.map, self.W, self.c1, self.c2 = map, W, c1, c2
-        if isinstance(map, Linear):
+        if map.dense:
             self.wide = len(W) < W.shape[1]
             self.gain = self._gain(W if self.wide else W.T)
 
@@ -50,7 +50,7 @@ class ActivationLeastSquares:
             target: ``T``.
             now: The present activations, where conjugate gradients start.
         """
-        if not isinstance(self.map, Linear):
+        if not self.map.dense:
             return torch.cat([self._iterated(v[part], target[part], now[part]) for part in pieces(self.map, now)])
         if self.wide:
             return target.addmm(v.addmm(target, self.W.T, alpha=-1.0), self.gain, alpha=self.c1)

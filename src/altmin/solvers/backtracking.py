@@ -18,7 +18,7 @@ from torch import Tensor
 from altmin.core.batch import Batch
 from altmin.errors import DivergenceError
 from altmin.precision import exact
-from altmin.regularizers import Regularizer, is_none
+from altmin.regularizers import Regularizer
 from altmin.solvers.activation_least_squares import column
 
 TRIALS = 1000
@@ -131,7 +131,7 @@ def gradient_step(
     size = grad.square().sum()
     quotient = torch.where(size > 0, curvature(grad) / size, size)
     alpha = search.first(quotient)
-    if is_none(regularizer):
+    if regularizer.is_zero:
         return torch.where(alpha == 0, W, W - grad / alpha)
     if search.start is not None:
         alpha = search.first(torch.zeros_like(quotient))

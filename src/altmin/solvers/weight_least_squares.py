@@ -234,14 +234,3 @@ def intercept(residual_sum: Tensor, count: int, c: float = 1.0, d: float = 0.0, 
     """
     pull = residual_sum.new_zeros(()) if b0 is None else d * b0
     return (c * residual_sum + pull) / (c * count + d)
-
-
-def complete_square(curvature: float, W0: Tensor, d: float) -> tuple[Tensor, float]:
-    """Centre and weight of the one square that ``d/2 ||W - W0||^2 + w/2 ||W||^2`` is, up to a constant.
-
-    Args:
-        curvature: ``w``, >= 0.
-        W0: Centre of the proximal term.
-        d: Its weight, >= 0.
-    """
-    return (W0 * (d / (d + curvature)), d + curvature) if curvature else (W0, d)

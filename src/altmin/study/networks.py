@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,12 +12,30 @@ from typing import Any
 
 from torch import nn
 
-from altmin.convert.translation import ACTIVATIONS
 from altmin.errors import nearest
 from altmin.nn import Elman, Residual, Sign
+from altmin.registration import modules_of
 from altmin.study.files import failures_named, read_file, run_file
 
-ACTIVATION_NAMES = {kind.__name__.lower(): kind for kind in ACTIVATIONS}
+
+class _ActivationNames(Mapping[str, type[nn.Module]]):
+    """The modules of activations by their class's name in small letters, as far as they are registered by now."""
+
+    def _now(self) -> dict[str, type[nn.Module]]:
+        return {kind.__name__.lower(): kind for kind in modules_of("activation")}
+
+    def __getitem__(self, name: str) -> type[nn.Module]:
+        return self._now()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._now())
+
+
+ACTIVATION_NAMES: Mapping[str, type[nn.Module]] = _ActivationNames()
+"""The modules of activations by the names that the command line has for them; those of third parties among them."""
 
 
 def mlp(

@@ -14,7 +14,7 @@ from altmin.convert import problem_of
 from altmin.core.problem import Problem
 from altmin.data import Dataset
 from altmin.methods import Method
-from altmin.methods.registry import METHODS
+from altmin.methods.registry import METHODS, listed
 from altmin.study.checkpoint import NetworkDescription
 from altmin.train.inputs import check_batch_size, check_shapes
 from altmin.train.options import FitOptions, check_positive, option, restated
@@ -26,7 +26,7 @@ SMALL = 2**25  # multiplications in a product of matrices
 
 def usual_epochs() -> str:
     """The epochs of each method where none are named, in words."""
-    named = [f"{name} {entry.epochs}" for name, entry in METHODS.items() if entry.epochs is not None]
+    named = [f"{e.name} {e.epochs}" for e in listed() if e.epochs is not None]
     return ", ".join([f"none: {BATCHED_EPOCHS}", f"full-batch methods {FULL_EPOCHS}", *named])
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from altmin.core.forward import numel_per_sample, per_channel, stretches
 from altmin.solvers.activation_least_squares import ActivationLeastSquares
 from altmin.solvers.backtracking import Backtracking, weights_step
-from altmin.solvers.weight_least_squares import complete_square, fit_weights, intercept
+from altmin.solvers.weight_least_squares import fit_weights, intercept
 from altmin.sweep.writes import LayerWrites
 
 
@@ -116,7 +116,7 @@ class SolveVerbs(LayerWrites):
                 self.W, s.gram, self.c * s.targets(self.b), self.c, omega, step, center=centre, d=prox, block=name
             )
             return W, s.mean_residual(W), s.count
-        centre, d = complete_square(omega.curvature, centre, prox)
+        centre, d = omega.complete_square(centre, prox)
         known = self.gram() if self.i == 0 and batch.rows is None else None
         b = None if jointly and self.map.bias else self.b
         return fit_weights(self.map, self.input, self.target(), b, centre, self.c, d, batch, known, name)

@@ -29,7 +29,7 @@ def option(help: str, *, default: Any = MISSING, check: Check | None = None, fla
         help: What it means, in words that suit a docstring and a command line.
         default: What stands for it where it is not named; without one it must be named.
         check: Called with its name and value; raises where the value is not allowed.
-        flag: Its type on the command line, where `int` is a positive one; `None` keeps it off the command line.
+        flag: Its type on the command line, ``int | None`` for positive integers; `None` keeps it off.
         note: What else is to be said where a default is replaced (`restated`), or a function that says it.
     """
     return field(default=default, kw_only=True, metadata={"help": help, "check": check, "flag": flag, "note": note})

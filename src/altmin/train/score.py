@@ -63,6 +63,5 @@ def score(problem: Problem, state: State, batch: Batch, classes: bool) -> Score:
 
 
 def _decide(z: Tensor, problem: Problem) -> Tensor:
-    """Classes; a single output of squared loss is compared with the middle of its targets 0 and 1."""
-    half = z.shape[1] == 1 and problem.loss.name == "squared"
-    return predict(z - 0.5 if half else z)
+    """Classes; a single output is compared with the middle between the loss's two targets."""
+    return predict(z - problem.loss.middle if z.shape[1] == 1 else z)

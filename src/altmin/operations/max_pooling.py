@@ -1,26 +1,41 @@
-"""Pooling of images: the largest number of each window, or the mean."""
+"""Max pooling of images: the largest number of each window."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
+from typing import Self
 
 import torch
-from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool1d, avg_pool1d, max_pool2d, pad
+from torch import Tensor, nn
+from torch.nn.functional import max_pool2d, pad
 
-from altmin.operations.base import LinearOperation
+from altmin.operations.base import LinearOperation, Operation
+from altmin.registration import converts, pair
 
 Pair = tuple[int, int]
 
 
+@converts(nn.MaxPool2d)
 @dataclass(frozen=True)
-class MaxPool2d:
+class MaxPool2d(Operation):
     """`torch.nn.MaxPool2d`: linear while the largest number of each window stays where it is.
 
     The largest of each row's part of a window, then the largest of these: strided views of the images do in a few
     passes what `torch.nn.functional.max_pool2d` takes several times as long for on a CPU.
+
+    Attributes:
+        kernel: Height and width of the windows.
+        stride: Step of their positions.
+        padding: What lies around the images, smaller than any number.
+        dilation: Distance between a window's numbers.
+        ceil: Whether a last window may leave the image.
+
+    Examples:
+        >>> import torch
+        >>> MaxPool2d((2, 2), (2, 2))(torch.tensor([[[[1.0, 2.0], [3.0, 0.0]]]]))
+        tensor([[[[3.]]]])
     """
 
     kernel: Pair
@@ -28,6 +43,17 @@ class MaxPool2d:
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     ceil: bool = False
+    piecewise = True
+    keeps_width = True
+
+    @classmethod
+    def of(cls, module: nn.MaxPool2d) -> Self:
+        """The operation of an `nn.MaxPool2d`; `ValueError` where it is to return places."""
+        if module.return_indices:
+            raise ValueError("return_indices is not supported")
+        numbers = (module.kernel_size, module.stride, module.padding, module.dilation)
+        kernel, stride, padding, dilation = map(pair, numbers)
+        return cls(kernel, stride, padding, dilation, module.ceil_mode)
 
     def __call__(self, a: Tensor) -> Tensor:
         """The largest number of each window; where autograd watches, by PyTorch's own operator."""
@@ -50,11 +76,11 @@ class MaxPool2d:
         return Chosen(self, a)
 
     def image(self, d: Tensor, a: Tensor) -> Tensor:
-        """The numbers of `d` where `a` is largest in each window."""
+        """``f'(a) d``: the numbers of `d` where `a` is largest in each window."""
         return self.at(a)(d)
 
     def adjoint(self, r: Tensor, a: Tensor) -> Tensor:
-        """`r` added up at the places where `a` is largest in each window."""
+        """``f'(a)^T r``: `r` added up at the places where `a` is largest in each window."""
         return self.at(a).adjoint(r, a)
 
 
@@ -64,7 +90,16 @@ class Windows:
 
     Attributes:
         axis: -1 along rows, -2 along columns.
-        kernel, stride, padding, dilation, ceil: Of that axis, as in `torch.nn.MaxPool2d`.
+        kernel: Numbers in a window.
+        stride: Step of the windows' positions.
+        padding: What lies on either side of the axis.
+        dilation: Distance between a window's numbers.
+        ceil: Whether a last window may leave the axis.
+
+    Examples:
+        >>> import torch
+        >>> Windows(-1, 2, 2, 0, 1, False).largest(torch.tensor([[1.0, 2.0, 5.0, 4.0]]))
+        tensor([[2., 5.]])
     """
 
     axis: int
@@ -135,10 +170,17 @@ class Chosen(LinearOperation):
     Attributes:
         pooling: The windows.
         point: Images, ``(N, channels, h, w)``.
+
+    Examples:
+        >>> import torch
+        >>> near = MaxPool2d((1, 2), (1, 2)).at(torch.tensor([[[[5.0, 3.0]]]]))
+        >>> near(torch.tensor([[[[1.0, 2.0]]]]))
+        tensor([[[[1.]]]])
     """
 
     pooling: MaxPool2d
     point: Tensor
+    keeps_width = True
 
     @cached_property
     def best(self) -> tuple[Tensor, Tensor]:
@@ -168,64 +210,3 @@ class Chosen(LinearOperation):
         for (windows, masks), size in zip(self.masks[::-1], a.shape[-2:], strict=True):
             r = windows.spread(masks, r, size)
         return r
-
-
-class _Average(LinearOperation):
-    """Means over windows that are products of an interval of rows and one of columns: ``P a Q^T`` for each channel."""
-
-    def matrices(self, a: Tensor) -> tuple[Tensor, Tensor]:
-        """`P` and `Q`."""
-        raise NotImplementedError
-
-    def __call__(self, a: Tensor) -> Tensor:
-        """``P a Q^T``."""
-        P, Q = self.matrices(a)
-        return P @ a @ Q.T
-
-    def adjoint(self, r: Tensor, a: Tensor) -> Tensor:
-        """``P^T r Q``."""
-        P, Q = self.matrices(a)
-        return P.T @ r @ Q
-
-
-@dataclass(frozen=True)
-class AvgPool2d(_Average):
-    """`torch.nn.AvgPool2d`."""
-
-    kernel: Pair
-    stride: Pair
-    padding: Pair = (0, 0)
-    ceil: bool = False
-    count_padding: bool = True
-
-    def matrices(self, a: Tensor) -> tuple[Tensor, Tensor]:
-        """The pooling along rows and along columns."""
-        P, Q = (
-            _pooled(n, a.dtype, a.device, k, s, p, self.ceil, self.count_padding)
-            for n, k, s, p in zip(a.shape[-2:], self.kernel, self.stride, self.padding, strict=True)
-        )
-        return P, Q
-
-
-@dataclass(frozen=True)
-class AdaptiveAvgPool2d(_Average):
-    """`torch.nn.AdaptiveAvgPool2d`; `None` keeps the images' own height or width."""
-
-    size: tuple[int | None, int | None]
-
-    def matrices(self, a: Tensor) -> tuple[Tensor, Tensor]:
-        """The pooling along rows and along columns."""
-        P, Q = (_adapted(n, size or n, a.dtype, a.device) for n, size in zip(a.shape[-2:], self.size, strict=True))
-        return P, Q
-
-
-@lru_cache
-def _pooled(
-    n: int, dtype: torch.dtype, device: torch.device, k: int, s: int, p: int, ceil: bool, count: bool
-) -> Tensor:
-    return avg_pool1d(torch.eye(n, dtype=dtype, device=device), k, s, p, ceil, count).T.contiguous()
-
-
-@lru_cache
-def _adapted(n: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return adaptive_avg_pool1d(torch.eye(n, dtype=dtype, device=device), size).T.contiguous()

@@ -1,0 +1,94 @@
+"""What every loss offers, and their names."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from altmin.registration import Registry
+
+
+class Loss:
+    """A convex function ``R(z; y)`` of outputs and targets, a sum over samples, with its gradient and its prox.
+
+    A subclass gives a call, `grad`, `prox` and `encode`; `altmin.register_loss` gives it a name.
+
+    Class attributes:
+        name: What it is called in errors and on the command line.
+        lipschitz: ``H``, the Lipschitz constant of the gradient in `z`; infinite where the loss is not smooth.
+        regression: Whether real-valued targets make sense.
+        middle: Between the targets of the two classes where there is one output: what is above is class 1.
+    """
+
+    name: ClassVar[str] = "a loss"
+    lipschitz: ClassVar[float]
+    regression: ClassVar[bool] = False
+    middle: ClassVar[float] = 0.0
+
+    def __call__(self, z: Tensor, y: Tensor) -> Tensor:
+        """``R(z; y)``, a scalar, the sum over samples.
+
+        Args:
+            z: Outputs, ``(N, q)``.
+            y: Targets, ``(N, q)``.
+        """
+        raise NotImplementedError
+
+    def grad(self, z: Tensor, y: Tensor) -> Tensor:
+        """``dR/dz``, ``(N, q)``; a subgradient where the loss has kinks.
+
+        Args:
+            z: Outputs, ``(N, q)``.
+            y: Targets, ``(N, q)``.
+        """
+        raise NotImplementedError
+
+    def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
+        """``argmin_z R(z; target) + r/2 ||z - v||^2``, ``(N, q)``, each row by itself (P2).
+
+        Args:
+            v: Centres, ``(N, q)``.
+            r: Weight of the proximal term, > 0.
+            target: Targets, ``(N, q)``.
+            start: Where an iterative solver begins, ``(N, q)``; closed forms need none.
+        """
+        raise NotImplementedError
+
+    def encode(self, labels: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
+        """Class indices ``(N,)`` as the targets that this loss wants, ``(N, outputs)``.
+
+        Args:
+            labels: Classes from 0; with one output 0 and 1.
+            outputs: Width of the network's output.
+            dtype: Of the result.
+
+        Raises:
+            ValueError: A number of outputs that the loss cannot take.
+        """
+        raise NotImplementedError
+
+
+LOSSES: Registry[Loss] = Registry("loss")
+"""The losses by name."""
+register_loss = LOSSES.register
+
+
+def make_loss(loss: str | Loss) -> Loss:
+    """A loss from its name; an object is passed through.
+
+    Raises:
+        TypeError: Neither a name nor a loss.
+        ValueError: An unknown name; the message has the nearest known one.
+    """
+    if isinstance(loss, str):
+        return LOSSES.find(loss)()
+    if not isinstance(loss, Loss):
+        raise TypeError(f"`loss` must be a name or an object such as altmin.CrossEntropy(), got {loss!r}")
+    return loss
+
+
+def one_hot(labels: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
+    """Rows of the identity, ``(N, outputs)``: a one in the column of each label."""
+    return torch.nn.functional.one_hot(labels.long(), outputs).to(dtype)

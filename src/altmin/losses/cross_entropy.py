@@ -1,0 +1,56 @@
+"""Softmax cross-entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from altmin.losses.base import Loss, one_hot, register_loss
+from altmin.prox.softmax import softmax_prox_fista, softmax_prox_newton
+
+
+@register_loss("cross_entropy")
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """Softmax cross-entropy ``log sum exp z - <y, z>`` with one-hot `y`.
+
+    Attributes:
+        solver: How the prox is computed: ``"newton"`` (exact, the default) or ``"fista"`` (as the papers do).
+
+    Raises:
+        ValueError: Another solver.
+
+    Examples:
+        >>> import torch
+        >>> CrossEntropy().grad(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+        tensor([[-0.5000,  0.5000]])
+    """
+
+    solver: Literal["newton", "fista"] = "newton"
+    lipschitz = 0.5
+
+    def __post_init__(self):
+        if self.solver not in ("newton", "fista"):
+            raise ValueError(f"`solver` must be 'newton' or 'fista', got {self.solver!r}")
+
+    def __call__(self, z: Tensor, y: Tensor) -> Tensor:
+        """``sum (log sum exp z - <y, z>)`` over samples ``(N, q)``, a scalar."""
+        return -(torch.log_softmax(z, 1) * y).sum()
+
+    def grad(self, z: Tensor, y: Tensor) -> Tensor:
+        """``dR/dz = softmax(z) - y``, ``(N, q)``."""
+        return torch.softmax(z, 1) - y
+
+    def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
+        """``argmin_z log sum exp z - <target, z> + r/2 ||z - v||^2``, ``(N, q)``, from `start`, by the solver (P2)."""
+        solve = softmax_prox_newton if self.solver == "newton" else softmax_prox_fista
+        return solve(v, r, target, start)
+
+    def encode(self, labels: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
+        """Class indices ``(N,)`` as one-hot rows ``(N, outputs)``; `ValueError` for a single output."""
+        if outputs == 1:
+            raise ValueError("cross-entropy needs one output for each class, got a model with 1 output; use 'hinge'")
+        return one_hot(labels, outputs, dtype)

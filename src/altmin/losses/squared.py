@@ -1,0 +1,42 @@
+"""Squared loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from altmin.losses.base import Loss, one_hot, register_loss
+
+
+@register_loss("squared")
+@dataclass(frozen=True)
+class SquaredLoss(Loss):
+    """Half the squared distance from the targets, ``1/2 ||z - y||^2``.
+
+    Examples:
+        >>> import torch
+        >>> SquaredLoss()(torch.tensor([[3.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+        tensor(2.)
+    """
+
+    lipschitz = 1.0
+    regression = True
+    middle = 0.5
+
+    def __call__(self, z: Tensor, y: Tensor) -> Tensor:
+        """``1/2 ||z - y||^2``, a scalar, summed over samples ``(N, q)``."""
+        return 0.5 * (z - y).square().sum()
+
+    def grad(self, z: Tensor, y: Tensor) -> Tensor:
+        """``dR/dz = z - y``, ``(N, q)``."""
+        return z - y
+
+    def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
+        """``argmin_z 1/2 ||z - target||^2 + r/2 ||z - v||^2 = (target + r v)/(1 + r)``, ``(N, q)`` (P2)."""
+        return (target + r * v) / (1.0 + r)
+
+    def encode(self, labels: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
+        """Class indices ``(N,)`` as one-hot rows ``(N, outputs)``; for one output, the label itself (0 or 1)."""
+        return labels[:, None].to(dtype) if outputs == 1 else one_hot(labels, outputs, dtype)

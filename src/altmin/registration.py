@@ -1,0 +1,189 @@
+"""What a class stands for, said where it is defined: the PyTorch module that it converts, or the name that it has.
+
+Two decorators: `converts` for maps, operations, activations and normalisations, and `Registry.register` for classes
+that strings name, such as losses and regularisers. Whoever imports a class has registered it, in this library or not.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from torch import nn
+
+from altmin.errors import nearest
+
+C = TypeVar("C", bound=type)
+T = TypeVar("T")
+
+
+class Conversion(NamedTuple):
+    """How modules of one class become objects of this library.
+
+    Attributes:
+        kind: The class whose objects they become, which has a `role`.
+        of: Makes the object of a module.
+    """
+
+    kind: Any
+    of: Callable[[Any], Any]
+
+
+_conversions: dict[type[nn.Module], Conversion] = {}
+
+
+def converts(*modules: type[nn.Module], of: Callable[[Any], Any] | None = None) -> Callable[[C], C]:
+    """Class decorator: modules of these classes, but not of their subclasses, stand for objects of this class.
+
+    The class derives from `altmin.maps.Map`, `altmin.operations.Operation` or `altmin.activations.Activation`, whose
+    classmethod ``of(module)`` makes the object; override it where there is something to read or to refuse.
+
+    Args:
+        modules: Classes of modules; a subclass of one may compute anything and is registered by itself.
+        of: Makes the object of a module, in place of the class's own ``of``.
+
+    Raises:
+        TypeError: The class has no `role`, or no module class is named.
+        ValueError: Another class stands for one of these modules.
+
+    Examples:
+        >>> from torch import nn
+        >>> from altmin.activations import Piece, PiecewiseLinear
+        >>> class Halved(nn.Module):
+        ...     def forward(self, x):
+        ...         return 0.5 * x
+        >>> @converts(Halved)
+        ... class Half(PiecewiseLinear):
+        ...     def __init__(self):
+        ...         super().__init__((Piece(-float("inf"), float("inf"), 0.5, 0.0),))
+        >>> conversion_of(Halved).of(Halved()).pieces[0].slope
+        0.5
+    """
+    if not modules or not all(isinstance(m, type) and issubclass(m, nn.Module) for m in modules):
+        raise TypeError(f"`converts` takes classes of nn.Module, as in @converts(nn.ReLU), got {modules}")
+
+    def decorate(kind: C) -> C:
+        if not getattr(kind, "role", None):
+            raise TypeError(f"{kind.__name__} must derive from Map, Operation or Activation to stand for a module")
+        for module in modules:
+            other = _conversions.get(module)
+            if other is not None and not _same(other.kind, kind):
+                raise ValueError(f"{module.__name__} stands for {other.kind.__name__} already, not for {kind.__name__}")
+            _conversions[module] = Conversion(kind, of or kind.of)  # type: ignore[attr-defined]
+        return kind
+
+    return decorate
+
+
+def conversion_of(module: type[nn.Module]) -> Conversion | None:
+    """How modules of a class are converted; `None` where that very class is not registered."""
+    return _conversions.get(module)
+
+
+def modules_of(role: str) -> list[type[nn.Module]]:
+    """The classes of modules that stand for objects of a role, in the order of their registration.
+
+    Args:
+        role: ``"map"``, ``"normalisation"``, ``"operation"`` or ``"activation"``.
+    """
+    return [module for module, conversion in _conversions.items() if conversion.kind.role == role]
+
+
+class Registry(Mapping[str, type[T]], Generic[T]):
+    """Classes under the names that their decorator gave them: a mapping to read, which grows as classes register.
+
+    Args:
+        what: What the classes are, in a word for errors.
+
+    Examples:
+        >>> shapes = Registry("shape")
+        >>> @shapes.register("square")
+        ... class Square:
+        ...     def __init__(self, side: float):
+        ...         self.side = side
+        >>> shapes["square"].name, shapes.forms()
+        ('square', ['square:SIDE'])
+        >>> shapes.make("square:2").side
+        2.0
+        >>> shapes.make("sqare:2")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ValueError: `shape` must be 'square:SIDE', got 'sqare:2': ...
+    """
+
+    def __init__(self, what: str):
+        self.what = what
+        self._kinds: dict[str, Any] = {}
+
+    def register(self, name: str) -> Callable[[C], C]:
+        """Class decorator: the class goes by `name` from now on, which becomes its attribute ``name``.
+
+        Args:
+            name: Without colons.
+
+        Raises:
+            ValueError: Another class has the name, or it holds a colon.
+        """
+        if not isinstance(name, str) or not name or ":" in name:
+            raise ValueError(f"the name of a {self.what} must be text without a colon, got {name!r}")
+
+        def decorate(kind: C) -> C:
+            other = self._kinds.get(name)
+            if other is not None and not _same(other, kind):
+                raise ValueError(f"{other.__name__} is the {self.what} {name!r} already, not {kind.__name__}")
+            kind.name = name  # type: ignore[attr-defined]
+            self._kinds[name] = kind
+            return kind
+
+        return decorate
+
+    def find(self, name: str) -> type[T]:
+        """The class of that name.
+
+        Raises:
+            ValueError: An unknown name; the message has the nearest known one.
+        """
+        if name not in self._kinds:
+            raise ValueError(f"unknown `{self.what}` {name!r}; {nearest(name, list(self._kinds))}")
+        return self._kinds[name]
+
+    def make(self, text: str) -> T:
+        """An object from ``NAME`` or ``NAME:NUMBER:NUMBER``, the numbers being the arguments of the class.
+
+        Raises:
+            ValueError: An unknown name, too many or too few numbers, or some that the class refuses; the message says
+                which, and every form.
+        """
+        name, *words = text.split(":")
+        try:
+            kind, numbers = self.find(name), [float(word) for word in words]
+            inspect.signature(kind).bind(*numbers)
+            return kind(*numbers)
+        except (TypeError, ValueError) as error:
+            *forms, last = map(repr, self.forms())
+            wanted = f"{', '.join(forms)} or {last}" if forms else last
+            raise ValueError(f"`{self.what}` must be {wanted}, got {text!r}: {error}") from error
+
+    def forms(self) -> list[str]:
+        """What `make` takes: every name with the names of its numbers, such as ``"l1:WEIGHT"``."""
+        arguments = {name: inspect.signature(kind).parameters for name, kind in self._kinds.items()}
+        return [":".join([name, *(word.upper() for word in words)]) for name, words in arguments.items()]
+
+    def __getitem__(self, name: str) -> type[T]:
+        return self._kinds[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+
+def _same(one: type, other: type) -> bool:
+    """Whether two classes are one, or one by name: a file that is run twice defines its classes anew."""
+    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """What PyTorch's modules of images take as one number or as two, height and width, as two."""
+    return (value, value) if isinstance(value, int) else tuple(value)
