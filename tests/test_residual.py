@@ -11,11 +11,11 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from altmin.core.objective import followers, linear_residual, pulls, regression_target
 from torch import Tensor, nn
 
 import altmin
 from altmin import DLADMM, DLAM, IPDLAM, MDLAM, SGD, Adam, Batch, Codes, Memory, Mu, OnlineAM, Problem, Residual, State
-from altmin.core.objective import followers, linear_residual, pulls, regression_target
 from altmin.core.problem import Skip
 from altmin.core.state import forward, per_channel, put
 from altmin.methods import dladmm

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from altmin.core.objective import linear_residual
 
 import altmin
 from altmin import DLADMM, PenaltyWarning
-from altmin.core.objective import linear_residual
 from methods.table import Loop, digits, network
 
 CONVERGING = DLADMM(rho=2.5, nu=1.0, schedule="constant")  # softmax cross-entropy: 2H = 1; squared: 2H = 2

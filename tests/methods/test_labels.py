@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from altmin.core.objective import followers
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,7 +23,6 @@ import altmin
 from altmin import DTP, MAC, SGD, Backprop, Batch, Problem, ProxProp, Sign, State, StraightThrough, activations
 from altmin.audit import BackpropError, Gradients
 from altmin.cli import main
-from altmin.core.objective import followers
 from altmin.layerwise.function import Forward
 from altmin.methods.registry import METHODS
 from altmin.online import codes as codes_module

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from altmin.core.objective import prediction
 from torch import Tensor, nn
 
 import altmin
 from altmin import Batch, Problem, State
-from altmin.core.objective import prediction
 from altmin.core.state import forward, put
 from altmin.methods.taylor import TaylorADMM
 from altmin.nn import Residual

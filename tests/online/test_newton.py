@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from altmin.online.newton import Curvature, Leading, Newton
 from torch import Tensor
 
 from altmin import DivergenceError
@@ -13,7 +14,6 @@ from altmin.activations import Identity
 from altmin.core.problem import Layer
 from altmin.layerwise.function import Block
 from altmin.maps import Conv2d, Linear
-from altmin.online.newton import Curvature, Leading, Newton
 from altmin.online.rules import Local
 from altmin.regularizers import NoRegularizer
 

@@ -40,7 +40,7 @@ class Curve(Protocol):
 
 
 def smooth_prox(s: Curve, v: Tensor, r: float, a: Tensor) -> Tensor:
-    """``argmin_z (s(z) - a)^2 + r (z - v)^2``, elementwise: the global minimiser (P1).
+    """``argmin_z 1/2 (s(z) - a)^2 + r/2 (z - v)^2``, elementwise: the global minimiser (P1).
 
     The minimiser lies between `v` and the point where ``s = a``, no further from `v` than ``|s(v) - a|/sqrt(r)``. Where
     ``r`` exceeds the curvature there, the problem is convex and Newton starts at once; elsewhere a grid finds the
@@ -51,6 +51,11 @@ def smooth_prox(s: Curve, v: Tensor, r: float, a: Tensor) -> Tensor:
         v: Centres, any shape.
         r: Weight of the proximal term, > 0.
         a: Target values, the shape of `v`.
+
+    Examples:
+        >>> from altmin.activations import Tanh
+        >>> smooth_prox(Tanh(), torch.tensor([0.0]), 1e6, torch.tensor([1.0])).abs() < 1e-5  # a heavy proximal term
+        tensor([True])
     """
     gap = s(v) - a
     reach = v - gap / math.sqrt(r)
