@@ -144,11 +144,15 @@ class Trainer:
     # What loops are made of
 
     @contextmanager
-    def active(self) -> Iterator[None]:
-        """A context in which steps are made: without autograd's graphs, in the precision and under the audit chosen."""
+    def active(self, rounded: bool = True) -> Iterator[None]:
+        """A context in which steps are made: without autograd's graphs, in the precision and under the audit chosen.
+
+        Args:
+            rounded: Whether products are rounded where the precision says so; figures are taken without.
+        """
         audit = no_backprop() if self.options.audit else nullcontext()
-        device = self.place.like.device
-        with torch.inference_mode(False), torch.no_grad(), audit, computing(self.options.precision, device):
+        products = computing(self.options.precision, self.place.like.device) if rounded else exact()
+        with torch.inference_mode(False), torch.no_grad(), audit, products:
             yield
 
     def begin(self, samples: Batch, count: int | None = None) -> None:
@@ -213,7 +217,7 @@ class Trainer:
 
     def evaluate(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The objective's terms and the residuals by name, at the present variables and `samples`."""
-        with self.active(), exact():
+        with self.active(rounded=False):
             return self.method.evaluate(self.sweep())
 
     def objective(self) -> float:
