@@ -1,4 +1,4 @@
-"""Imports go one way, held by import-linter (`[tool.importlinter]` in pyproject.toml), and names stand for one thing."""
+"""Import-linter holds the direction of imports; what it cannot say is held here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers as functions: value, derivatives and running statistics are those of `nn.Linear` and `nn.BatchNorm1d` in training mode."""
+"""Layers as functions: value, derivatives and running statistics are those of PyTorch's modules in training mode."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ def begun(method: Method, problem: Problem, batch: Batch, weights: State[Any], s
     """The method's start from a copy of weights; what it draws comes from a seed."""
     state = weights.weights()
     state.samples, state.generator = batch.count, torch.Generator().manual_seed(seed)
-    method.init(problem, state, batch)
+    method.init(Sweep(method, problem, state, batch))
     return state
 
 

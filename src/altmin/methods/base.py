@@ -10,7 +10,6 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import Checked
-from altmin.core.batch import Batch
 from altmin.core.forward import start_forward
 from altmin.core.problem import Problem
 from altmin.core.state import State
@@ -79,15 +78,14 @@ class Method(Checked):
         if self.quadratic and omega.curvature is None:
             raise TypeError(f"{name} supports the regularisers none and l2, got {omega!r}; IPDLAM takes l1")
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """Give a state that has weights what else the method needs: by default ``Z`` and ``A`` by a forward pass.
 
         Args:
-            problem: What is minimised.
-            state: Has the weights, the number of samples and the generator; changed in place.
-            batch: All samples of this process.
+            sweep: Its state has the weights, the number of samples and the generator, and is changed in place; its
+                batch holds all samples of this process.
         """
-        start_forward(problem, state, batch.x)
+        start_forward(sweep.problem, sweep.state, sweep.batch.x)
 
     def step(self, sweep: Sweep[Any]) -> None:
         """One iteration on the samples of `sweep`, whose state is changed in place; the driver counts it."""

@@ -164,7 +164,7 @@ class Trainer:
         """
         state = self._attach()
         state.samples = samples.count if count is None else count
-        self.method.init(self.problem, state, samples)
+        self.method.init(Sweep(self.method, self.problem, state, samples))
         self.samples = samples
         if self._saved is not None:
             self._restore(self._saved)
