@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from altmin.online.newton import Curvature, Leading, Newton
 from torch import Tensor
 
 from altmin import DivergenceError
