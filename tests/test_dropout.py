@@ -22,7 +22,6 @@ from altmin import (
     Codes,
     Elman,
     OnlineAM,
-    Sweep,
 )
 from altmin.activations import Activation, DropoutBefore, Hardtanh, Identity, LeakyReLU, ReLU, Sigmoid, Sign, Tanh
 from altmin.core.forward import forward
@@ -33,6 +32,7 @@ from altmin.online.forward_pass import ForwardPass, forward_pass
 from altmin.online.targets import SquaresTarget
 from altmin.operations import Mask
 from methods.table import Loop, digits
+from online.preparing import prepared
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
@@ -51,21 +51,6 @@ def loop_of(method: altmin.Method, model: nn.Sequential | None = None, n: int = 
     return Loop.on(method, model or model_of(), *digits(n), seed=seed)
 
 
-def pass_of(loop: Loop, seed: int | None = None) -> ForwardPass:
-    """The forward pass of the next step, or of one whose dropout comes from a seed; the loop's state stays."""
-    state = loop.state.clone()
-    if seed is not None:
-        state.generator = torch.Generator().manual_seed(seed)
-    return forward_pass(Sweep(loop.method, loop.problem, state, loop.batch))
-
-
-def codes_at(loop: Loop, start: ForwardPass) -> list[Tensor]:
-    """The codes that a step finds from a forward pass."""
-    assert isinstance(loop.method, OnlineAM)
-    codes, memory = loop.method.codes, loop.state.memory
-    return codes.find(start, codes.power(loop.sweep(), start, memory.power), memory.mu)
-
-
 def masks(start: ForwardPass) -> list[Tensor]:
     """The masks of a pass: of the data, before the first activation, and behind it."""
     first, second = start.functions[0].layer, start.functions[1].layer
@@ -81,19 +66,19 @@ def masks(start: ForwardPass) -> list[Tensor]:
 
 def test_a_pass_draws_a_mask_for_every_number_of_every_sample():
     loop = loop_of(OnlineAM())
-    found = masks(pass_of(loop, 3))
+    found = masks(prepared(loop, seed=3)[0])
     assert [m.shape for m in found] == [(120, 64), (120, 20), (120, 20)]
     for mask in found:
         assert mask.unique().tolist() == [0.0, pytest.approx(1 / 0.6)]
         assert (mask == 0).double().mean() == pytest.approx(0.4, abs=0.05)  # three standard deviations are 0.03
         assert len(mask.unique(dim=0)) > 100
-    again = masks(pass_of(loop, 3))
+    again = masks(prepared(loop, seed=3)[0])
     assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
 
 
 def test_a_pass_is_the_network_at_its_masks():
     loop = loop_of(OnlineAM())
-    start = pass_of(loop, 3)
+    start = prepared(loop, seed=3)[0]
     (m0, m1, m2), (W0, W1, _), (b0, b1, _) = masks(start), loop.state.W, loop.state.b
     z0 = (m0 * loop.batch.x) @ W0.T + b0
     z1 = (m2 * torch.relu(m1 * z0)) @ W1.T + b1
@@ -135,8 +120,8 @@ def test_one_batch_has_one_mask_in_the_pass_in_the_codes_and_in_the_weights(monk
 def test_weights_move_on_masked_inputs_and_codes():
     """The step of each layer by autograd, with the masks written out."""
     loop = loop_of(OnlineAM(rule=SGD(0.1), last=SGD(0.1), codes=Codes(steps=3)))
-    start = pass_of(loop)
-    codes, (m0, m1, m2) = codes_at(loop, start), masks(start)
+    start, codes = prepared(loop)
+    m0, m1, m2 = masks(start)
     W = [w.clone().requires_grad_() for w in loop.state.W]
     b = loop.state.b
     first = (codes[0] - (m0 * loop.batch.x) @ W[0].T - b[0]).square().sum()

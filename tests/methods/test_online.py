@@ -13,7 +13,6 @@ import altmin
 from altmin import (
     SGD,
     Adam,
-    Batch,
     CoActivationMemory,
     Codes,
     Gradients,
@@ -23,14 +22,13 @@ from altmin import (
     Sign,
     State,
     Step,
-    Sweep,
     problem_of,
     state_of,
 )
 from altmin.core.forward import forward
-from altmin.online.forward_pass import ForwardPass, forward_pass
 from altmin.schedules import DECAYS
 from methods.table import Loop, digits, network
+from online.preparing import prepared
 
 SCALINGS = ["samples", "entries"]
 
@@ -45,14 +43,6 @@ def batch_norm_network() -> nn.Sequential:
 
 def on(model: nn.Sequential, method: OnlineAM, n: int = 120, loss: str = "cross_entropy") -> Loop:
     return Loop.of(method, model, loss, n)
-
-
-def prepared(loop: Loop, batch: Batch | None = None) -> tuple[ForwardPass, list[Tensor]]:
-    """The forward pass and the codes of the next step."""
-    sweep = Sweep(loop.method, loop.problem, loop.state.clone(), batch or loop.batch)
-    assert isinstance(loop.method, OnlineAM)
-    start, codes = forward_pass(sweep), loop.method.codes
-    return start, codes.find(start, codes.power(sweep, start, sweep.memory.power), sweep.memory.mu)
 
 
 def code_objective(

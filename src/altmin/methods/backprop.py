@@ -85,10 +85,10 @@ class Backprop(Method):
             out = start.top
             out.track()
             samples = len(out.z)
-            share = samples if self.preset in PRESETS and PRESETS[self.preset].summed else 1
-            loss = sweep.problem.loss(out.z, sweep.batch.y) / (samples / share)
+            factor = samples if self.preset in PRESETS and PRESETS[self.preset].summed else 1
+            loss = sweep.problem.loss(out.z, sweep.batch.y) / (samples / factor)
             if sweep.problem.regularizer.curvature != 0.0:
-                loss = loss + regularizer(sweep) * (share / sweep.state.samples)
+                loss = loss + regularizer(sweep) * (factor / sweep.state.samples)
             optimizer.zero_grad()
             loss.backward()
         optimizer.step()
