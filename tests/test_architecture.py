@@ -1,4 +1,4 @@
-"""Import-linter holds the direction of imports; what it cannot say is held here."""
+"""Imports go one way, as import-linter sees them (`[tool.importlinter]`), and a class name stands for one thing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def test_a_class_name_stands_for_one_thing():
     names = Counter(
         node.name for file in FILES for node in ast.parse(file.read_text()).body if isinstance(node, ast.ClassDef)
     )
-    assert [name for name, count in names.items() if count > 1 and not name.startswith("_")] == []
+    both = {"Sign", "Step"}  # PyTorch's kind of module, and the activation that it stands for
+    assert {name for name, count in names.items() if count > 1 and not name.startswith("_")} == both
 
 
 def test_errors_import_nothing():
