@@ -28,7 +28,7 @@ def add_numbers(app, what, name, obj, options, lines):
     described = [f for f in fields(obj) if "help" in f.metadata]
     if described:
         lines += ["", "**Numbers**", ""]
-        lines += [line for f in described for line in (f"- ``{f.name}`` = ``{f.default!r}``: {number_text(f.metadata)}",)]
+        lines += [f"- ``{f.name}`` = ``{f.default!r}``: {number_text(f.metadata)}" for f in described]
         lines.append("")
 
 

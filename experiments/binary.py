@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from torch import nn
 
@@ -28,13 +29,13 @@ class Frozen(altmin.OnlineAM):
 
     frozen: int = 1
 
-    def step(self, problem, state, batch):
+    def step(self, sweep: altmin.Sweep[Any]) -> None:
         """A step, and those layers put back."""
-        kept = [t.clone() for t in (*state.W[: self.frozen], *state.b[: self.frozen])]
-        state = super().step(problem, state, batch)
-        for into, value in zip((*state.W[: self.frozen], *state.b[: self.frozen]), kept, strict=True):
-            into.copy_(value)
-        return state
+        tensors = [*sweep.state.W[: self.frozen], *sweep.state.b[: self.frozen]]
+        before = [t.clone() for t in tensors]
+        super().step(sweep)
+        for t, value in zip(tensors, before, strict=True):
+            t.copy_(value)
 
 
 def signs() -> nn.Sequential:

@@ -15,7 +15,7 @@ import compare
 import report
 import scaling
 import test_kernels
-from altmin.bench import Report, BenchRow, measure
+from altmin.bench import BenchRow, Report, measure
 from common import METHODS_OF_THE_PAPERS
 
 KERNELS = {name: f for name, f in vars(test_kernels).items() if name.startswith("test_")}

@@ -12,7 +12,21 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import altmin
-from altmin import BCD, DLADMM, DLAM, IPDLAM, MDLAM, Adam, Backprop, Codes, Memory, Method, OnlineAM, Problem, TaylorADMM
+from altmin import (
+    BCD,
+    DLADMM,
+    DLAM,
+    IPDLAM,
+    MDLAM,
+    Adam,
+    Backprop,
+    Codes,
+    Memory,
+    Method,
+    OnlineAM,
+    Problem,
+    TaylorADMM,
+)
 from methods.table import Loop, network
 
 N = 151  # the width of no layer

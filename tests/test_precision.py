@@ -33,7 +33,7 @@ def bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     def computing(name: Precision | None, device: torch.device) -> AbstractContextManager[None]:
         return rounded(RoundedProducts(emulated)) if name == "bf16" else nullcontext()
 
-    monkeypatch.setattr("altmin.train.trainer.computing", computing)
+    monkeypatch.setattr("altmin.train.driver.computing", computing)
 
 
 def randn(*shape: int) -> Tensor:

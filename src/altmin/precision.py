@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, Literal, TypeVar, get_args
 
 import torch
@@ -95,6 +96,7 @@ def or_exact(solve: Callable[[], T], again: Callable[[], T]) -> T:
         return again()
 
 
+@cache
 def cpu_rounds() -> bool:
     """Whether this CPU multiplies in bfloat16 where it may: seen by a product that rounding changes."""
     fine = torch.full((256, 256), 1 + 2.0**-10)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 import altmin
-from altmin import registration
 from altmin.activations import LeakyReLU, ReLU
 from altmin.convert.reading import supported
 from altmin.convert.weights import variables_of
@@ -25,21 +23,11 @@ from altmin.maps import Linear
 from altmin.methods.registry import METHODS as REGISTERED_METHODS
 from altmin.nn import Sign
 from altmin.registration import conversion_of, converts, modules_of
-from altmin.regularizers import REGULARIZERS, make_regularizer
+from altmin.regularizers import make_regularizer
 from altmin.study.networks import ACTIVATION_NAMES, mlp
 
+pytestmark = pytest.mark.usefixtures("registrations")
 FILE = Path(__file__).with_name("third_party.py")
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """What a test registers is gone behind it: other tests run over all that is registered."""
-    tables = (registration._conversions, LOSSES._kinds, REGULARIZERS._kinds)
-    before = [dict(table) for table in tables]
-    yield
-    for table, old in zip(tables, before, strict=True):
-        table.clear()
-        table.update(old)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from altmin.data.download import obtain
-from altmin.data.files import File, DataSource
+from altmin.data.files import DataSource, File
 from altmin.errors import DataError
 
 CONTENT = random.Random(0).randbytes(50_000)

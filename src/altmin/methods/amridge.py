@@ -14,11 +14,9 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
-from altmin.core.batch import Batch
 from altmin.core.forward import forward
 from altmin.core.memory import Memory
 from altmin.core.problem import Problem
-from altmin.core.state import State
 from altmin.layerwise.augmented_weights import AugmentedWeights
 from altmin.layerwise.residual_sharing import ResidualSharing, inverse_of, mean_gram
 from altmin.methods.base import Method, Terms
@@ -27,7 +25,7 @@ from altmin.sweep import Sweep, network_terms
 
 
 @dataclass(eq=False)
-class Statistics(Memory):
+class RidgeStatistics(Memory):
     """What AMRidge keeps between steps; all of it is replicated.
 
     Attributes:
@@ -81,14 +79,15 @@ class AMRidge(Method):
         0.0, "share of the statistics kept from batch to batch; 0.9 or so with mini-batches", least=0.0, most=1.0
     )
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """The statistics of the first forward pass."""
-        units, inputs = _units(problem), (batch.x, *forward(problem, state, batch.x)[1])
+        state, batch, units = sweep.state, sweep.batch, _units(sweep.problem)
+        inputs = batch.x, *forward(sweep.problem, state, batch.x)[1]
         data, *grams = (mean_gram(unit, a, batch) for unit, a in zip(units, inputs, strict=True))
         velocity = [torch.zeros_like(u.join(W, b)) for u, W, b in zip(units, state.W, state.b, strict=True)]
-        state.memory = Statistics(inverse_of(data, self.data_damping, "W_1"), grams, velocity)
+        state.memory = RidgeStatistics(inverse_of(data, self.data_damping, "W_1"), grams, velocity)
 
-    def step(self, sweep: Sweep[Statistics]) -> None:
+    def step(self, sweep: Sweep[RidgeStatistics]) -> None:
         """A forward pass, the residuals that are left to the weights, and the weights' ridge regressions."""
         z, a = forward(sweep.problem, sweep.state, sweep.batch.x)
         self.remember(sweep, a)
@@ -98,13 +97,13 @@ class AMRidge(Method):
         for i, (cross, inverse) in enumerate(zip(crosses, inverses, strict=True)):
             self.move(sweep, i, cross - self.decay(sweep, i), inverse)
 
-    def remember(self, sweep: Sweep[Statistics], a: list[Tensor]) -> None:
+    def remember(self, sweep: Sweep[RidgeStatistics], a: list[Tensor]) -> None:
         """The statistics of hidden activations, `forget` of them from before; those of the data stay."""
         memory = sweep.memory
         for i, (unit, t) in enumerate(zip(_units(sweep.problem)[1:], a, strict=True)):
             memory.grams[i] = torch.lerp(mean_gram(unit, t, sweep.batch), memory.grams[i], self.forget)
 
-    def move(self, sweep: Sweep[Statistics], i: int, cross: Tensor, inverse: Tensor) -> None:
+    def move(self, sweep: Sweep[RidgeStatistics], i: int, cross: Tensor, inverse: Tensor) -> None:
         """The step ``S_l`` of a layer's weights and intercept, with Nesterov momentum."""
         units, velocity = _units(sweep.problem)[i], sweep.memory.velocity
         W, b = sweep.state.W[i], sweep.state.b[i]
@@ -113,7 +112,7 @@ class AMRidge(Method):
         for into, new in zip((W, b), units.split(units.join(W, b) + S + self.momentum * velocity[i]), strict=True):
             into.copy_(new)
 
-    def decay(self, sweep: Sweep[Statistics], i: int) -> Tensor | float:
+    def decay(self, sweep: Sweep[RidgeStatistics], i: int) -> Tensor | float:
         """What an l2 regulariser takes off a layer's weights."""
         weight = sweep.problem.regularizer.curvature
         if not weight:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import component, number
-from altmin.core.batch import Batch
 from altmin.core.problem import Problem
 from altmin.core.state import State
 from altmin.layerwise.function import layer_functions
@@ -99,12 +98,12 @@ class OnlineAM(Method):
         if self.compile:
             refuse(problem, self.rule, self.mu, self.weight_steps)
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """``mu`` at its start, and optimisers or empty memories for the weights."""
         if self.compile:
-            require_compiler(batch.x.device)
-        functions = layer_functions(problem, state)
-        state.memory = OnlineMemory(self.mu.start, [rule.init(group) for rule, group in self.groups(functions)])
+            require_compiler(sweep.batch.x.device)
+        functions = layer_functions(sweep.problem, sweep.state)
+        sweep.state.memory = OnlineMemory(self.mu.start, [rule.init(group) for rule, group in self.groups(functions)])
 
     def groups(self, layers: list[Any]) -> list[tuple[Rule[Any], list[Any]]]:
         """Which rule moves which of these layers, the last of which is the network's."""

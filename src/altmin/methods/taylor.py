@@ -13,9 +13,6 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
-from altmin.core.batch import Batch
-from altmin.core.problem import Problem
-from altmin.core.state import State
 from altmin.draws import to_draw
 from altmin.methods.base import Method
 from altmin.methods.registry import method
@@ -61,9 +58,10 @@ class TaylorADMM(Method):
         """Squares count whole, so that the weights of half squares are twice ``beta`` and ``gamma``."""
         return Penalty(linear=2 * self.beta, activation=2 * self.gamma, dual="outputs")
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """``Z``, ``A`` drawn from the state's generator or by a forward pass, ``Lambda = 0``."""
-        super().init(problem, state, batch)
+        super().init(sweep)
+        state = sweep.state
         if self.start == "gaussian":
             for group in (state.z, state.a):
                 group[:] = [self._draw(t, state.generator) for t in group]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from torch import Tensor
 
 from altmin.layerwise.function import LayerFunction, LayerValue
+from altmin.maps import Recurrent
 from altmin.online.codes import Codes
 from altmin.online.forward_pass import ForwardPass
 from altmin.online.recurrent_codes import unfolded
@@ -140,7 +141,7 @@ def _squares_target(
 ) -> SquaresTarget:
     function, (a, skip), target = start.functions[i], start.regressor(i, inputs), codes[i]
     if function.layer.map.recurrent:
-        function, a, target = unfolded(function, function.layer.map, a, target, settings)
+        function, a, target = unfolded(function, cast(Recurrent, function.layer.map), a, target, settings)
     elif skip is not None:
         target = target - skip
     value = start.hidden[i] if skip is None and a is start.hidden[i].a else None

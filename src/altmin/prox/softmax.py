@@ -51,8 +51,8 @@ def softmax_prox_newton(
 def softmax_prox_fista(v: Tensor, r: float, y: Tensor, start: Tensor | None = None, tol: float | None = None) -> Tensor:
     """``argmin_z log sum exp z - <y, z> + r/2 ||z - v||^2`` by FISTA, a row at a time, as the papers do (P2).
 
-    The step is 2, the inverse of the loss's Lipschitz constant; at most 500 iterations, or until no entry moves by more than `tol`. For small `r` this is slow, and may end
-    before it has converged: that is what the papers ran.
+    The step is 2, the inverse of the loss's Lipschitz constant; at most 500 iterations, or until no entry moves by
+    more than `tol`. For small `r` this is slow, and may end before it has converged: that is what the papers ran.
 
     Args:
         v: Centres, ``(N, q)``.

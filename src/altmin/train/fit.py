@@ -41,7 +41,9 @@ def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> Hist
         Exception: What a callback raises. The model has the weights of the last record, or the best ones.
 
     Example:
-        >>> from altmin import DLAM
+        >>> import torch
+        >>> from torch import nn
+        >>> from altmin import DLAM, fit
         >>> _ = torch.manual_seed(0)
         >>> model, x = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)), torch.randn(20, 2)
         >>> history = fit(model, DLAM(), (x, (x[:, 0] > 0).long()), epochs=20)

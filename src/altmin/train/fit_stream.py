@@ -50,7 +50,9 @@ def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **o
             last record, or the best ones.
 
     Example:
-        >>> from altmin import OnlineAM
+        >>> import torch
+        >>> from torch import nn
+        >>> from altmin import OnlineAM, fit_stream
         >>> _ = torch.manual_seed(0)
         >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
         >>> stream = ((x, (x[:, 0] > 0).long()) for x in torch.randn(100, 8, 2))

@@ -22,11 +22,25 @@ class History:
     ``validation_accuracy`` (losses are means over samples; accuracies `None` for regression, validation figures `None`
     without a validation set) and the method's own changing numbers, such as ``rho``.
 
+    Example:
+        >>> history = History()
+        >>> _ = history.add({"iteration": 1, "objective": 3.0, "validation_loss": 0.5, "validation_accuracy": 0.8})
+        >>> _ = history.add({"iteration": 2, "objective": 2.0, "validation_loss": 0.4, "validation_accuracy": 0.7})
+        >>> history["objective"], history.best
+        ([3.0, 2.0], 1)
+
     Attributes:
         records: One dict for each iteration.
         status: ``"ok"``, ``"diverged"`` or ``"stopped"`` (by a callback or an interrupt).
         keep: Which weights the model holds: of the last iteration, or of the one best on validation.
         best: The iteration that was best on validation; `None` without a validation set.
+
+    Example:
+        >>> history = History()
+        >>> history.add({"iteration": 1, "objective": 2.5, "validation_loss": None})
+        False
+        >>> history["objective"]
+        [2.5]
     """
 
     records: list[Record] = field(default_factory=list)

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from altmin.audit import no_backprop
-from altmin.convert import problem_of, state_of
 from altmin.core.batch import Batch
-from altmin.core.state import State
-from altmin.errors import DivergenceError
 from altmin.methods.base import Method
-from altmin.precision import computing, exact
-from altmin.sweep import Products, Sweep
-from altmin.train.inputs import SampleReader, check_batch_size
+from altmin.train.driver import Driver
+from altmin.train.inputs import check_batch_size
 from altmin.train.options import TrainerOptions
-from altmin.train.place import Place, Storage
 from altmin.train.samples import TrainingSamples
 from altmin.train.signature import explained, takes
 
 
 @explained(TrainerOptions)
-class Trainer:
+class Trainer(Driver):
     """Trains a model by a method, one step at a time; `fit` and `fit_stream` are loops over it.
 
     The method works on the memory of the model's own parameters: after each step the model has the new weights, and
@@ -48,7 +40,9 @@ class Trainer:
         ValueError: Options that do not fit; the message names them.
 
     Example:
-        >>> from altmin import DLAM
+        >>> import torch
+        >>> from torch import nn
+        >>> from altmin import DLAM, Trainer
         >>> _ = torch.manual_seed(0)
         >>> model, x = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)), torch.randn(20, 2)
         >>> trainer = Trainer(model, DLAM())
@@ -62,27 +56,10 @@ class Trainer:
 
     @takes(TrainerOptions)
     def __init__(self, model: nn.Sequential, method: Method, **options: Any):
-        self.options = TrainerOptions(**options)
-        if not isinstance(method, Method):
-            raise TypeError(f"`method` must be a method such as altmin.DLADMM(), got {method!r}")
-        self.model, self.method = model, method
-        self.problem = problem_of(model, self.options.loss, self.options.regularizer)
-        self.place = Place.of(model, self.options.device, self.options.precision)
-        method.check(self.problem)
-        self.reader = SampleReader(model, self.problem, self.place)
-        self.samples: Batch | None = None
-        self._state: State[Any] | None = None
+        super().__init__(model, method, TrainerOptions(**options))
         self._given = TrainingSamples()
-        self._products: Products | None = None
         self._saved: dict[str, Any] | None = None
         self._taken = 0
-
-    @property
-    def state(self) -> State[Any]:
-        """The method's variables, whose weights are the model's; before the first step there are no others."""
-        return state_of(self.model) if self._state is None else self._state
-
-    # Steps
 
     def step(self, x: Any, y: Any, *, rows: Tensor | slice | None = None, done: float = 0.0) -> None:
         """One iteration of the method; the model has the new weights at once.
@@ -126,6 +103,12 @@ class Trainer:
             for batch in self.batches(size, epoch, epochs):
                 self.advance(batch)
 
+    def begin(self, samples: Batch, count: int | None = None) -> None:
+        """Start the method, or go on where `load_state_dict` said before there were samples; see `Driver.begin`."""
+        super().begin(samples, count)
+        if self._saved is not None:
+            self._restore(self._saved)
+
     def _take(self, x: Any, y: Any) -> Batch:
         """The samples as a batch, once they are known to be such as a step may work on."""
         batch = self._given.again(x, y)
@@ -141,79 +124,11 @@ class Trainer:
             self.samples = batch
         return batch
 
-    # What loops are made of
-
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        """A context in which steps are made: without autograd's graphs, in the precision and under the audit chosen."""
-        audit = no_backprop() if self.options.audit else nullcontext()
-        device = self.place.like.device
-        with torch.inference_mode(False), torch.no_grad(), audit, computing(self.options.precision, device):
-            yield
-
-    def begin(self, samples: Batch, count: int | None = None) -> None:
-        """Start the method.
-
-        Args:
-            samples: All training samples; of a stream, the first batch.
-            count: How many there are in all, where that is another number.
-        """
-        state = self._attach()
-        state.samples = samples.count if count is None else count
-        self.method.init(self.problem, state, samples)
-        self.samples = samples
-        if self._saved is not None:
-            self._restore(self._saved)
-
-    def advance(self, batch: Batch) -> None:
-        """One iteration on a batch that is known to fit, within `active`."""
-        whole = batch.rows is None and not self.method.online
-        sweep = Sweep(self.method, self.problem, self.state, batch, self._products if whole else None)
-        try:
-            sweep.run()
-        except DivergenceError as error:
-            raise error.at(self.state.k + 1, self.method.cure) from error
-        if whole:
-            self._products = sweep.products
-
-    def batches(self, size: int, epoch: int = 0, epochs: int = 1) -> Iterator[Batch]:
-        """A pass over the samples, `epoch` others of `epochs` behind it: all at once, or in a fresh random order."""
-        whole, n = self._samples(), len(self._samples().x)
-        if size == n:
-            yield replace(whole, done=epoch / epochs)
-            return
-        order = torch.randperm(n, generator=self.state.generator).to(whole.x.device)
-        for i in range(0, n, size):
-            batch = whole.select(order[i : i + size], ends_epoch=i + size >= n)
-            yield replace(batch, done=(epoch + i / n) / epochs)
-
-    def check_storage(self) -> None:
-        """Raise `RuntimeError` where the model's parameters are no longer those that are trained."""
-        if self._state is not None:
-            self._storage.check()
-
-    def sweep(self) -> Sweep[Any]:
-        """The method's view of the present state and `samples`; it keeps no products."""
-        return Sweep(self.method, self.problem, self.state, self._samples(), Products())
-
-    def _attach(self) -> State[Any]:
-        """Move the model to where it is trained, and make the state that shares its memory."""
-        if self._state is None:
-            self.place.take(self.model)
-            self._state, self._storage = state_of(self.model), Storage(self.model)
-            self._state.generator = self.options.generator or _fresh_generator()
-        return self._state
-
-    def _samples(self) -> Batch:
-        if self.samples is None:
-            raise RuntimeError("there are no samples before the first step")
-        return self.samples
-
     # Figures
 
     def evaluate(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The objective's terms and the residuals by name, at the present variables and `samples`."""
-        with self.active(), exact():
+        with self.active(rounded=False):
             return self.method.evaluate(self.sweep())
 
     def objective(self) -> float:
@@ -255,8 +170,3 @@ class Trainer:
     def _restore(self, saved: dict[str, Any]) -> None:
         self.state.load_state_dict(saved["state"])
         self._taken, self._products, self._saved = saved["taken"], None, None
-
-
-def _fresh_generator() -> torch.Generator:
-    """Seeded from the global generator, as `DataLoader` does: `torch.manual_seed` governs it."""
-    return torch.Generator().manual_seed(int(torch.randint(2**62, ())))

@@ -1,0 +1,130 @@
+"""What every loop over a method is made of: its start, one iteration, the order of batches, and a view to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from altmin.audit import no_backprop
+from altmin.convert import problem_of, state_of
+from altmin.core.batch import Batch
+from altmin.core.state import State
+from altmin.errors import DivergenceError
+from altmin.methods.base import Method
+from altmin.precision import computing, exact
+from altmin.sweep import Products, Sweep
+from altmin.train.inputs import SampleReader
+from altmin.train.options import TrainerOptions
+from altmin.train.place import Place, Storage
+
+
+class Driver:
+    """A method at work on the memory of a model's own parameters, batch by batch.
+
+    Args:
+        model: A network of modules that `altmin.convert.reading` knows; it is trained in place.
+        method: How it is trained.
+        options: How, where and in which numbers.
+
+    Attributes:
+        problem: What is minimised.
+        place: Where training takes place.
+        reader: Turns what users hand in into batches.
+        samples: What objective, residuals and records are about: all training samples, or an online method's latest
+            batch; `None` before the first step.
+    """
+
+    def __init__(self, model: nn.Sequential, method: Method, options: TrainerOptions):
+        if not isinstance(method, Method):
+            raise TypeError(f"`method` must be a method such as altmin.DLADMM(), got {method!r}")
+        self.model, self.method, self.options = model, method, options
+        self.problem = problem_of(model, options.loss, options.regularizer)
+        self.place = Place.of(model, options.device, options.precision)
+        method.check(self.problem)
+        self.reader = SampleReader(model, self.problem, self.place)
+        self.samples: Batch | None = None
+        self._state: State[Any] | None = None
+        self._products: Products | None = None
+
+    @property
+    def state(self) -> State[Any]:
+        """The method's variables, whose weights are the model's; before the first step there are no others."""
+        return state_of(self.model) if self._state is None else self._state
+
+    @contextmanager
+    def active(self, rounded: bool = True) -> Iterator[None]:
+        """A context in which steps are made: without autograd's graphs, in the precision and under the audit chosen.
+
+        Args:
+            rounded: Whether products are rounded where the precision says so; figures are taken without.
+        """
+        audit = no_backprop() if self.options.audit else nullcontext()
+        products = computing(self.options.precision, self.place.like.device) if rounded else exact()
+        with torch.inference_mode(False), torch.no_grad(), audit, products:
+            yield
+
+    def begin(self, samples: Batch, count: int | None = None) -> None:
+        """Start the method.
+
+        Args:
+            samples: All training samples; of a stream, the first batch.
+            count: How many there are in all, where that is another number.
+        """
+        state = self._attach()
+        state.samples = samples.count if count is None else count
+        self.method.init(Sweep(self.method, self.problem, state, samples))
+        self.samples = samples
+
+    def advance(self, batch: Batch) -> None:
+        """One iteration on a batch that is known to fit, within `active`."""
+        whole = batch.rows is None and not self.method.online
+        sweep = Sweep(self.method, self.problem, self.state, batch, self._products if whole else None)
+        try:
+            sweep.run()
+        except DivergenceError as error:
+            raise error.at(self.state.k + 1, self.method.cure) from error
+        if whole:
+            self._products = sweep.products
+
+    def batches(self, size: int, epoch: int = 0, epochs: int = 1) -> Iterator[Batch]:
+        """A pass over the samples, `epoch` others of `epochs` behind it: all at once, or in a fresh random order."""
+        whole, n = self._samples(), len(self._samples().x)
+        if size == n:
+            yield replace(whole, done=epoch / epochs)
+            return
+        order = torch.randperm(n, generator=self.state.generator).to(whole.x.device)
+        for i in range(0, n, size):
+            batch = whole.select(order[i : i + size], ends_epoch=i + size >= n)
+            yield replace(batch, done=(epoch + i / n) / epochs)
+
+    def check_storage(self) -> None:
+        """Raise `RuntimeError` where the model's parameters are no longer those that are trained."""
+        if self._state is not None:
+            self._storage.check()
+
+    def sweep(self) -> Sweep[Any]:
+        """The method's view of the present state and `samples`; it keeps no products."""
+        return Sweep(self.method, self.problem, self.state, self._samples(), Products())
+
+    def _attach(self) -> State[Any]:
+        """Move the model to where it is trained, and make the state that shares its memory."""
+        if self._state is None:
+            self.place.take(self.model)
+            self._state, self._storage = state_of(self.model), Storage(self.model)
+            self._state.generator = self.options.generator or _fresh_generator()
+        return self._state
+
+    def _samples(self) -> Batch:
+        if self.samples is None:
+            raise RuntimeError("there are no samples before the first step")
+        return self.samples
+
+
+def _fresh_generator() -> torch.Generator:
+    """Seeded from the global generator, as `DataLoader` does: `torch.manual_seed` governs it."""
+    return torch.Generator().manual_seed(int(torch.randint(2**62, ())))
