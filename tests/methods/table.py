@@ -68,7 +68,7 @@ class Row:
     method: Method
     descends: int | None = None
     learns: bool = True
-    steps: int = 200
+    steps: int = 40
     units_alike: bool = True
     adds: bool = True
     rounding: float = 1e-10
@@ -100,7 +100,7 @@ ROWS = {
     ),
     "dladmm": Row(DLADMM(rho=3.0, nu=1.0, schedule="constant"), descends=1),
     "dladmm-one-step": Row(DLADMM(rho=3.0, nu=1.0, schedule="constant", per_sample=False, start=1.0), descends=1),
-    "am-ridge": Row(AMRidge(), steps=40, regularizers=SQUARES),
+    "am-ridge": Row(AMRidge(), regularizers=SQUARES),
     "taylor": Row(TaylorADMM(beta=0.1, gamma=10.0, start="forward"), learns=False, rounding=1e-7, regularizers=SQUARES),
     "taylor-warm-up": Row(
         TaylorADMM(beta=0.1, gamma=10.0, warmup=1000, start="forward"),
@@ -111,10 +111,10 @@ ROWS = {
     ),
     "bcd": Row(BCD(), descends=0, regularizers=SQUARES),
     "bcd-plain": Row(BCD(alpha=0.0), descends=0, rounding=1e-7, regularizers=SQUARES),
-    "mac": Row(MAC(), steps=40, rounding=1e-8, regularizers=SQUARES),
-    "mac-fixed": Row(MAC(mu=1.0, factor=1.0), descends=0, steps=40, rounding=1e-8, regularizers=SQUARES),
-    "am-adam": Row(OnlineAM(rule=Adam(0.01), last=Adam(0.01)), adds=False),
-    "am-sgd": Row(OnlineAM(rule=SGD(1.0), last=SGD(0.3)), adds=False),
+    "mac": Row(MAC(), steps=15, rounding=1e-8, regularizers=SQUARES),
+    "mac-fixed": Row(MAC(mu=1.0, factor=1.0), descends=0, steps=15, rounding=1e-8, regularizers=SQUARES),
+    "am-adam": Row(OnlineAM(rule=Adam(0.01), last=Adam(0.01)), steps=150, adds=False),
+    "am-sgd": Row(OnlineAM(rule=SGD(1.0), last=SGD(0.3)), steps=200, adds=False),
     "am-mem": Row(OnlineAM(rule=CoActivationMemory(), last=Adam(0.01)), adds=False, units_alike=False),
     "am-mem-forgetting": Row(
         OnlineAM(rule=CoActivationMemory(forget=0.9, solver="ridge"), last=SGD(0.1)), adds=False, regularizers=SQUARES
@@ -125,13 +125,16 @@ ROWS = {
     ),
     "am-entries": Row(
         OnlineAM(rule=Adam(0.01), last=Adam(0.01), codes=Codes(lr=0.3, scaling="entries"), mu=Mu(start=0.003)),
+        steps=150,
         adds=False,
     ),
-    "am-sign": Row(OnlineAM(rule=Adam(0.002), last=Adam(0.02)), adds=False, s=Sign),
-    "dtp": Row(DTP(rule=Adam(0.003), last=Adam(0.01), feedback=Adam(0.01), noise=0.0), adds=False, units_alike=False),
+    "am-sign": Row(OnlineAM(rule=Adam(0.002), last=Adam(0.02)), steps=200, adds=False, s=Sign),
+    "dtp": Row(
+        DTP(rule=Adam(0.003), last=Adam(0.01), feedback=Adam(0.01), noise=0.0), steps=200, adds=False, units_alike=False
+    ),
     "proxprop": Row(ProxProp("sgd", lr=1.0), adds=False, regularizers=SQUARES),
-    "straight-through": Row(StraightThrough("sgd", lr=0.1), adds=False, zeros=False, s=Sign),
-    "backprop": Row(Backprop("adam", lr=0.01), adds=False, zeros=False),
+    "straight-through": Row(StraightThrough("sgd", lr=0.1), steps=150, adds=False, zeros=False, s=Sign),
+    "backprop": Row(Backprop("adam", lr=0.01), steps=150, adds=False, zeros=False),
 }
 
 

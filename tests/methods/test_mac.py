@@ -307,6 +307,7 @@ def _share(rank: int, store: str, out: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_two_processes_equal_one(tmp_path: Path):
     out = str(tmp_path / "out.pt")
