@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from altmin import Batch, activations
-from altmin.layerwise.augmented_weights import Units
-from altmin.layerwise.residual_sharing import InputMove, activation_move, inverse_of, output_move, ridge_move
+from altmin.layerwise.augmented_weights import AugmentedWeights
+from altmin.layerwise.residual_sharing import InputMove, activation_move, inverse_of, output_move
 from altmin.losses import CrossEntropy, Hinge, Loss, SquaredLoss
 from altmin.maps import Conv2d, Linear, LinearMap
 
@@ -52,10 +52,10 @@ def test_input_move_is_stationary(name: str, connections: int):
 def test_ridge_move_is_the_ridge_regression_of_the_residual(name: str):
     """Against the stacked least-squares problem: rows of the design, and of the ridge's root."""
     map, _, a = made(name)
-    units, whole = Units(map), Batch(a, a)
+    units, whole = AugmentedWeights(map), Batch(a, a)
     E = randn(*map(randn(*map.shape), randn(map.outputs), a).shape, seed=2)
     gram, cross = units.gram(a, whole), units.gradient(E, a)
-    found = ridge_move(units, cross, inverse_of(gram, 0.3, "W")).view(*map.shape[:-1], -1)
+    found = units.times_inverse(cross, inverse_of(gram, 0.3, "W")).view(*map.shape[:-1], -1)
     design = map.rows(a)
     design = torch.cat([design, torch.ones_like(design[..., :1])], -1)
     p = design.shape[-1]
