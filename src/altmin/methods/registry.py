@@ -60,7 +60,7 @@ def register_method(
 
     Example:
         >>> from altmin import DLADMM
-        >>> register_method("dladmm-proved", DLADMM(rho=2.0, nu=1.0), title="dlADMM where it converges", paper="KDD 2019")
+        >>> register_method("dladmm-proved", DLADMM(rho=2.0, nu=1.0), title="dlADMM, rho > 2H", paper="KDD 2019")
         >>> entry("dladmm-proved").loss
         'cross_entropy'
     """
