@@ -46,6 +46,7 @@ class TaylorADMM(Method):
     unsupported = Method.unsupported | {"residual connections"}
     quadratic = True
     cure = "a longer `warmup` or a larger `beta`"
+    reuse = 0, 0, 1
 
     beta: float = number(1.0, "penalty of the linear residuals", above=0.0, paper="1")
     gamma: float = number(10.0, "penalty of the activation residuals", above=0.0, paper="10")
