@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+from altmin import registration
+from altmin.losses import LOSSES
+from altmin.regularizers import REGULARIZERS
 
 torch.set_num_threads(1)
 
@@ -15,6 +20,17 @@ torch.set_num_threads(1)
 def generator() -> torch.Generator:
     """A generator with a fixed seed."""
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def registrations() -> Iterator[None]:
+    """What a test registers is gone behind it: other tests run over all that is registered."""
+    tables = (registration._conversions, LOSSES._kinds, REGULARIZERS._kinds)
+    before = [dict(table) for table in tables]
+    yield
+    for table, old in zip(tables, before, strict=True):
+        table.clear()
+        table.update(old)
 
 
 @pytest.fixture(scope="session")

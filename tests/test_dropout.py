@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import altmin
-from altmin import DLADMM, DLAM, IPDLAM, MDLAM, SGD, Adam, Backprop, Batch, Codes, Elman, OnlineAM, Problem, State
+from altmin import (
+    DLADMM,
+    DLAM,
+    IPDLAM,
+    MDLAM,
+    SGD,
+    Adam,
+    Backprop,
+    CoActivationMemory,
+    Codes,
+    Elman,
+    OnlineAM,
+)
 from altmin.activations import Activation, DropoutBefore, Hardtanh, Identity, LeakyReLU, ReLU, Sigmoid, Sign, Tanh
-from altmin.core.state import forward
-from altmin.layerwise.function import Block
+from altmin.core.forward import forward
+from altmin.layerwise.function import LayerFunction, LayerValue
 from altmin.maps import Composed
 from altmin.methods import online
-from altmin.online.forward_pass import Pass, encode
+from altmin.online.forward_pass import ForwardPass, forward_pass
+from altmin.online.targets import SquaresTarget
 from altmin.operations import Mask
 from methods.table import Loop, digits
+from online.preparing import prepared
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
@@ -32,17 +48,12 @@ def model_of(p: float = 0.4) -> nn.Sequential:
 
 
 def loop_of(method: altmin.Method, model: nn.Sequential | None = None, n: int = 120, seed: int = 1) -> Loop:
-    model = model or model_of()
-    problem = Problem.from_module(model)
-    x, y = digits(n)
-    batch = Batch(x, problem.loss.encode(y, 10, x.dtype))
-    start = method.init(problem, State.from_module(model), batch, torch.Generator().manual_seed(seed))
-    return Loop(method, problem, batch, start)
+    return Loop.on(method, model or model_of(), *digits(n), seed=seed)
 
 
-def masks(passed: Pass) -> list[Tensor]:
+def masks(start: ForwardPass) -> list[Tensor]:
     """The masks of a pass: of the data, before the first activation, and behind it."""
-    first, second = passed.blocks[0].layer, passed.blocks[1].layer
+    first, second = start.functions[0].layer, start.functions[1].layer
     found: list[Tensor] = []
     for map in (first.map, second.map):
         assert isinstance(map, Composed)
@@ -55,65 +66,62 @@ def masks(passed: Pass) -> list[Tensor]:
 
 def test_a_pass_draws_a_mask_for_every_number_of_every_sample():
     loop = loop_of(OnlineAM())
-    drawn = masks(encode(loop.problem, loop.state, loop.batch.x, torch.Generator().manual_seed(3)))
-    assert [m.shape for m in drawn] == [(120, 64), (120, 20), (120, 20)]
-    for mask in drawn:
+    found = masks(prepared(loop, seed=3)[0])
+    assert [m.shape for m in found] == [(120, 64), (120, 20), (120, 20)]
+    for mask in found:
         assert mask.unique().tolist() == [0.0, pytest.approx(1 / 0.6)]
         assert (mask == 0).double().mean() == pytest.approx(0.4, abs=0.05)  # three standard deviations are 0.03
         assert len(mask.unique(dim=0)) > 100
-    again = masks(encode(loop.problem, loop.state, loop.batch.x, torch.Generator().manual_seed(3)))
-    assert all(torch.equal(a, b) for a, b in zip(drawn, again, strict=True))
+    again = masks(prepared(loop, seed=3)[0])
+    assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
 
 
 def test_a_pass_is_the_network_at_its_masks():
     loop = loop_of(OnlineAM())
-    passed = encode(loop.problem, loop.state, loop.batch.x, torch.Generator().manual_seed(3))
-    (m0, m1, m2), (W0, W1, _), (b0, b1, _) = masks(passed), loop.state.W, loop.state.b
+    start = prepared(loop, seed=3)[0]
+    (m0, m1, m2), (W0, W1, _), (b0, b1, _) = masks(start), loop.state.W, loop.state.b
     z0 = (m0 * loop.batch.x) @ W0.T + b0
     z1 = (m2 * torch.relu(m1 * z0)) @ W1.T + b1
-    torch.testing.assert_close(passed.z, [z0, z1])
-    torch.testing.assert_close(passed.last[0], torch.tanh(z1))
+    torch.testing.assert_close(start.z, [z0, z1])
+    torch.testing.assert_close(start.last[0], torch.tanh(z1))
 
 
 class Watch:
-    """A method's pass, its codes and the blocks that its weights move on, as one step uses them."""
+    """A method's forward passes, and the layers that its codes and weights call, as steps use them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
-        self.passed: list[Pass] = []
-        self.inputs: list[tuple[Block, Tensor]] = []
-        call = Block.__call__
+        self.starts: list[ForwardPass] = []
+        self.called: list[LayerFunction] = []
+        call = LayerFunction.__call__
 
-        def recorded_encode(*args: object) -> Pass:
-            self.passed.append(encode(*args))  # type: ignore[arg-type]
-            return self.passed[-1]
+        def recorded_pass(*args: Any, **options: Any) -> ForwardPass:
+            self.starts.append(forward_pass(*args, **options))
+            return self.starts[-1]
 
-        def recorded_call(block: Block, a: Tensor, over: Tensor | None = None):
-            self.inputs.append((block, a))
-            return call(block, a, over)
+        def recorded_call(function: LayerFunction, a: Tensor, skip: Tensor | None = None) -> LayerValue:
+            self.called.append(function)
+            return call(function, a, skip)
 
-        monkeypatch.setattr(online, "encode", recorded_encode)
-        monkeypatch.setattr(Block, "__call__", recorded_call)
+        monkeypatch.setattr(online, "forward_pass", recorded_pass)
+        monkeypatch.setattr(LayerFunction, "__call__", recorded_call)
 
 
 def test_one_batch_has_one_mask_in_the_pass_in_the_codes_and_in_the_weights(monkeypatch: pytest.MonkeyPatch):
     watch = Watch(monkeypatch)
-    loop = loop_of(OnlineAM(codes=Codes(steps=3), weight_steps=2))
-    loop.step()
-    (passed,) = watch.passed
-    drawn = {id(block.layer) for block in passed.blocks}
-    used = [block for block, _ in watch.inputs[2:] if block.layer.map.shape != (10, 15)]
+    loop_of(OnlineAM(codes=Codes(steps=3), weight_steps=2)).step()
+    (start,) = watch.starts
+    layers = {id(function.layer) for function in start.functions}
+    used = [function for function in watch.called[2:] if function.layer.map.shape != (10, 15)]
     # Codes of the first layer, weights of the two hidden ones; the first of each has the forward pass's value.
     assert len(used) >= (3 - 1) + (2 * 2 - 1)
-    assert {id(block.layer) for block in used} <= drawn
+    assert {id(function.layer) for function in used} <= layers
 
 
 def test_weights_move_on_masked_inputs_and_codes():
     """The step of each layer by autograd, with the masks written out."""
     loop = loop_of(OnlineAM(rule=SGD(0.1), last=SGD(0.1), codes=Codes(steps=3)))
-    generator = torch.Generator().manual_seed(1)
-    passed = encode(loop.problem, loop.state, loop.batch.x, generator)
-    codes = loop.method.find_codes(loop.problem, loop.state, loop.batch, passed)  # type: ignore[attr-defined]
-    m0, m1, m2 = masks(passed)
+    start, codes = prepared(loop)
+    m0, m1, m2 = masks(start)
     W = [w.clone().requires_grad_() for w in loop.state.W]
     b = loop.state.b
     first = (codes[0] - (m0 * loop.batch.x) @ W[0].T - b[0]).square().sum()
@@ -128,7 +136,7 @@ def test_every_batch_draws_anew_and_a_seed_repeats_all(monkeypatch: pytest.Monke
     watch = Watch(monkeypatch)
     loop = loop_of(OnlineAM())
     one = [loop.step().W[0].clone() for _ in range(2)]
-    assert not torch.equal(masks(watch.passed[0])[0], masks(watch.passed[1])[0])
+    assert not torch.equal(masks(watch.starts[0])[0], masks(watch.starts[1])[0])
     loop, other = loop_of(OnlineAM()), loop_of(OnlineAM(), seed=2)
     torch.testing.assert_close([loop.step().W[0].clone() for _ in range(2)], one, rtol=0, atol=0)
     assert not torch.equal(other.step().W[0], one[0])
@@ -219,24 +227,22 @@ def sequences(n: int = 60) -> tuple[nn.Sequential, Tensor, Tensor]:
     return model, x.view(n, 8, 8), y
 
 
-@pytest.mark.parametrize("rule", [SGD(0.01), altmin.Memory(), Adam(0.01)])
-def test_recurrent_networks_learn(rule: SGD | altmin.Memory | Adam):
+@pytest.mark.parametrize("rule", [SGD(0.01), CoActivationMemory(), Adam(0.01)])
+def test_recurrent_networks_learn(rule: SGD | CoActivationMemory | Adam):
     model, x, y = sequences(120)
     before = F.cross_entropy(model(x), y).detach()
     altmin.fit(model, OnlineAM(rule=rule, last=Adam(0.02)), (x, y), epochs=30, batch_size=40)
     assert F.cross_entropy(model(x), y).detach() < 0.7 * before
 
 
-def recurrent_loop(rule: SGD | altmin.Memory, regularizer: str | None = None) -> tuple[Loop, Tensor, Tensor]:
+def recurrent_loop(rule: SGD | CoActivationMemory, regularizer: str | None = None) -> tuple[Loop, Tensor, Tensor]:
     """One step's start, and the rows and targets of the recurrence's regression."""
     model, x, y = sequences()
-    problem = Problem.from_module(model, regularizer=regularizer)
-    batch, method = Batch(x, problem.loss.encode(y, 10, x.dtype)), OnlineAM(rule=rule)
-    loop = Loop(method, problem, batch, method.init(problem, State.from_module(model), batch))
-    passed = encode(problem, loop.state, x)
-    codes = method.find_codes(problem, loop.state, batch, passed)
-    _, rows, targets, _ = method.goals(problem, loop.state, batch, passed, codes).hidden[0]
-    return loop, rows, targets
+    loop = Loop.on(OnlineAM(rule=rule), model, x, y, regularizer=regularizer)
+    assert isinstance(loop.method, OnlineAM)
+    target = loop.method.prepare(loop.sweep()).layers[0]
+    assert isinstance(target, SquaresTarget)
+    return loop, target.a, target.target
 
 
 def test_the_recurrences_step_sums_over_steps_and_is_a_mean_over_samples():
@@ -250,7 +256,7 @@ def test_the_recurrences_step_sums_over_steps_and_is_a_mean_over_samples():
 
 def test_the_memory_spreads_the_regulariser_over_samples_not_over_steps():
     """With every sample in the memory once, its ridge is ``w/(2 mu)`` a sample's worth: rows count no samples."""
-    rule = altmin.Memory(forget=1.0, solver="ridge", ridge=1e-12)
+    rule = CoActivationMemory(forget=1.0, solver="ridge", ridge=1e-12)
     loop, rows, targets = recurrent_loop(rule, "l2:3.0")
     design = torch.cat([rows, torch.ones(len(rows), 1).double()], 1)
     free = torch.ones(design.shape[1]).double()

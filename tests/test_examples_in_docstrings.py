@@ -17,9 +17,11 @@ BASES = (activations.Activation, losses.Loss, maps.Map, operations.Operation, re
 ABSTRACT = {*BASES, maps.LinearMap, operations.LinearOperation}
 
 
+@pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
+@pytest.mark.usefixtures("registrations")
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_run(name: str):
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
+    assert doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS).failed == 0
 
 
 @pytest.mark.parametrize("package", [activations, losses, maps, operations, regularizers], ids=lambda p: p.__name__)
@@ -28,3 +30,10 @@ def test_every_class_has_an_example(package: object):
     assert len(kinds) > 3
     for kind in set(kinds) - ABSTRACT:
         assert ">>> " in (kind.__doc__ or ""), kind
+
+
+@pytest.mark.parametrize("name", altmin.__all__)
+def test_every_public_name_has_an_example(name: str):
+    thing = getattr(altmin, name)
+    if not (inspect.isclass(thing) and issubclass(thing, BaseException)):
+        assert ">>> " in (inspect.getdoc(thing) or ""), name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,25 +10,18 @@ import torch
 from torch import Tensor, nn
 
 import literal
-from altmin import Codes, Method, Mu, OnlineAM
+from altmin import Codes, Method, Mu, OnlineAM, State
 from altmin import methods as library
-from altmin.core.batch import Batch
-from altmin.core.problem import Problem
-from altmin.core.state import State
 from literal.shared import softmax_prox
-from methods.table import digits, network
+from methods.table import Loop, digits, network
 
 HIDDEN, SAMPLES = (12, 9), 150
 quiet = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
 
 
-def problem_of(loss: str) -> tuple[Problem, State, Batch, Tensor]:
-    """A small network on digits in float64: problem, weights, all samples encoded, and their labels."""
-    x, y = digits(SAMPLES)
-    model = network(*HIDDEN)
-    problem = Problem.from_module(model, loss)
-    batch = Batch(x, problem.loss.encode(y, problem.outputs, x.dtype))
-    return problem, State.from_module(model), batch, y
+def begin(method: Method, loss: str) -> Loop:
+    """A small network on digits in float64."""
+    return Loop.of(method, network(*HIDDEN), loss, SAMPLES)
 
 
 def equal(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
@@ -38,26 +30,20 @@ def equal(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> None:
         torch.testing.assert_close(a, b.detach(), rtol=0, atol=1e-9)
 
 
-def moved(state: State, start: State) -> float:
+def moved(state: State[Any], start: State[Any]) -> float:
     """The movement of the layer whose weights moved least."""
     return min(float((new - old).abs().max()) for new, old in zip(state.W, start.W, strict=True))
 
 
-def scattered(state: State) -> State:
-    """Variables off the forward pass, where mDLAM's hidden layers have nothing to do."""
-    generator = torch.Generator().manual_seed(1)
-    z = tuple(t + 0.5 * torch.randn(t.shape, generator=generator, dtype=t.dtype) for t in state.z)
-    return replace(state, z=z, a=tuple(map(torch.relu, z[:-1])))
-
-
 def compare(method: Method, printed: type, loss: str, iterations: int, **numbers: Any) -> None:
-    """Every iterate of `method` is that of the loops in `printed`; all weights move."""
-    problem, start, batch, _ = problem_of(loss)
-    state = scattered(method.init(problem, start, batch))
+    """Every iterate of `method` is that of the loops in `printed`, begun off the forward pass; all weights move."""
+    loop = begin(method, loss)
+    start, batch, state = loop.state.weights(), loop.batch, loop.state
     theirs = printed([t.clone() for t in start.W], [t.clone() for t in start.b], batch.x, batch.y, **numbers)
+    loop.scattered()
     theirs.z, theirs.a[: len(state.a)] = [t.clone() for t in state.z], [t.clone() for t in state.a]
     for _ in range(iterations):
-        state = method.step(problem, state, batch)
+        loop.step()
         theirs.step()
         equal(state.W, theirs.W)
         equal(state.b, theirs.b)
@@ -77,14 +63,12 @@ def test_ipdlam(order: str, factor: float, delta: float, rho: float):
 
 def test_ipdlam_in_nested_order_is_another_iteration():
     """Increase and reverse have the same iterates, so that only this order tells whether it is the one asked for."""
-    problem, start, batch, _ = problem_of("squared")
     found = {}
     for order in ("increase", "reverse", "nested"):
-        method = library.IPDLAM(order=order)
-        state = scattered(method.init(problem, start, batch))
+        loop = begin(library.IPDLAM(order=order), "squared").scattered()
         for _ in range(3):
-            state = method.step(problem, state, batch)
-        found[order] = state.W
+            loop.step()
+        found[order] = loop.state.W
     equal(found["increase"], found["reverse"])
     for one, two in zip(found["increase"], found["nested"], strict=True):
         assert (one - two).abs().max() > 1e-3
@@ -117,16 +101,16 @@ def test_mdlam_without_momentum(rho: float, start: float, factor: float, eps: fl
 @pytest.mark.parametrize("steps", [1, 5])
 @pytest.mark.parametrize(("code_lr", "mu"), [(0.3, 0.003), (3.0, 0.1)])
 def test_online(steps: int, code_lr: float, mu: float):
-    problem, start, whole, labels = problem_of("cross_entropy")
     method = OnlineAM(codes=Codes(steps=steps, lr=code_lr, scaling="entries"), mu=Mu(start=mu))
-    state = method.init(problem, start, whole)
+    loop, labels = begin(method, "cross_entropy"), digits(SAMPLES)[1]
+    start = loop.state.weights()
     theirs = literal.OnlineAM(start.W, start.b, code_lr=code_lr, code_steps=steps, mu=mu)
     for rows in torch.arange(SAMPLES).split(30) * 4:
-        state = method.step(problem, state, whole.select(rows, ends_epoch=False))
-        theirs.step(whole.x[rows], labels[rows])
-        equal(state.W, theirs.W)
-        equal(state.b, theirs.b)
-    assert moved(state, start) > 1e-4
+        loop.step(loop.batch.select(rows, ends_epoch=False))
+        theirs.step(loop.batch.x[rows], labels[rows])
+        equal(loop.state.W, theirs.W)
+        equal(loop.state.b, theirs.b)
+    assert moved(loop.state, start) > 1e-4
 
 
 def test_fista_finds_the_minimiser():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +14,12 @@ from altmin.core.objective import followers, linear_residual, pulls, regression_
 from torch import Tensor, nn
 
 import altmin
-from altmin import DLADMM, DLAM, IPDLAM, MDLAM, SGD, Adam, Batch, Codes, Memory, Mu, OnlineAM, Problem, Residual, State
+from altmin import DLADMM, DLAM, IPDLAM, MDLAM, Batch, Problem, Residual, State
 from altmin.core.problem import Skip
 from altmin.core.state import forward, per_channel, put
 from altmin.methods import dladmm
-from altmin.online.forward_pass import encode
 from methods.table import Loop, digits
+from residual_networks import NETS, model_of
 
 BAND = MDLAM(rho=0.3, eps=0.3, eps_rule="fixed", accelerated=False)
 METHODS = {
@@ -37,54 +36,10 @@ METHODS = {
 }
 
 
-def pre_activation() -> list[nn.Module]:
-    """Two connections from pre-activations, and one over two maps from the first again."""
-    inner = [nn.ReLU(), nn.Linear(12, 12), Residual(nn.ReLU(), nn.Linear(12, 12)), nn.Tanh(), nn.Linear(12, 12)]
-    return [nn.Linear(64, 12), Residual(*inner), nn.ReLU(), nn.Linear(12, 10)]
-
-
-def activation() -> list[nn.Module]:
-    """Connections from activations."""
-    blocks = [m for _ in range(2) for m in (Residual(nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 12)), nn.ReLU())]
-    return [nn.Linear(64, 12), nn.ReLU(), *blocks, nn.Linear(12, 10)]
-
-
-def ends() -> list[nn.Module]:
-    """From the data, and to the outputs from an activation."""
-    last = Residual(nn.Linear(10, 9), nn.ReLU(), nn.Linear(9, 10))
-    return [Residual(nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 64)), nn.ReLU(), nn.Linear(64, 10), nn.ReLU(), last]
-
-
-def outputs() -> list[nn.Module]:
-    """To the outputs from a pre-activation."""
-    return [nn.Linear(64, 10), Residual(nn.Tanh(), nn.Linear(10, 10))]
-
-
-def convolution() -> list[nn.Module]:
-    """Max pooling of both kinds, a convolution with groups, and a connection between images."""
-    head = [nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-    body = [nn.Conv2d(4, 4, 3, padding=1, groups=2), Residual(nn.Tanh(), nn.Conv2d(4, 4, 1)), nn.ReLU()]
-    return [*head, *body, nn.MaxPool2d(3, 1), nn.Flatten(), nn.Linear(16, 10)]
-
-
-NETS: dict[str, Callable[[], list[nn.Module]]] = {
-    "pre-activation": pre_activation,
-    "activation": activation,
-    "ends": ends,
-    "outputs": outputs,
-    "convolution": convolution,
-}
-
 methods = pytest.mark.parametrize("method", METHODS)
 nets = pytest.mark.parametrize("net", NETS)
 losses = pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
 quiet = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
-
-
-def model_of(net: str) -> nn.Sequential:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return nn.Sequential(*NETS[net]()).double()
 
 
 def loop_of(net: str, method: altmin.Method, loss: str = "cross_entropy", n: int = 120) -> Loop:
@@ -323,102 +278,6 @@ def test_mdlams_codes_minimise_over_their_band(net: str):
         for _ in range(20):
             other = low + (high - low) * torch.rand(low.shape, generator=g, dtype=low.dtype)
             assert (value(found) <= value(other) + 1e-12).all()
-
-
-RULES = {
-    "am-adam": OnlineAM(rule=Adam(0.01), last=Adam(0.01)),
-    "am-sgd": OnlineAM(rule=SGD(0.3), last=SGD(0.5)),
-    "am-mem": OnlineAM(rule=Memory(), last=Adam(0.01)),
-    "am-mem-ridge": OnlineAM(rule=Memory(solver="ridge"), last=Adam(0.01)),
-}
-
-
-@nets
-@pytest.mark.parametrize("rule", RULES)
-def test_online_methods_learn(net: str, rule: str):
-    loop = loop_of(net, RULES[rule], n=120)
-    before = loop.objective()
-    for k in range(100):
-        batch = loop.batch.select(slice(40 * (k % 3), 40 * (k % 3) + 40), ends_epoch=k % 3 == 2)
-        loop.state = loop.method.step(loop.problem, loop.state, batch)
-    assert loop.objective() < (0.95 if net == "convolution" else 0.9) * before
-
-
-@nets
-@pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
-def test_codes_of_online_methods_descend_in_turn(net: str, loss: str):
-    """Each code, last to first, lowers its own share of the penalty objective with those above it updated.
-
-    Where windows of max pooling overlap, one may push an entry up that bounds another from below: there the curvature
-    is a bound on the pieces alone, and steps have to be short.
-    """
-    method = OnlineAM(codes=Codes(steps=5, lr=0.1 if net == "convolution" else 1.0), mu=Mu(start=0.5))
-    loop = loop_of(net, method, loss)
-    passed = encode(loop.problem, loop.state, loop.batch.x)
-    codes = method.find_codes(loop.problem, loop.state, loop.batch, passed)
-
-    def value(now: list[Tensor]) -> float:
-        total = torch.zeros(()).double()
-        for j, layer in enumerate(loop.problem.layers):
-            z = layer.map(loop.state.W[j], loop.state.b[j], passed.input(j, now))
-            over = passed.over(j, now)
-            z = z if over is None else z + over
-            last = j == len(now)
-            total = total + (loop.problem.loss(z, loop.batch.y) / 0.5 if last else (z - now[j]).square().sum())
-        return float(total)
-
-    now = list(passed.z)
-    for i in reversed(range(len(codes))):
-        # What pulls C_l towards its layer's own prediction is not in its share: C^0 is that prediction's stand-in.
-        own = (codes[i] - passed.z[i]).square().sum()
-        new = [*now[:i], codes[i], *now[i + 1 :]]
-        assert value(new) <= value(now) + 1e-9, i
-        assert own > 0
-        now = new
-
-
-def test_hidden_weights_of_online_methods_move_on_what_is_left_for_them():
-    """The regression target is the code less what the connection adds, by autograd on the layer alone."""
-    method = OnlineAM(rule=SGD(0.1), codes=Codes(steps=3))
-    loop = loop_of("activation", method)
-    passed = encode(loop.problem, loop.state, loop.batch.x)
-    codes = method.find_codes(loop.problem, loop.state, loop.batch, passed)
-    W = loop.state.W[2].clone().requires_grad_()
-    z = torch.tanh(codes[1]) @ W.T + loop.state.b[2] + torch.relu(codes[0])
-    ((codes[2] - z).square().sum() / len(z)).backward()
-    assert W.grad is not None
-    torch.testing.assert_close(loop.step().W[2], (W - 0.1 * W.grad).detach(), rtol=1e-9, atol=1e-12)
-
-
-def test_convolution_rows_count_every_position_but_samples_stay_samples():
-    """AM-SGD's step on a kernel is that of the squares summed over positions, divided by the samples."""
-    method = OnlineAM(rule=SGD(0.01), codes=Codes(steps=2))
-    loop = loop_of("convolution", method, n=40)
-    passed = encode(loop.problem, loop.state, loop.batch.x)
-    codes = method.find_codes(loop.problem, loop.state, loop.batch, passed)
-    W = loop.state.W[0].clone().requires_grad_()
-    z = torch.conv2d(loop.batch.x.view(-1, 1, 8, 8), W.view(4, 1, 3, 3), loop.state.b[0], padding=1)
-    ((codes[0] - z).square().sum() / 40).backward()
-    assert W.grad is not None
-    torch.testing.assert_close(loop.step().W[0], (W - 0.01 * W.grad).detach(), rtol=1e-9, atol=1e-12)
-
-
-def test_refitting_keeps_the_connection_to_the_outputs():
-    x, y = digits(200)
-    model = model_of("outputs")
-    altmin.fit(model, OnlineAM(refit=True), (x, y), epochs=2)
-    last = model[1][1]
-    loss = nn.functional.cross_entropy(model(x), y)
-    assert max(float(g.abs().max()) for g in torch.autograd.grad(loss, list(last.parameters()))) < 2e-3
-
-
-@nets
-def test_fit_trains_the_network_that_it_was_given(net: str):
-    """The objective of the record is the module's own loss after training."""
-    (x, y), model = digits(120), model_of(net)
-    history = altmin.fit(model, OnlineAM(rule=Adam(0.01), last=Adam(0.01)), (x, y), epochs=5, batch_size=40)
-    loss = nn.functional.cross_entropy(model(x), y).detach()
-    assert history["train_loss"][-1] == pytest.approx(float(loss))
 
 
 def test_ends_that_differ_are_refused_before_training():

@@ -27,7 +27,12 @@ from torch.autograd.graph import saved_tensors_hooks
 
 
 class Gradients(StrEnum):
-    """How far gradients reach in a method: its label."""
+    """How far gradients reach in a method: its label.
+
+    Example:
+        >>> print(Gradients.LAYER)
+        gradients within a layer
+    """
 
     NONE = "no gradients at all"
     LAYER = "gradients within a layer"
@@ -52,6 +57,14 @@ def no_backprop() -> AbstractContextManager[object]:
     Returns:
         The context manager. It raises `BackpropError` where the forbidden thing happens, and on leaving restores
         PyTorch as it was.
+
+    Example:
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> with no_backprop():
+        ...     x.square().sum().backward()
+        Traceback (most recent call last):
+        ...
+        altmin.audit.BackpropError: an autograd graph is run...
     """
     return _Audit()
 

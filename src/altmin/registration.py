@@ -123,6 +123,15 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
         Raises:
             ValueError: Another class has the name, or it holds a colon.
+
+        Example:
+            >>> from altmin.regularizers import REGULARIZERS, Regularizer, make_regularizer
+            >>> @REGULARIZERS.register("half-l2")
+            ... class HalfL2(Regularizer):
+            ...     def __init__(self, weight: float):
+            ...         self.weight = weight
+            >>> make_regularizer("half-l2:0.5").weight
+            0.5
         """
         if not isinstance(name, str) or not name or ":" in name:
             raise ValueError(f"the name of a {self.what} must be text without a colon, got {name!r}")

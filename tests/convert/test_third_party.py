@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,32 +13,21 @@ import torch
 from torch import Tensor, nn
 
 import altmin
-from altmin import registration
+from altmin import problem_of, state_of
 from altmin.activations import LeakyReLU, ReLU
 from altmin.convert.reading import supported
 from altmin.convert.weights import variables_of
-from altmin.core.problem import Problem
-from altmin.core.state import State, forward
+from altmin.core.forward import forward
 from altmin.losses import LOSSES, Hinge, Loss, SquaredLoss, make_loss
 from altmin.maps import Linear
 from altmin.methods.registry import METHODS as REGISTERED_METHODS
 from altmin.nn import Sign
 from altmin.registration import conversion_of, converts, modules_of
-from altmin.regularizers import REGULARIZERS, make_regularizer
+from altmin.regularizers import make_regularizer
 from altmin.study.networks import ACTIVATION_NAMES, mlp
 
+pytestmark = pytest.mark.usefixtures("registrations")
 FILE = Path(__file__).with_name("third_party.py")
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """What a test registers is gone behind it: other tests run over all that is registered."""
-    tables = (registration._conversions, LOSSES._kinds, REGULARIZERS._kinds)
-    before = [dict(table) for table in tables]
-    yield
-    for table, old in zip(tables, before, strict=True):
-        table.clear()
-        table.update(old)
 
 
 @pytest.fixture
@@ -69,7 +57,7 @@ def samples(n: int = 60) -> tuple[Tensor, Tensor]:
 
 
 def test_layers_are_the_users_own(own: ModuleType):
-    first, second, _ = Problem.from_module(model_of(own)).layers
+    first, second, _ = problem_of(model_of(own)).layers
     assert isinstance(first.map, own.ScaledMap)
     assert isinstance(first.activation, own.BentActivation)
     assert second.map.before == (own.FlipOperation(),)  # type: ignore[attr-defined]
@@ -79,9 +67,9 @@ def test_layers_are_the_users_own(own: ModuleType):
 
 def test_the_layers_compute_what_the_model_computes(own: ModuleType):
     model, (x, _) = model_of(own), samples()
-    problem = Problem.from_module(model)
+    problem = problem_of(model)
     assert problem.inputs == 6
-    torch.testing.assert_close(forward(problem, State.from_module(model), x)[0][-1], model(x).detach())
+    torch.testing.assert_close(forward(problem, state_of(model), x)[0][-1], model(x).detach())
 
 
 def test_weights_are_views_of_the_module(own: ModuleType):
@@ -223,6 +211,6 @@ def test_a_module_may_stand_for_a_class_of_the_library():
 
     converts(Third, of=lambda module: LeakyReLU(1 / 3))(LeakyReLU)
     assert modules_of("activation")[-1] is Third
-    (layer, _) = Problem.from_module(nn.Sequential(nn.Linear(4, 3), Third(), nn.Linear(3, 2))).layers
+    (layer, _) = problem_of(nn.Sequential(nn.Linear(4, 3), Third(), nn.Linear(3, 2))).layers
     assert layer.activation == LeakyReLU(1 / 3)
     assert layer.map == Linear(4, 3)

@@ -1,4 +1,4 @@
-"""Blocks: value, derivatives and running statistics are those of `nn.Linear` and `nn.BatchNorm1d` in training mode."""
+"""Layers as functions: value, derivatives and running statistics are those of PyTorch's modules in training mode."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from altmin.activations import Identity, ReLU
 from altmin.core.problem import BatchNorm, Layer, Problem
 from altmin.core.state import Norm, State
-from altmin.layerwise.function import Block, blocks
+from altmin.layerwise.function import LayerFunction, layer_functions
 from altmin.maps import Linear
 
 N, P, Q = 9, 5, 4
@@ -19,8 +19,8 @@ def randn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def pair(bias: bool, normed: bool, eps: float = 1e-5, momentum: float = 0.1) -> tuple[Block, nn.Sequential]:
-    """A block and the same thing as modules; scales of both signs."""
+def pair(bias: bool, normed: bool, eps: float = 1e-5, momentum: float = 0.1) -> tuple[LayerFunction, nn.Sequential]:
+    """A function and the same thing as modules; scales of both signs."""
     W, b = randn(Q, P, seed=1), randn(Q, seed=2) if bias else torch.zeros(Q, dtype=torch.float64)
     norm = Norm(randn(Q, seed=3), randn(Q, seed=4), randn(Q, seed=5), randn(Q, seed=6).square() + 0.1)
     linear, batchnorm = nn.Linear(P, Q, bias=bias).double(), nn.BatchNorm1d(Q, eps=eps, momentum=momentum).double()
@@ -31,7 +31,7 @@ def pair(bias: bool, normed: bool, eps: float = 1e-5, momentum: float = 0.1) -> 
     batchnorm.load_state_dict({**names, "num_batches_tracked": torch.tensor(0)})
     layer = Layer(Linear(P, Q, bias), ReLU(), BatchNorm(eps, momentum) if normed else None)
     modules = [linear, batchnorm] if normed else [linear]
-    return Block(layer, W, b, norm if normed else None), nn.Sequential(*modules).train()
+    return LayerFunction(layer, W, b, norm if normed else None), nn.Sequential(*modules).train()
 
 
 sorts = pytest.mark.parametrize(
@@ -42,52 +42,52 @@ sorts = pytest.mark.parametrize(
 
 @sorts
 def test_value(bias, normed, eps):
-    block, modules = pair(bias, normed, eps)
+    function, modules = pair(bias, normed, eps)
     a = randn(N, P, seed=7)
-    torch.testing.assert_close(block(a).z, modules(a))
+    torch.testing.assert_close(function(a).z, modules(a))
 
 
 @sorts
 def test_derivatives_are_those_of_autograd(bias, normed, eps):
-    block, modules = pair(bias, normed, eps)
+    function, modules = pair(bias, normed, eps)
     a, r = randn(N, P, seed=7).requires_grad_(), randn(N, Q, seed=8)
     to_input, *to_params = torch.autograd.grad((modules(a) * r).sum(), [a, *modules.parameters()])
-    forward = block(a.detach())
+    forward = function(a.detach())
     torch.testing.assert_close(forward.to_input(r), to_input, rtol=1e-9, atol=1e-10)
     torch.testing.assert_close(forward.to_params(r), to_params, rtol=1e-9, atol=1e-10)
-    torch.testing.assert_close(block.params(), [p.detach() for p in modules.parameters()])
+    torch.testing.assert_close(function.params(), [p.detach() for p in modules.parameters()])
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.7])
 def test_running_statistics_follow_the_batches(momentum):
-    block, modules = pair(bias=False, normed=True, momentum=momentum)
+    function, modules = pair(bias=False, normed=True, momentum=momentum)
     for seed, n in enumerate((9, 4, 2, 9)):
         a = randn(n, P, seed=20 + seed)
-        block(a).track()
+        function(a).track()
         modules(a)
-        torch.testing.assert_close(block.norm.mean, modules[1].running_mean)
-        torch.testing.assert_close(block.norm.var, modules[1].running_var)
+        torch.testing.assert_close(function.norm.mean, modules[1].running_mean)
+        torch.testing.assert_close(function.norm.var, modules[1].running_var)
 
 
 def test_without_batch_normalisation_there_is_nothing_to_track():
-    block, _ = pair(bias=True, normed=False)
-    block(randn(N, P)).track()
-    assert block.norm is None
+    function, _ = pair(bias=True, normed=False)
+    function(randn(N, P)).track()
+    assert function.norm is None
 
 
 def test_one_sample_keeps_the_running_variance_finite():
-    block, _ = pair(bias=False, normed=True)
-    block(randn(1, P)).track()
-    assert block.norm.var.isfinite().all()
+    function, _ = pair(bias=False, normed=True)
+    function(randn(1, P)).track()
+    assert function.norm.var.isfinite().all()
 
 
 def gain_and_truth(W: Tensor, normed: bool = False) -> tuple[float, float]:
-    """A block's `gain` and the largest eigenvalue that it estimates."""
-    block, _ = pair(bias=False, normed=normed)
-    factor = block.norm.scale / (block.norm.var + 1e-5).sqrt() if normed else torch.ones(len(W), dtype=W.dtype)
-    layer = Layer(Linear(W.shape[1], len(W)), Identity(), block.layer.norm)
+    """A function's `gain` and the largest eigenvalue that it estimates."""
+    function, _ = pair(bias=False, normed=normed)
+    factor = function.norm.scale / (function.norm.var + 1e-5).sqrt() if normed else torch.ones(len(W), dtype=W.dtype)
+    layer = Layer(Linear(W.shape[1], len(W)), Identity(), function.layer.norm)
     at = torch.ones(2, W.shape[1], dtype=W.dtype)
-    gain = Block(layer, W, torch.zeros(len(W), dtype=W.dtype), block.norm).stretched(at).norm()
+    gain = LayerFunction(layer, W, torch.zeros(len(W), dtype=W.dtype), function.norm).power_iteration(at).norm()
     return gain.item(), torch.linalg.matrix_norm(factor[:, None] * W, 2).square().item()
 
 
@@ -112,6 +112,31 @@ def test_gain_converges_where_one_direction_dominates():
         assert gain == pytest.approx(truth, rel=1e-2)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_gain_of_weights_that_stay_becomes_exact(seed: int):
+    """The nudge that keeps every direction alive costs no more than a thousandth."""
+    U, V = (torch.linalg.qr(randn(5, 5, seed=seed + k)).Q for k in (1, 2))
+    W = U * torch.tensor([3.0, 1.0, 0.5, 0.2, 0.1], dtype=torch.float64) @ V.T
+    function = LayerFunction(Layer(Linear(5, 5), Identity()), W, torch.zeros(5, dtype=torch.float64))
+    at, r = torch.ones(2, 5, dtype=torch.float64), None
+    for _ in range(30):
+        r = function.power_iteration(at, r)
+    assert r is not None
+    assert r.norm().item() == pytest.approx(9.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("lost", range(3))
+def test_gain_finds_a_direction_that_was_lost(lost: int):
+    """From another direction alone: the weights are diagonal, so that not even rounding leads away from it."""
+    values = torch.tensor([0.1, 0.5, 1.0, 3.0], dtype=torch.float64)
+    function = LayerFunction(Layer(Linear(4, 4), Identity()), torch.diag(values), torch.zeros(4).double())
+    at, r = torch.ones(2, 4, dtype=torch.float64), torch.zeros(1, 4, dtype=torch.float64)
+    r[0, lost] = values[lost].square()
+    for _ in range(30):
+        r = function.power_iteration(at, r)
+    assert r.norm().item() == pytest.approx(9.0, rel=1e-3)
+
+
 @pytest.mark.parametrize("rows", [[[1.0, -1.0]], [[1.0, -1.0], [2.0, -2.0]], [[3.0, -3.0], [0.1, 0.1]]])
 def test_gain_sees_weights_that_cancel(rows):
     W = torch.tensor(rows, dtype=torch.float64)
@@ -121,15 +146,15 @@ def test_gain_sees_weights_that_cancel(rows):
 
 def test_gain_of_zero_weights_is_zero():
     layer = Layer(Linear(P, Q), Identity())
-    assert Block(layer, torch.zeros(Q, P), torch.zeros(Q)).stretched(torch.ones(3, P)).norm() == 0
+    assert LayerFunction(layer, torch.zeros(Q, P), torch.zeros(Q)).power_iteration(torch.ones(3, P)).norm() == 0
 
 
-def test_blocks_take_the_states_weights_in_order():
+def test_layer_functions_take_the_states_weights_in_order():
     first, _ = pair(bias=True, normed=True)
-    last = Block(Layer(Linear(Q, 2), Identity()), randn(2, Q), randn(2))
+    last = LayerFunction(Layer(Linear(Q, 2), Identity()), randn(2, Q), randn(2))
     problem = Problem((first.layer, last.layer))
-    state = State((first.W, last.W), (first.b, last.b), norm=(first.norm, None))
-    for found, expected in zip(blocks(problem, state), (first, last), strict=True):
+    state = State([first.W, last.W], [first.b, last.b], norm=[first.norm, None])
+    for found, expected in zip(layer_functions(problem, state), (first, last), strict=True):
         assert found.layer is expected.layer
         assert found.W is expected.W
         assert found.b is expected.b

@@ -197,7 +197,7 @@ def begun(method: Method, problem: Problem, batch: Batch, weights: State[Any], s
     """The method's start from a copy of weights; what it draws comes from a seed."""
     state = weights.weights()
     state.samples, state.generator = batch.count, torch.Generator().manual_seed(seed)
-    method.init(problem, state, batch)
+    method.init(Sweep(method, problem, state, batch))
     return state
 
 
@@ -216,10 +216,24 @@ class Loop:
         cls, method: Method, model: nn.Sequential, loss: str = "cross_entropy", n: int = 300, **more: object
     ) -> Loop:
         """The method's start on `model` and digits; what it draws comes from a seed."""
+        return cls.on(method, model, *digits(n), loss, **more)
+
+    @classmethod
+    def on(
+        cls,
+        method: Method,
+        model: nn.Sequential,
+        x: Tensor,
+        y: Tensor,
+        loss: str = "cross_entropy",
+        classes: int = 10,
+        seed: int = 0,
+        **more: object,
+    ) -> Loop:
+        """The method's start on `model` and samples: class indices, or real targets."""
         problem = problem_of(model, loss, **more)  # type: ignore[arg-type]
-        x, y = digits(n)
-        batch = Batch(x, problem.loss.encode(y, 10, x.dtype))
-        return cls(method, problem, batch, begun(method, problem, batch, state_of(model)))
+        batch = Batch(x, y if y.is_floating_point() else problem.loss.encode(y, classes, x.dtype))
+        return cls(method, problem, batch, begun(method, problem, batch, state_of(model), seed))
 
     @classmethod
     def on_digits(

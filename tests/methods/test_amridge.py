@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import nn
 
 import altmin
-from altmin import AMRidge, Problem
+from altmin import AMRidge, problem_of
 from altmin.activations import ReLU
 from altmin.bench import Ledger
-from altmin.core.state import forward
+from altmin.core.forward import forward
 from methods.table import Loop, digits, network
 
 
 def accuracy(loop: Loop) -> float:
-    z = altmin.core.state.forward(loop.problem, loop.state, loop.batch.x)[0][-1]
+    z = forward(loop.problem, loop.state, loop.batch.x)[0][-1]
     return float((z.argmax(1) == loop.batch.y.argmax(1)).double().mean())
 
 
@@ -29,7 +27,8 @@ def test_first_iteration_written_out():
     """Two layers, squared loss, straight from the formulas; the ReLU by its active side."""
     method = AMRidge(step_size=0.3, momentum=0.0, damping=0.2, data_damping=0.4, proximity=1e6)
     loop = Loop.on_digits(method, "squared", hidden=(12,))
-    (W1, W2), (b1, b2), x, y = loop.state.W, loop.state.b, loop.batch.x, loop.batch.y
+    start = loop.state.weights()
+    (W1, W2), (b1, b2), x, y = start.W, start.b, loop.batch.x, loop.batch.y
     z1 = x @ W1.T + b1
     a1 = ReLU()(z1)
     t = min(2.0, 0.3 * (1 + float(W2.square().sum()) / 10))
@@ -48,11 +47,11 @@ def test_first_iteration_written_out():
 def test_momentum_is_nesterovs():
     """The second step from its own iterate: ``V = beta V + S``, ``W += S + beta V``."""
     plain, inert = (Loop.on_digits(AMRidge(momentum=m)) for m in (0.0, 0.6))
-    W0 = plain.state.W[0]
+    W0 = plain.state.W[0].clone()
     S = plain.step().W[0] - W0
     torch.testing.assert_close(inert.step().W[0], W0 + 1.6 * S)
-    plain.state = replace(inert.state, extra=plain.state.extra)
-    before = inert.state.W[0]
+    plain.state.set_weights(inert.state)
+    before = inert.state.W[0].clone()
     S2 = plain.step().W[0] - before
     torch.testing.assert_close(inert.step().W[0], before + S2 + 0.6 * (0.6 * S + S2))
 
@@ -72,7 +71,7 @@ def test_l2_is_a_decay_of_the_weights_and_spares_the_intercept():
     """The first step with and without it differs by ``-step_size weight / N  W (G + damping)^{-1}`` alone."""
     method = AMRidge(step_size=0.5, momentum=0.0)
     plain, decayed = (Loop.on_digits(method, regularizer=r) for r in (None, "l2:3.0"))
-    W, A = plain.state.W[0], with_ones(plain.batch.x)
+    W, A = plain.state.W[0].clone(), with_ones(plain.batch.x)
     G = A.T @ A / 300
     pull = torch.cat([W, torch.zeros_like(W[:, :1])], 1)
     wanted = -0.5 * 3.0 / 300 * torch.linalg.solve(G + 10.0 * G.diagonal().mean() * torch.eye(65), pull.T).T
@@ -82,8 +81,8 @@ def test_l2_is_a_decay_of_the_weights_and_spares_the_intercept():
 
 def test_no_variable_of_a_sample_outlives_an_iteration():
     state = Loop.on_digits(AMRidge()).step()
-    assert state.z == state.a == ()
-    assert all(300 not in t.shape for t in (*state.extra.grams, *state.extra.velocity, state.extra.inverse))
+    assert list(state.z) == list(state.a) == []
+    assert all(300 not in t.shape for t in (*state.memory.grams, *state.memory.velocity, state.memory.inverse))
 
 
 def test_rises_steadily_on_held_out_digits():
@@ -91,10 +90,10 @@ def test_rises_steadily_on_held_out_digits():
     x, y = digits(1500, torch.float32)
     model = network(50, 50, dtype=torch.float32)
     history = altmin.fit(model, AMRidge(), (x[:1200], y[:1200]), epochs=60, validation=(x[1200:], y[1200:]))
-    held = history["validation_accuracy"]
-    assert held[9] > 0.85
-    assert held[-1] > 0.90
-    assert held[-1] >= max(held) - 0.02
+    validated = history["validation_accuracy"]
+    assert validated[9] > 0.85
+    assert validated[-1] > 0.90
+    assert validated[-1] >= max(validated) - 0.02
     assert history["train_accuracy"][-1] > 0.99
 
 
@@ -108,11 +107,10 @@ def test_mini_batches_with_a_memory_learn():
 
 def test_memory_is_a_mean_with_forgetting():
     loop = Loop.on_digits(AMRidge(forget=0.75))
-    before = loop.state.extra.grams
-    a = altmin.core.state.forward(loop.problem, loop.state, loop.batch.x)[1]
+    before = [t.clone() for t in loop.state.memory.grams]
+    a = forward(loop.problem, loop.state, loop.batch.x)[1]
     half = slice(0, 100)
-    batch = loop.batch.select(half, ends_epoch=False)
-    new = loop.method.step(loop.problem, loop.state, batch).extra.grams
+    new = loop.step(loop.batch.select(half, ends_epoch=False)).memory.grams
     for one, old, t in zip(new, before, a, strict=True):
         A = with_ones(t[half])
         torch.testing.assert_close(one, 0.75 * old + 0.25 * A.T @ A / 100)
@@ -128,7 +126,7 @@ def test_trains_a_convolutional_network_with_max_pooling():
 
 def test_refuses_l1_and_says_what_takes_it():
     with pytest.raises(TypeError, match=r"none and l2, got L1.*; IPDLAM"):
-        AMRidge().check(Problem.from_module(network(8), regularizer="l1:0.1"))
+        AMRidge().check(problem_of(network(8), regularizer="l1:0.1"))
 
 
 @pytest.mark.parametrize("name", ["step_size", "damping", "data_damping", "proximity"])
@@ -137,21 +135,21 @@ def test_numbers_are_checked(name: str):
         AMRidge(**{name: 0.0})
 
 
-@pytest.mark.parametrize("part", [1, 7, 10**6])
-def test_parts_of_the_samples_do_not_matter(part: int, monkeypatch: pytest.MonkeyPatch):
-    """One sample at a time, parts that do not divide their number, and all at once."""
+@pytest.mark.parametrize("size", [1, 7, 10**6])
+def test_stretches_of_the_samples_do_not_matter(size: int, monkeypatch: pytest.MonkeyPatch):
+    """One sample at a time, stretches that do not divide their number, and all at once."""
     whole = Loop.on_digits(AMRidge(), hidden=(20, 15), n=50).step()
-    monkeypatch.setattr("altmin.core.state.PART", 64 * part)
-    parted = Loop.on_digits(AMRidge(), hidden=(20, 15), n=50).step()
-    for one, two in zip((*whole.W, *whole.b), (*parted.W, *parted.b), strict=True):
+    monkeypatch.setattr("altmin.core.forward.STRETCH", 64 * size)
+    stretched = Loop.on_digits(AMRidge(), hidden=(20, 15), n=50).step()
+    for one, two in zip((*whole.W, *whole.b), (*stretched.W, *stretched.b), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-12)
 
 
 def test_an_iteration_holds_a_forward_pass_and_little_more(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("altmin.core.state.PART", 2**10)
+    monkeypatch.setattr("altmin.core.forward.STRETCH", 2**10)
     loop = Loop.on_digits(AMRidge(), hidden=(200, 150), n=1700)
     loop.step()
     with Ledger() as ledger:
         loop.step()
-    held = ledger.existing + sum(t.nbytes for group in forward(loop.problem, loop.state, loop.batch.x) for t in group)
-    assert ledger.peak < 1.3 * held
+    needed = ledger.existing + sum(t.nbytes for group in forward(loop.problem, loop.state, loop.batch.x) for t in group)
+    assert ledger.peak < 1.3 * needed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentError
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -12,12 +13,12 @@ from torch import nn
 from torch.nn import functional as F
 
 import altmin
-from altmin import Backprop, Batch, Problem, Sign, State, Step
+from altmin import Backprop, Sign, Step, StraightThrough, problem_of, state_of
 from altmin.audit import Gradients
 from altmin.cli.numbers import add_method, configured
-from altmin.core.state import forward
-from altmin.methods.backprop import OPTIMIZERS, PRESETS, StraightThrough
-from methods.table import digits, network
+from altmin.core.forward import forward
+from altmin.online.optimizers import OPTIMIZERS, PRESETS
+from methods.table import Loop, digits, network
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -80,15 +81,18 @@ def test_unknown_optimizer_gets_the_nearest_name():
 # Presets
 
 
+def group_of(method: Backprop) -> dict[str, Any]:
+    return Loop.on_digits(method, hidden=(3,), n=20).state.memory.optimizer.param_groups[0]
+
+
 def test_preset_gives_the_papers_rate_and_an_explicit_one_wins():
-    params = [torch.zeros(2, requires_grad=True)]
-    assert Backprop("adam", preset="online-am-mnist-500").make(params).param_groups[0]["lr"] == 0.0005
-    assert Backprop("adam", lr=0.3, preset="online-am-mnist-500").make(params).param_groups[0]["lr"] == 0.3
-    assert Backprop("adam").make(params).param_groups[0]["lr"] == OPTIMIZERS["adam"][1]
+    assert group_of(Backprop("adam", preset="online-am-mnist-500"))["lr"] == 0.0005
+    assert group_of(Backprop("adam", lr=0.3, preset="online-am-mnist-500"))["lr"] == 0.3
+    assert group_of(Backprop("adam"))["lr"] == OPTIMIZERS["adam"][1]
 
 
 def test_amsgrad_of_ipdlam_is_adam_with_amsgrad():
-    group = Backprop("amsgrad", preset="ipdlam").make([torch.zeros(2, requires_grad=True)]).param_groups[0]
+    group = group_of(Backprop("amsgrad", preset="ipdlam"))
     assert group["amsgrad"]
     assert group["lr"] == 0.001
 
@@ -154,19 +158,11 @@ def test_dropout_is_drawn_for_every_batch():
 def test_evaluation_has_no_dropout():
     x, y = digits(60)
     model = nn.Sequential(nn.Linear(64, 12), nn.Dropout(0.5), nn.Tanh(), nn.Linear(12, 10)).double()
-    problem, batch = posed(model, x, y)
-    method = Backprop("sgd")
-    state = method.init(problem, State.from_module(model), batch)
     expected = F.cross_entropy(model.eval()(x), y, reduction="sum")
-    torch.testing.assert_close(method.objective(problem, state, batch), expected.detach())
+    assert Loop.on(Backprop("sgd"), model, x, y).objective() == pytest.approx(float(expected.detach()))
 
 
 # The straight-through estimator
-
-
-def posed(model: nn.Sequential, x: torch.Tensor, y: torch.Tensor) -> tuple[Problem, Batch]:
-    problem = Problem.from_module(model)
-    return problem, Batch(x, problem.loss.encode(y, 10, x.dtype))
 
 
 def bits(n: int = 12, s: type[nn.Module] = Sign) -> nn.Sequential:
@@ -198,10 +194,7 @@ def test_straight_through_step_is_autograds_of_a_surrogate(s: type[nn.Module], l
     x = 3.0 * x  # pre-activations on both sides of 1
     model = bits(s=s)
     params = [p.detach().clone().requires_grad_() for p in model.parameters()]
-    problem, batch = posed(model, x, y)
-    method = StraightThrough("sgd", lr=1.0)
-    state = method.init(problem, State.from_module(model), batch, torch.Generator().manual_seed(3))
-    state = method.step(problem, state, batch)
+    state = Loop.on(StraightThrough("sgd", lr=1.0), model, x, y, seed=3).step()
 
     W1, b1, W2, b2, W3, b3, W4, b4 = params
     mask = torch.empty(80, 12, dtype=x.dtype).bernoulli_(0.8, generator=torch.Generator().manual_seed(3)) / 0.8
@@ -218,10 +211,10 @@ def test_straight_through_step_is_autograds_of_a_surrogate(s: type[nn.Module], l
 
 
 def test_straight_through_leaves_the_forward_pass_alone():
-    x, y = digits(80)
+    x, _ = digits(80)
     model = bits()
-    problem, _ = posed(model, x, y)
-    state, surrogate = State.from_module(model), StraightThrough().differentiable(problem)
+    problem, state = problem_of(model), state_of(model)
+    surrogate = problem.estimated()
     for one, two in zip(forward(problem, state, x)[1], forward(surrogate, state, x)[1], strict=True):
         assert torch.equal(one, two)
 
@@ -229,10 +222,10 @@ def test_straight_through_leaves_the_forward_pass_alone():
 def test_straight_through_learns_where_backprop_moves_the_layers_behind_the_bits_alone():
     x, y = digits(300)
     plain, straight = bits(), bits()
-    start = State.from_module(plain).W[0]
+    start = state_of(plain).weights().W[0]
     seed = torch.Generator().manual_seed
     altmin.fit(plain, Backprop("adam", lr=0.01), (x, y), epochs=3, batch_size=50, generator=seed(0))
-    assert torch.equal(State.from_module(plain).W[0], start)
+    assert torch.equal(state_of(plain).W[0], start)
     history = altmin.fit(
         straight, StraightThrough("adam", lr=0.01), (x, y), epochs=30, batch_size=50, generator=seed(0)
     )

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import altmin
-from altmin import Batch, Problem, State
-from altmin.core.state import forward, put
-from altmin.methods.bcd import BCD
-from altmin.nn import Residual
-from methods.table import Loop, digits, own
+from altmin import BCD, Residual, State, problem_of
+from altmin.core.forward import forward
+from methods.table import Loop, digits
 
 Energy = Callable[[Tensor], Tensor]
 METHOD = BCD(gamma=0.7, alpha=1.3)
@@ -42,16 +40,13 @@ def begin(model: nn.Sequential, method: BCD = METHOD, loss: str = "squared", n: 
     torch.manual_seed(0)
     for p in model.double().parameters():
         nn.init.normal_(p, std=0.3)
-    problem = Problem.from_module(model, loss, **options)  # type: ignore[arg-type]
-    x, y = digits(n)
-    batch = Batch(x, problem.loss.encode(y, 10, x.dtype))
-    state = method.init(problem, State.from_module(model), batch)
-    z, a = (tuple(t + 0.3 * torch.randn_like(t) for t in group) for group in (state.z, state.a))
-    outputs = state.extra.outputs + 0.3 * torch.randn_like(state.z[-1])
-    return Loop(method, problem, batch, replace(state, z=z, a=a, extra=state.extra._replace(outputs=outputs)))
+    loop = Loop.of(method, model, loss, n, **options)
+    for t in (*loop.state.z, *loop.state.a):
+        t.add_(0.3 * torch.randn_like(t))
+    return loop
 
 
-def written_out(loop: Loop, state: State) -> Tensor:
+def written_out(loop: Loop, state: State[Any]) -> Tensor:
     """The objective straight from the docstring, by way of the modules' forward pass alone."""
     p, x, method = loop.problem, loop.batch.x, loop.method
     assert isinstance(method, BCD)
@@ -62,10 +57,9 @@ def written_out(loop: Loop, state: State) -> Tensor:
             kind, j = layer.skip
             predicted = predicted + (state.z[j] if kind == "z" else inputs[j + 1])
         total = total + (state.z[i] - predicted).square().sum()
-        activated = state.extra.outputs if i + 1 == len(p.layers) else state.a[i]
-        total = total + (activated - layer.activation(state.z[i])).square().sum()
+        total = total + (state.a[i] - layer.activation(state.z[i])).square().sum()
     omega = torch.stack([p.regularizer(W) for W in state.W]).sum()
-    return p.loss(state.extra.outputs, loop.batch.y) + omega + 0.5 * method.gamma * total
+    return p.loss(state.a[-1], loop.batch.y) + omega + 0.5 * method.gamma * total
 
 
 def gradient(energy: Energy, at: Tensor) -> Tensor:
@@ -85,43 +79,48 @@ def assert_stationary(energy: Energy, new: Tensor, old: Tensor, tolerance: float
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
 @pytest.mark.parametrize("regularizer", [None, "l2:0.4"])
 def test_every_block_is_stationary(model: Callable[[], nn.Sequential], loss: str, regularizer: str | None):
-    """Autograd on the objective, with the proximal term of the block where it has one."""
+    """Autograd on the objective, with the proximal term of the block where it has one, in the order of a sweep."""
     loop = begin(model(), loss=loss, regularizer=regularizer)
-    m, p, b = loop.method, loop.problem, loop.batch
-    assert isinstance(m, BCD)
+    alpha, sweep = METHOD.alpha, loop.sweep()
 
-    def energy(base: State, place: Callable[[Tensor], State], old: Tensor | None) -> Energy:
+    def energy(name: str, i: int, prox: float) -> Energy:
+        base = loop.state.clone()
+        old = getattr(base, name)[i].clone()
+
         def value(t: Tensor) -> Tensor:
-            near = 0.0 if old is None else 0.5 * m.alpha * (t - old).square().sum()
-            return written_out(loop, place(t)) + near
+            getattr(base, name)[i] = t
+            return written_out(loop, base) + 0.5 * prox * (t - old).square().sum()
 
         return value
 
-    s = loop.state
-    new = m.update_outputs(p, s, b)
-    old = s.extra.outputs
-    outputs = energy(s, lambda t: replace(s, extra=s.extra._replace(outputs=t)), old)
-    assert_stationary(outputs, new.extra.outputs, old)
-    last = len(p.layers) - 1
-    assert_stationary(energy(s, lambda t: put(s, z=(last, t)), None), m.update_last_u(p, s, b).z[last], s.z[last])
-    for i in range(last):
-        v, u = m.update_v(p, own(s), b, i), m.update_u(p, own(s), b, i)
-        assert_stationary(energy(s, lambda t, i=i: put(s, a=(i, t)), None), v.a[i], s.a[i])
-        assert_stationary(energy(s, lambda t, i=i: put(s, z=(i, t)), s.z[i]), u.z[i], s.z[i])
-    for i in range(last + 1):
-        new = m.update_W(p, s, b, i)
-        fitted = put(s, W=(i, new.W[i]))
-        assert_stationary(energy(s, lambda t, i=i: put(s, W=(i, t)), s.W[i]), new.W[i], s.W[i])
-        assert_stationary(energy(s, lambda t, i=i, at=fitted: put(at, b=(i, t)), s.b[i]), new.b[i], s.b[i])
+    def check(name: str, i: int, verb: Callable[..., None], prox: float = 0.0) -> None:
+        value, group = energy(name, i, prox), getattr(loop.state, name)
+        old = group[i].clone()
+        verb(prox=prox)
+        assert_stationary(value, group[i], old)
+
+    last = sweep.layers[-1]
+    check("a", last.i, last.solve_output, alpha)
+    check("z", last.i, last.solve_z)
+    for layer in reversed(sweep.layers):
+        if not layer.last:
+            check("a", layer.i, layer.solve_a)
+            check("z", layer.i, layer.solve_z, alpha)
+        b = layer.b.clone()
+        check("W", layer.i, layer.solve_weights, alpha)
+        new = layer.b.clone()
+        layer.b.copy_(b)
+        assert_stationary(energy("b", layer.i, alpha), new, b)
+        layer.b.copy_(new)
 
 
 def test_relu_block_is_the_global_minimum_on_a_grid():
     """``U_l`` below a ReLU, a number at a time: two valleys, no derivative that tells them apart."""
     model = nn.Sequential(nn.Linear(64, 6), nn.ReLU(), nn.Linear(6, 10))
     loop = begin(model, n=20)
-    m, p, s = loop.method, loop.problem, loop.state
-    assert isinstance(m, BCD)
-    found = m.update_u(p, own(s), loop.batch, 0).z[0]
+    m, s = METHOD, loop.state.clone()
+    loop.sweep().layers[0].solve_z(prox=m.alpha)
+    found = loop.state.z[0]
     grid = torch.linspace(-8, 8, 16001, dtype=torch.float64)[:, None, None]
     predicted = loop.batch.x @ s.W[0].T + s.b[0]
 
@@ -142,18 +141,23 @@ def test_objective_is_the_docstrings(model: Callable[[], nn.Sequential]):
 
 def test_residual_of_the_outputs_is_recorded():
     loop = begin(chain())
-    gap = (loop.state.extra.outputs - loop.state.z[-1]).norm()
+    gap = (loop.state.a[-1] - loop.state.z[-1]).norm()
     assert loop.residuals()["D_3"] == pytest.approx(float(gap))
 
 
 def test_sweep_goes_from_the_last_layer_to_the_first_as_published():
     loop = begin(chain())
-    m, p, b, s = loop.method, loop.problem, loop.batch, own(loop.state)
-    assert isinstance(m, BCD)
-    s = m.update_W(p, m.update_last_u(p, m.update_outputs(p, s, b), b), b, 2)
-    for i in (1, 0):
-        s = m.update_W(p, m.update_u(p, m.update_v(p, s, b, i), b, i), b, i)
-    for one, two in zip(s.W + s.b + s.z + s.a, (new := loop.step()).W + new.b + new.z + new.a, strict=True):
+    by_hand, alpha = loop.twin(), METHOD.alpha
+    first, second, last = by_hand.sweep().layers
+    last.solve_output(prox=alpha)
+    last.solve_z()
+    last.solve_weights(prox=alpha)
+    for layer in (second, first):
+        layer.solve_a()
+        layer.solve_z(prox=alpha)
+        layer.solve_weights(prox=alpha)
+    new, found = loop.step(), by_hand.state
+    for one, two in zip([*found.W, *found.b, *found.z, *found.a], [*new.W, *new.b, *new.z, *new.a], strict=True):
         assert torch.equal(one, two)
 
 
@@ -174,9 +178,9 @@ def test_proximal_terms_are_paid_for_by_the_descent():
     """Every block with a proximal term lowers the objective by ``alpha/2`` of its squared step at least."""
     loop = Loop.on_digits(BCD(), "squared")
     for _ in range(20):
-        before, old = loop.objective(), loop.state
+        before, old = loop.objective(), loop.state.clone()
         new = loop.step()
-        pairs = [(new.extra.outputs, old.extra.outputs), *zip(new.W + new.b, old.W + old.b, strict=True)]
+        pairs = [(new.a[-1], old.a[-1]), *zip([*new.W, *new.b], [*old.W, *old.b], strict=True)]
         pairs += zip(new.z[:-1], old.z[:-1], strict=True)
         moved = sum(float((p - q).square().sum()) for p, q in pairs)
         assert loop.objective() + 0.5 * BCD().alpha * moved <= before * (1 + 1e-12)
@@ -206,13 +210,13 @@ def test_layer_without_bias_keeps_its_zeros():
 
 def test_refuses_l1_and_says_what_takes_it():
     with pytest.raises(TypeError, match=r"none and l2, got L1.*; IPDLAM"):
-        BCD().check(Problem.from_module(chain(), regularizer="l1:0.1"))
+        BCD().check(problem_of(chain(), regularizer="l1:0.1"))
 
 
 def test_refuses_dropout():
     model = nn.Sequential(nn.Linear(64, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 10))
     with pytest.raises(TypeError, match="BCD does not support dropout"):
-        BCD().check(Problem.from_module(model))
+        BCD().check(problem_of(model))
 
 
 def test_numbers_are_checked():

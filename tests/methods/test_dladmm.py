@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from dataclasses import replace
+from collections.abc import Callable
 
 import pytest
 import torch
-from altmin.core.objective import linear_residual
 
 import altmin
-from altmin import DLADMM, PenaltyWarning
-from methods.table import Loop, digits, network
+from altmin import DLADMM, PenaltyWarning, Sweep
+from altmin.sweep import LayerView
+from methods.table import Loop, begun, digits, network
 
 CONVERGING = DLADMM(rho=2.5, nu=1.0, schedule="constant")  # softmax cross-entropy: 2H = 1; squared: 2H = 2
 quiet = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
 def test_converges_for_rho_above_two_h(loss: str):
     """The augmented Lagrangian falls from the second iteration on, and the residual goes to zero, on all digits."""
@@ -41,13 +42,14 @@ def test_dual_variable_is_the_negative_gradient_after_every_iteration(loss: str)
         torch.testing.assert_close(state.u, -gradient, rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_squared_steps_fall_like_one_over_k():
     loop = Loop.on_digits(CONVERGING)
     smallest, product = float("inf"), {}
     for k in range(1, 801):
-        old = loop.state.W + tuple(z.clone() for z in loop.state.z)  # a step writes into Z
+        old = [t.clone() for t in (*loop.state.W, *loop.state.z)]
         new = loop.step()
-        step = sum(float((p - q).square().sum()) for p, q in zip(new.W + new.z, old, strict=True))
+        step = sum(float((p - q).square().sum()) for p, q in zip([*new.W, *new.z], old, strict=True))
         smallest = min(smallest, step)
         product[k] = k * smallest
     assert product[800] < product[200] < product[50]
@@ -58,16 +60,32 @@ def test_every_block_update_descends():
     """The augmented Lagrangian over each block in turn, without the dual step, at a penalty far below the bound."""
     loop = Loop.on_digits(DLADMM(rho=0.05, nu=0.3, schedule="constant"))
     loop.step()
-    m, p, b = loop.method, loop.problem, loop.batch
-    assert isinstance(m, DLADMM)
-    state = loop.state
-    for i, update in [(1, m.update_a), (2, m.update_z), (2, m.update_b), (2, m.update_W), (0, m.update_a)] + [
-        (i, f) for i in (1, 0) for f in (m.update_z, m.update_b, m.update_W)
-    ]:
-        before = float(m.objective(p, state, b))
-        new = update(p, state, b, i)
-        assert float(m.objective(p, new, b)) <= before + 1e-10 * abs(before)
-        state = new
+    sweep = loop.sweep()
+    for view in reversed(sweep.layers):
+        for update in (view.step_a, view.solve_z, view.solve_b, view.step_W):
+            if update != view.step_a or not view.last:
+                before = loop.objective()
+                update()
+                assert loop.objective() <= before + 1e-10 * abs(before)
+
+
+@quiet
+def test_blocks_go_backward_and_forward_as_published(monkeypatch: pytest.MonkeyPatch):
+    """Algorithm 1: ``a, z, b, W`` of each layer from the last to the first, ``W, b, z, a`` back, and the dual step."""
+    calls: list[tuple[str, int]] = []
+
+    def noted(name: str) -> Callable[[LayerView], None]:
+        verb = getattr(LayerView, name)
+        return lambda view: (calls.append((name, view.i)), verb(view))[1]
+
+    for name in ("step_a", "solve_z", "solve_b", "step_W"):
+        monkeypatch.setattr(LayerView, name, noted(name))
+    ascend = Sweep.ascend_dual
+    monkeypatch.setattr(Sweep, "ascend_dual", lambda sweep, rate: (calls.append(("u", 0)), ascend(sweep, rate)))
+    Loop.on_digits(DLADMM(), n=20).step()
+    backward = [(name, i) for i in (2, 1, 0) for name in ("step_a", "solve_z", "solve_b", "step_W")]
+    forward = [(name, i) for i in (0, 1, 2) for name in ("step_W", "solve_b", "solve_z", "step_a")]
+    assert calls == [*(c for c in (*backward, *forward) if c != ("step_a", 2)), ("u", 0)]
 
 
 def paper_run(rho: float, start: float | None, iterations: int) -> tuple[list[float], list[float]]:
@@ -75,11 +93,12 @@ def paper_run(rho: float, start: float | None, iterations: int) -> tuple[list[fl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PenaltyWarning)
         loop = Loop.on_digits(DLADMM(rho=rho, nu=rho, schedule="constant", start=start), n=1000)
-        model, g = loop.state, torch.Generator().manual_seed(0)
-        W = tuple(0.1 * torch.randn(w.shape, generator=g, dtype=w.dtype) for w in model.W)
-        b = tuple(0.1 * torch.randn(t.shape, generator=g, dtype=t.dtype) for t in model.b)
-        loop.state = loop.method.init(loop.problem, replace(model, W=W, b=b), loop.batch)
-    loop.state = replace(loop.state, z=(*loop.state.z[:-1], 2 * loop.batch.y - 1))
+        start, g = loop.state.weights(), torch.Generator().manual_seed(0)
+        for group in (start.W, start.b):
+            for t in group:
+                t.copy_(0.1 * torch.randn(t.shape, generator=g, dtype=t.dtype))
+        loop.state = begun(loop.method, loop.problem, loop.batch, start)
+    loop.state.z[-1].copy_(2 * loop.batch.y - 1)
     values, residual = [], []
     for _ in range(iterations):
         loop.step()
@@ -108,6 +127,7 @@ def test_tiny_rho_converges_with_exact_step_sizes():
     assert residual[-1] < 1e-3 * residual[0]
 
 
+@pytest.mark.slow
 def test_rho_of_one_converges_from_the_papers_start():
     """Figure 2: rho = 1 does, though 2H = 1 is not below it."""
     _, residual = paper_run(1.0, start=None, iterations=200)
@@ -126,24 +146,75 @@ def test_rho_below_the_bound_warns_once():
 @quiet
 def test_steps_schedule_multiplies_by_ten_every_hundred_iterations():
     loop = Loop.on_digits(DLADMM(rho=1e-4, schedule="steps", rho_max=5e-3), hidden=(8,), n=100)
-    seen = [loop.step().extra.rho for _ in range(301)]
-    assert seen[98] == 1e-4
-    assert seen[99:199] == pytest.approx([1e-3] * 100)
-    assert seen[300] == pytest.approx(5e-3)
+    rho = [loop.method.scalars(loop.step())["rho"] for _ in range(301)]
+    assert rho[:100] == [1e-4] * 100
+    assert rho[100:200] == pytest.approx([1e-3] * 100)
+    assert rho[200:] == pytest.approx([5e-3] * 101)
+
+
+@quiet
+def test_recorded_penalty_is_that_of_the_iteration():
+    """The hundred-first iterate is that of a constant penalty of the recorded size, and so is its objective."""
+    loop = Loop.on_digits(DLADMM(rho=0.02, nu=None, schedule="steps", rho_max=9.0), hidden=(8,), n=100)
+    for _ in range(99):
+        loop.step()
+    for expected in (0.02, 0.2):
+        before = loop.state.clone()
+        loop.step()
+        rho = loop.method.scalars(loop.state)["rho"]
+        assert rho == pytest.approx(expected)
+        constant = Loop(DLADMM(rho=rho, nu=None, schedule="constant"), loop.problem, loop.batch, before)
+        before.memory.rho = rho
+        constant.step()
+        for one, two in zip([*loop.state.W, *loop.state.z], [*before.W, *before.z], strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-11)
+        assert constant.objective() == pytest.approx(loop.objective(), rel=1e-12)
+        terms, sizes = loop.method.evaluate(loop.sweep())
+        squares = sum(float(sizes[name]) ** 2 for name in ("E_1", "E_2"))
+        assert float(terms["linear"]) == pytest.approx(0.5 * rho * squares)
+
+
+@quiet
+@pytest.mark.parametrize(("rho", "rho_max", "last"), [(1e-3, None, 0.1), (0.5, None, 0.5), (0.5, 3.0, 3.0)])
+def test_penalty_grows_to_its_limit(rho: float, rho_max: float | None, last: float):
+    """To 0.1 where none is given, and not at all where it is larger than that already."""
+    method, value = DLADMM(rho=rho, rho_max=rho_max), rho
+    for _ in range(5):
+        value = method.grown(value)
+    assert value == last
+    if rho < last / 10:
+        assert method.grown(rho) == pytest.approx(10 * rho)
 
 
 @quiet
 def test_adaptive_schedule_acts_after_three_rises_in_a_row():
     loop = Loop.on_digits(DLADMM(rho=1e-4, schedule="adaptive"), hidden=(8,), n=100)
-    state = loop.step()
+    memory = loop.step().memory
+    rho = []
     for _ in range(3):
-        state = replace(state, extra=replace(state.extra, loss=-1.0))  # any loss is a rise from here
-        memory = loop.method.update_rho(loop.problem, state, loop.batch)  # type: ignore[attr-defined]
-        state = replace(state, extra=memory)
-    assert memory.rho == pytest.approx(1e-3)
+        memory.loss = -1.0  # any loss is a rise from here
+        loop.method.update_rho(loop.sweep())  # type: ignore[attr-defined]
+        rho.append(memory.rho)
+    assert rho == pytest.approx([1e-4, 1e-4, 1e-3])
     assert memory.scale == 10.0
     assert memory.rises == 0
-    assert loop.method.search(state).first(torch.tensor(2.0)) == 20.0  # type: ignore[attr-defined]
+    assert loop.method.search(loop.sweep()).first(torch.tensor(2.0)) == 20.0
+
+
+@quiet
+def test_adaptive_schedule_watches_the_networks_loss_and_forgets_a_rise_that_a_fall_follows():
+    loop = Loop.on_digits(DLADMM(rho=1e-4, schedule="adaptive"), hidden=(8,), n=100)
+    memory = loop.step().memory
+    rises = []
+    for before in (-1.0, -1.0, 1e9, -1.0, -1.0):
+        memory.loss = before
+        loop.method.update_rho(loop.sweep())  # type: ignore[attr-defined]
+        rises.append(memory.rises)
+        W, b, x = loop.state.W, loop.state.b, loop.batch.x
+        out = torch.relu(x @ W[0].T + b[0]) @ W[1].T + b[1]
+        assert memory.loss == pytest.approx(-float((torch.log_softmax(out, 1) * loop.batch.y).sum()), rel=1e-12)
+    assert rises == [1, 2, 0, 1, 2]
+    assert memory.rho == 1e-4
 
 
 @quiet
@@ -151,12 +222,12 @@ def test_constant_schedule_keeps_rho_and_nu_follows_where_asked():
     loop = Loop.on_digits(DLADMM(rho=1e-4, nu=None, schedule="constant"), hidden=(8,), n=100)
     for _ in range(4):
         loop.step()
-    assert loop.state.extra.rho == 1e-4
-    parts, _ = loop.method.evaluate(loop.problem, loop.state, loop.batch)
+    assert loop.state.memory.rho == 1e-4
+    terms, _ = loop.method.evaluate(loop.sweep())
     E, D = loop.residuals()["E_1"], loop.residuals()["D_1"]
     E2 = loop.residuals()["E_2"]
-    assert float(parts["linear"]) == pytest.approx(0.5e-4 * (E**2 + E2**2))
-    assert float(parts["activation"]) == pytest.approx(0.5e-4 * D**2)
+    assert float(terms["linear"]) == pytest.approx(0.5e-4 * (E**2 + E2**2))
+    assert float(terms["activation"]) == pytest.approx(0.5e-4 * D**2)
 
 
 @quiet
@@ -175,7 +246,8 @@ def test_tiny_rho_in_float32_follows_float64():
 def test_last_intercept_is_stationary_with_the_dual_variable():
     """``sum_i (U_i + rho E_i) = 0`` after the update of ``b_L``, for a dual variable that matters."""
     loop = Loop.on_digits(DLADMM(rho=0.05, nu=0.3, schedule="constant"))
-    state = replace(loop.step(), u=torch.linspace(-1, 2, 3000, dtype=torch.float64).reshape(300, 10))
-    state = loop.method.update_b(loop.problem, state, loop.batch, 2)  # type: ignore[attr-defined]
-    E = linear_residual(loop.problem, state, loop.batch, 2)
-    torch.testing.assert_close(state.u.sum(0), -0.05 * E.sum(0), rtol=0, atol=1e-8)
+    state = loop.step()
+    state.u = torch.linspace(-1, 2, 3000, dtype=torch.float64).reshape(300, 10)
+    last = loop.sweep().layers[2]
+    last.solve_b()
+    torch.testing.assert_close(state.u.sum(0), -0.05 * last.residual().sum(0), rtol=0, atol=1e-8)

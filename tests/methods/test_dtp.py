@@ -13,14 +13,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import altmin
-from altmin import SGD, Adam, Batch, Problem, Sign, State, Step
+from altmin import SGD, Adam, Sign, State, Step, problem_of, state_of
 from altmin.audit import Gradients, no_backprop
-from altmin.core.state import forward
+from altmin.core.forward import forward
+from altmin.layerwise.feedback import Feedback, sent, smooth
 from altmin.maps import Composed
-from altmin.methods.dtp import DTP, Feedback, sent, smooth
+from altmin.methods.dtp import DTP
 from altmin.nn import Elman, Residual
-from altmin.online.forward_pass import encode
-from methods.table import digits, network
+from altmin.online.forward_pass import forward_pass
+from altmin.online.memory import Inverses
+from methods.table import Loop, digits, network
 
 sharp = partial(DTP, rule=SGD(1.0), last=SGD(1.0), feedback=SGD(1.0))
 quick = DTP(rule=Adam(0.001), last=Adam(0.005), feedback=Adam(0.01), eta=3.0)
@@ -29,24 +31,28 @@ quick = DTP(rule=Adam(0.001), last=Adam(0.005), feedback=Adam(0.01), eta=3.0)
 class Case:
     """A network at its start, and a step of `DTP` from there."""
 
-    def __init__(self, model: nn.Sequential, method: DTP, n: int = 40, **options: object):
-        x, y = digits(n)
-        self.y, self.method = y, method
-        self.problem = Problem.from_module(model, **options)  # type: ignore[arg-type]
-        self.batch = Batch(x, self.problem.loss.encode(y, 10, x.dtype))
-        self.start = State.from_module(model)
-        self.state = method.init(self.problem, self.start, self.batch, torch.Generator().manual_seed(1))
-        self.feedback = [(V.clone(), c.clone()) for V, c in self.state.extra.feedback]
+    def __init__(self, model: nn.Sequential, method: DTP, n: int = 40, seed: int = 1, **options: object):
+        x, self.y = digits(n)
+        self.method = method
+        self.loop = Loop.on(method, model, x, self.y, seed=seed, **options)
+        self.problem, self.batch, self.start = self.loop.problem, self.loop.batch, self.loop.state.weights()
+        self.feedback = [(V.clone(), c.clone()) for V, c in zip(self.memory.V, self.memory.c, strict=True)]
+
+    @property
+    def memory(self) -> Inverses:
+        return self.loop.state.memory
 
     def targets(self) -> list[Tensor]:
         """The hidden layers' targets at the start; the network has no dropout."""
-        passed = encode(self.problem, self.state, self.batch.x)
-        h = [smooth(layer.activation)(z) for layer, z in zip(self.problem.layers, passed.z, strict=False)]
-        return self.method.find_targets(self.problem, passed, h, self.batch, self.state.extra)
+        start = forward_pass(self.loop.sweep())
+        activations = [layer.activation for layer in self.problem.layers]
+        h = [smooth(s)(z) for s, z in zip(activations, start.z, strict=False)]
+        pairs = enumerate(zip(self.memory.V, self.memory.c, strict=True), start=1)
+        maps = {i: Feedback(activations[i], activations[i - 1], V, c) for i, (V, c) in pairs}
+        return self.method.find_targets(start, h, maps)
 
     def step(self) -> State:
-        self.state = self.method.step(self.problem, self.state, self.batch)
-        return self.state
+        return self.loop.step()
 
     def parameters(self) -> list[Tensor]:
         """``W_1, b_1, W_2, ...`` of the start, for autograd."""
@@ -96,7 +102,7 @@ def test_last_target_is_a_gradient_step_through_the_last_layer_alone():
 def test_with_an_exact_inverse_a_target_is_what_the_layer_above_needs():
     """In a linear network ``g_l = f_l^{-1}`` gives ``f_l(t_{l-1}) = t_l``, whatever the intercept of `g_l`."""
     case = Case(deep(nn.Identity(), nn.Identity(), nn.Identity(), widths=(64, 8, 8, 8)), DTP())
-    for (V, _), W in zip(case.state.extra.feedback, case.start.W[1:], strict=False):
+    for V, W in zip(case.memory.V, case.start.W[1:], strict=False):
         V.copy_(torch.linalg.inv(W))
     t = case.targets()
     for i in (1, 2):
@@ -140,14 +146,14 @@ def test_feedback_maps_step_on_their_denoising_errors():
         back = g(F.linear(f(F.linear(noisy, case.start.W[i], case.start.b[i])), V, c))
         mean_square(back, noisy).backward()
         errors.append((back - noisy).norm() / noisy.norm())
-    state = case.step()
-    for (V, c), (newV, newc) in zip(pairs, state.extra.feedback, strict=True):
+    case.step()
+    for (V, c), newV, newc in zip(pairs, case.memory.V, case.memory.c, strict=True):
         assert V.grad is not None
         assert c.grad is not None
         torch.testing.assert_close(newV, (V - V.grad).detach())
         torch.testing.assert_close(newc, (c - c.grad).detach())
-    assert list(case.method.residuals(case.problem, state, case.batch)) == ["g_2", "g_3"]
-    torch.testing.assert_close(torch.stack(state.extra.errors), torch.stack(errors).detach())
+    assert list(case.loop.residuals()) == ["g_2", "g_3"]
+    torch.testing.assert_close(torch.stack(case.memory.errors), torch.stack(errors).detach())
 
 
 def test_one_hidden_layer_goes_down_the_loss_itself():
@@ -200,7 +206,7 @@ def test_bits_travel_in_both_directions_between_a_discrete_layer_and_the_next():
     seen = torch.tanh(F.linear(noisy.sign(), W2, b2)).detach()
     mean_square(torch.tanh(F.linear(seen.sign(), V, c)), noisy).backward()
     assert V.grad is not None
-    torch.testing.assert_close(case.state.extra.feedback[0][0], (V - V.grad).detach())
+    torch.testing.assert_close(case.memory.V[0], (V - V.grad).detach())
 
 
 def test_steps_are_bits_of_a_sigmoid():
@@ -226,7 +232,7 @@ def test_steps_are_bits_of_a_sigmoid():
 
 @pytest.mark.parametrize("s", [Sign(), Step()])
 def test_what_is_sent_of_the_smooth_activation_is_the_activation(s: nn.Module):
-    (layer, *_), z = Problem.from_module(nn.Sequential(nn.Linear(2, 2), s, nn.Linear(2, 2))).layers, torch.randn(500)
+    (layer, *_), z = problem_of(nn.Sequential(nn.Linear(2, 2), s, nn.Linear(2, 2))).layers, torch.randn(500)
     assert torch.equal(sent(layer.activation, smooth(layer.activation)(z)), layer.activation(z))
 
 
@@ -242,24 +248,24 @@ def binary(first: nn.Module | None = None) -> nn.Sequential:
 
 def test_dropped_units_neither_send_nor_learn():
     case = Case(binary(), DTP())
-    passed = encode(case.problem, case.state, case.batch.x, torch.Generator().manual_seed(4))
-    s = passed.blocks[0].layer.activation
+    start = forward_pass(case.loop.sweep())
+    s, above = (function.layer.activation for function in start.functions[:2])
     dropped = s.mask == 0  # type: ignore[attr-defined]
-    g = Feedback(passed, 1, *case.state.extra.feedback[0])
+    g = Feedback(above, s, *case.feedback[0])
     assert 0.1 < dropped.double().mean() < 0.3
-    assert not g(passed.z[1])[dropped].any()
-    assert not smooth(s).derivative(passed.z[0])[dropped].any()
+    assert not g(start.z[1])[dropped].any()
+    assert not smooth(s).derivative(start.z[0])[dropped].any()
 
 
 @pytest.mark.parametrize("first", [Sign(), Step()])
 def test_learns_the_binary_network_without_backpropagation(first: nn.Module):
     x, y = digits(1000)
     model = binary(first)
-    start = State.from_module(model).W[0]
+    start = state_of(model).weights().W[0]
     with no_backprop():
         history = altmin.fit(model, quick, (x, y), epochs=20, batch_size=30, generator=torch.Generator().manual_seed(0))
     assert history["train_accuracy"][-1] > 0.9
-    assert not torch.equal(State.from_module(model).W[0], start)
+    assert not torch.equal(state_of(model).W[0], start)
     first_error, last_error = (history["residuals"][i]["g_2"] for i in (0, -1))
     assert last_error < first_error
 
@@ -316,13 +322,13 @@ def test_trains_batch_normalisation():
 
 def test_dropout_in_front_of_a_map_is_the_maps():
     model = nn.Sequential(nn.Linear(64, 9), nn.Tanh(), nn.Dropout(0.5), nn.Linear(9, 8), nn.Tanh(), nn.Linear(8, 10))
-    problem = Problem.from_module(model)
+    problem = problem_of(model)
     assert isinstance(problem.layers[1].map, Composed)
     case = Case(model.double(), DTP())
-    before = case.method.objective(case.problem, case.state, case.batch)
+    before = case.loop.objective()
     for _ in range(50):
         case.step()
-    assert case.method.objective(case.problem, case.state, case.batch) < before
+    assert case.loop.objective() < before
 
 
 # What it refuses
@@ -341,14 +347,14 @@ def test_dropout_in_front_of_a_map_is_the_maps():
 )  # fmt: skip
 def test_refuses_what_has_no_feedback_map(part: str, model: nn.Sequential):
     with pytest.raises(TypeError, match=f"DTP does not support {part}"):
-        DTP().check(Problem.from_module(model))
+        DTP().check(problem_of(model))
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"rule": 0.1}, TypeError, r"`rule` must be Adam\(...\) or SGD\(...\), got 0.1"),
-        ({"feedback": altmin.Memory()}, TypeError, r"`feedback` must be Adam"),
+        ({"rule": 0.1}, TypeError, r"`rule` must be a GradientRule such as Adam\(...\), got 0.1"),
+        ({"feedback": altmin.CoActivationMemory()}, TypeError, r"`feedback` must be a GradientRule"),
         ({"eta": 0.0}, ValueError, "`eta` must be > 0, got 0"),
         ({"noise": -1.0}, ValueError, "`noise` must be >= 0, got -1"),
     ],
@@ -362,7 +368,7 @@ def test_label_and_randomness():
     assert DTP.gradients is Gradients.LAYER
     one, two = (Case(network(9, 8, s=nn.Tanh), DTP(rule=Adam(0.01))) for _ in range(2))
     assert all(torch.equal(p, q) for p, q in zip(one.step().W, two.step().W, strict=True))
-    other = two.method.init(two.problem, two.start, two.batch, torch.Generator().manual_seed(2))
-    assert not torch.equal(other.extra.feedback[0][0], two.feedback[0][0])
-    assert one.state.extra.feedback[0][0].shape == (9, 8)
-    assert replace(one.state, extra=None).k == 1
+    other = Case(network(9, 8, s=nn.Tanh), DTP(rule=Adam(0.01)), seed=2)
+    assert not torch.equal(other.feedback[0][0], two.feedback[0][0])
+    assert one.memory.V[0].shape == (9, 8)
+    assert one.loop.state.k == 1

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 import altmin
-from altmin import DLAM, IPDLAM, Batch, DivergenceError, Problem, State
+from altmin import DLAM, IPDLAM, Batch, DivergenceError, State
 from methods.table import Loop, digits, network
 
 
-def pair(one: IPDLAM, two: IPDLAM, steps: int = 4) -> tuple[State, State]:
+def pair(one: IPDLAM, two: IPDLAM, steps: int = 4) -> tuple[State[Any], State[Any]]:
     loops = Loop.on_digits(one, "squared"), Loop.on_digits(two, "squared")
     for _ in range(steps):
         loops[0].step(), loops[1].step()
     return loops[0].state, loops[1].state
 
 
-def same(one: State, two: State) -> bool:
-    return all(
-        torch.allclose(a, b, rtol=1e-9, atol=1e-11)
-        for a, b in zip(one.W + one.z + one.a, two.W + two.z + two.a, strict=True)
-    )
+def same(one: State[Any], two: State[Any]) -> bool:
+    pairs = zip([*one.W, *one.b, *one.z, *one.a], [*two.W, *two.b, *two.z, *two.a], strict=True)
+    return all(torch.allclose(a, b, rtol=1e-9, atol=1e-11) for a, b in pairs)
 
 
 def test_increase_and_reverse_give_identical_iterates():
@@ -49,24 +48,38 @@ def test_inertia_without_proximal_term_does_nothing():
 
 def test_second_step_extrapolates_by_hand():
     """The intercept of the last layer, from its formula with the iterates written out."""
-    method, loop = IPDLAM(alpha=0.0, beta=0.5, gamma=0.0), None
-    loop = Loop.on_digits(method, "squared", hidden=())
-    first, second = loop.state, loop.step()
-    x, third = loop.batch.x, loop.step()
+    loop = Loop.on_digits(IPDLAM(alpha=0.0, beta=0.5, gamma=0.0), "squared", hidden=())
+    x, first, second, third = loop.batch.x, loop.state.clone(), loop.step().clone(), loop.step()
     hat = second.b[0] + 0.5 * (second.b[0] - first.b[0])
     residual = (third.z[0] - x @ third.W[0].T).sum(0)
     torch.testing.assert_close(third.b[0], (residual + hat) / (len(x) + 1))
 
 
 def test_penalty_grows_once_an_epoch_to_its_limit():
-    method = IPDLAM(rho=0.5, theta=1.5, rho_max=1.0)
-    loop = Loop.on_digits(method, "squared")
-    seen = []
+    loop = Loop.on_digits(IPDLAM(rho=0.5, theta=1.5, rho_max=1.0), "squared")
+    found = []
     for _ in range(3):
-        seen.append(method.penalty(loop.state))
         for i, rows in enumerate(torch.arange(300).split(100)):
-            loop.state = method.step(loop.problem, loop.state, loop.batch.select(rows, ends_epoch=i == 2))
-    assert seen == [0.5, 0.75, 1.0]
+            loop.step(loop.batch.select(rows, ends_epoch=i == 2))
+            found.append(loop.method.scalars(loop.state)["rho"])
+    assert found == [0.5] * 3 + [0.75] * 3 + [1.0] * 3
+
+
+@pytest.mark.parametrize("order", ["increase", "reverse", "nested"])
+def test_recorded_penalty_is_that_of_the_iteration(order: str):
+    """The iterate is that of a constant penalty of the recorded size, and the objective is counted with it."""
+    grows = IPDLAM(rho=0.5, theta=1.5, rho_max=5.0, order=order)
+    loop = Loop.on_digits(grows, "squared").scattered()
+    for k in range(4):
+        before = loop.state.clone()
+        loop.step()
+        rho = loop.method.scalars(loop.state)["rho"]
+        assert rho == pytest.approx(0.5 * 1.5**k)
+        constant = Loop(IPDLAM(rho=rho, order=order), loop.problem, loop.batch, before)
+        assert same(constant.step(), loop.state)
+        assert constant.objective() == pytest.approx(loop.objective(), rel=1e-12)
+        terms, sizes = loop.method.evaluate(loop.sweep())
+        assert float(terms["linear"]) == pytest.approx(0.5 * rho * sum(float(sizes[f"E_{i}"]) ** 2 for i in (1, 2, 3)))
 
 
 def test_linear_network_is_ridge_regression():
@@ -97,13 +110,13 @@ def test_batches_of_one_epoch_update_only_their_rows():
     loop = Loop.on_digits(IPDLAM(), "squared")
     before = [t.clone() for t in loop.state.z + loop.state.a]
     rows = torch.arange(50, 110)
-    state = loop.method.step(loop.problem, loop.state, loop.batch.select(rows, ends_epoch=False))
+    state = loop.step(loop.batch.select(rows, ends_epoch=False))
     others = torch.ones(300, dtype=torch.bool)
     others[rows] = False
-    for old, new in zip(before, state.z + state.a, strict=True):
+    for old, new in zip(before, [*state.z, *state.a], strict=True):
         assert torch.equal(old[others], new[others])
     # From a forward pass the hidden Z stay where they are in the first step.
-    for old, new in zip(before[2:], (state.z + state.a)[2:], strict=True):
+    for old, new in zip(before[2:], [*state.z, *state.a][2:], strict=True):
         assert not torch.equal(old[rows], new[rows])
 
 
@@ -112,7 +125,7 @@ def test_a_batch_of_all_rows_equals_the_full_batch():
     order = torch.randperm(300, generator=torch.Generator().manual_seed(1))
     for _ in range(4):
         full.step()
-        rows.state = rows.method.step(rows.problem, rows.state, rows.batch.select(order, ends_epoch=True))
+        rows.step(rows.batch.select(order, ends_epoch=True))
     assert same(full.state, rows.state)
 
 
@@ -122,8 +135,7 @@ def test_small_batches_use_the_smaller_side_and_agree():
 
     loop = Loop.on_digits(IPDLAM(), "squared", hidden=())
     batch = loop.batch.select(slice(0, 30), ends_epoch=False)
-    start = loop.state
-    state = loop.method.step(loop.problem, replace(start, z=tuple(z.clone() for z in start.z)), batch)
+    start, state = loop.state.clone(), loop.step(batch)
     stats = statistics(loop.problem.layers[0].map, batch.x, state.z[0][:30], Batch(batch.x, batch.y))
     torch.testing.assert_close(state.W[0], ridge_weights(stats, start.b[0], start.W[0], 1.0, 1.0))
 
@@ -159,32 +171,30 @@ def test_descent_of_the_lyapunov_function_for_fixed_penalty():
     """Without inertia the objective and the proximal terms fall together."""
     loop = Loop.on_digits(IPDLAM(0.0, 0.0, 0.0, delta=0.5), "squared")
     for _ in range(30):
-        before, old = loop.objective(), loop.state
+        before, old = loop.objective(), loop.state.clone()
         new = loop.step()
-        moved = sum(float((a - b).square().sum()) for a, b in zip(new.z + new.W, old.z + old.W, strict=True))
+        pairs = zip([*new.z, *new.W, *new.b, *new.a], [*old.z, *old.W, *old.b, *old.a], strict=True)
+        moved = sum(float((a - b).square().sum()) for a, b in pairs)
         assert loop.objective() + 0.25 * moved <= before + 1e-9 * before
 
 
 def test_problem_without_bias_keeps_the_intercept_at_zero():
     model = nn.Sequential(nn.Linear(64, 8, bias=False), nn.ReLU(), nn.Linear(8, 10)).double()
-    x, y = digits(200)
-    problem = Problem.from_module(model, "squared")
-    batch = Batch(x, problem.loss.encode(y, 10, x.dtype))
-    method = IPDLAM()
-    state = method.step(problem, method.init(problem, State.from_module(model), batch), batch)
+    loop = Loop.of(IPDLAM(), model, "squared", 200)
+    start, state = loop.state.clone(), loop.step()
     assert torch.equal(state.b[0], torch.zeros(8).double())
-    assert not torch.equal(state.b[1], State.from_module(model).b[1])
+    assert not torch.equal(state.b[1], start.b[1])
 
 
 def test_penalty_of_a_long_run_stays_finite():
-    state = State((), (), epoch=100_000)
-    assert IPDLAM().penalty(state) == 1.0
-    assert IPDLAM(rho=0.01, rho_max=7.0).penalty(state) == 7.0
-    assert IPDLAM(rho=2.0).penalty(state) == 2.0
+    assert IPDLAM().rho_at(100_000) == 1.0
+    assert IPDLAM(rho=0.01, rho_max=7.0).rho_at(100_000) == 7.0
+    assert IPDLAM(rho=2.0).rho_at(100_000) == 2.0
+    assert IPDLAM(rho=2.0, theta=1.0, rho_max=7.0).rho_at(100_000) == 2.0
 
 
 def test_first_outputs_are_the_loss_prox_at_the_forward_pass():
     """Step 5 from a forward pass: ``argmin 1/2 ||z - y||^2 + rho (1 + delta)/2 ||z - z_0||^2``."""
     loop = Loop.on_digits(IPDLAM(rho=0.3, delta=0.5), "squared")
-    z, y = loop.state.z[2], loop.batch.y
+    z, y = loop.state.z[2].clone(), loop.batch.y
     torch.testing.assert_close(loop.step().z[2], (y + 0.45 * z) / 1.45)

@@ -15,27 +15,42 @@ from typing import Any
 
 import pytest
 import torch
-from altmin.core.objective import followers
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 import altmin
-from altmin import DTP, MAC, SGD, Backprop, Batch, Problem, ProxProp, Sign, State, StraightThrough, activations
+from altmin import (
+    DTP,
+    MAC,
+    SGD,
+    Backprop,
+    Batch,
+    OnlineAM,
+    Problem,
+    ProxProp,
+    Sign,
+    State,
+    StraightThrough,
+    activations,
+    problem_of,
+    state_of,
+)
 from altmin.audit import BackpropError, Gradients
 from altmin.cli import main
-from altmin.layerwise.function import Forward
+from altmin.layerwise.function import LayerValue
 from altmin.methods.registry import METHODS
 from altmin.online import codes as codes_module
-from altmin.online.forward_pass import Pass, encode
+from altmin.online.forward_pass import forward_pass
+from altmin.online.targets import layer_targets
 from methods import table
-from methods.table import Loop, digits, seeded, takes
+from methods.table import Loop, begun, digits, seeded, takes
 
 pytestmark = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
 
-Bend = type[nn.Module]
+Curve = type[nn.Module]
 
 
-def deep(s: Bend) -> list[nn.Module]:
+def deep(s: Curve) -> list[nn.Module]:
     """Four hidden layers."""
     widths = [64, 12, 11, 10, 9]
     return [*(m for p, q in itertools.pairwise(widths) for m in (nn.Linear(p, q), s())), nn.Linear(9, 10)]
@@ -48,7 +63,7 @@ def below_bits() -> list[nn.Module]:
     return parts
 
 
-NETS: dict[str, Callable[[Bend], list[nn.Module]]] = {"deep": deep, **table.NETS}
+NETS: dict[str, Callable[[Curve], list[nn.Module]]] = {"deep": deep, **table.NETS}
 ENTRIES = [e for e in METHODS.values() if e.paper != "torch.optim" or e.name in ("sgd", "adam")]
 SHOWN = {entry.name: entry.method for entry in ENTRIES}
 LABELS = {entry.name: entry.method.gradients for entry in ENTRIES}
@@ -58,15 +73,15 @@ def named(*labels: Gradients) -> list[str]:
     return [name for name, label in LABELS.items() if label in labels]
 
 
-def bend(name: str) -> Bend:
+def curve(name: str) -> Curve:
     return Sign if LABELS[name] is Gradients.STRAIGHT_THROUGH else nn.Tanh
 
 
-def made(name: str, net: str) -> nn.Sequential:
-    return seeded(partial(NETS[net], bend(name)))
+def model_of(name: str, net: str) -> nn.Sequential:
+    return seeded(partial(NETS[net], curve(name)))
 
 
-def drawn(like: Sequence[Tensor], seed: int) -> list[Tensor]:
+def nearby(like: Sequence[Tensor], seed: int) -> list[Tensor]:
     """Tensors near others."""
     g = torch.Generator().manual_seed(seed)
     return [t + 0.3 * torch.randn(t.shape, generator=g, dtype=t.dtype) for t in like]
@@ -74,18 +89,20 @@ def drawn(like: Sequence[Tensor], seed: int) -> list[Tensor]:
 
 def begin(name: str, net: str) -> Loop:
     """The start; variables of samples are away from a forward pass, so that every layer has something to do."""
-    loop = Loop.of(SHOWN[name], made(name, net), n=60)
-    loop.state = replace(loop.state, z=tuple(drawn(loop.state.z, 4)), a=tuple(drawn(loop.state.a, 5)))
+    loop = Loop.of(SHOWN[name], model_of(name, net), n=60)
+    for group, seed in ((loop.state.z, 4), (loop.state.a, 5)):
+        for t, other in zip(group, nearby(group, seed), strict=True):
+            t.copy_(other)
     return loop
 
 
 def on_nets(*labels: Gradients) -> pytest.MarkDecorator:
     """Every method of these labels with every network that it supports."""
-    cases = [(n, net) for n in named(*labels) for net in NETS if takes(SHOWN[n], made(n, net))]
+    cases = [(n, net) for n in named(*labels) for net in NETS if takes(SHOWN[n], model_of(n, net))]
     return pytest.mark.parametrize(("name", "net"), cases)
 
 
-def weights(state: State) -> list[Tensor]:
+def weights(state: State[Any]) -> list[Tensor]:
     return [t.detach().clone() for t in state.W]
 
 
@@ -104,7 +121,7 @@ def moved(one: list[Tensor], two: list[Tensor]) -> list[bool]:
 
 def test_every_label_has_methods_and_every_network_three_hidden_layers():
     assert set(LABELS.values()) == set(Gradients)
-    assert all(len(Problem.from_module(seeded(partial(net, nn.Tanh))).layers) >= 4 for net in NETS.values())
+    assert all(len(problem_of(seeded(partial(net, nn.Tanh))).layers) >= 4 for net in NETS.values())
 
 
 def test_labels_are_what_the_command_line_shows(capsys: pytest.CaptureFixture[str]):
@@ -115,17 +132,17 @@ def test_labels_are_what_the_command_line_shows(capsys: pytest.CaptureFixture[st
 
 
 def fitted(name: str, net: str, audit: bool) -> list[Tensor]:
-    model, method = made(name, net), SHOWN[name]
+    model, method = model_of(name, net), SHOWN[name]
     g, size = torch.Generator().manual_seed(0), 30 if method.batched else None
     altmin.fit(model, method, digits(60), epochs=2, batch_size=size, generator=g, audit=audit)
-    return weights(State.from_module(model))
+    return weights(state_of(model))
 
 
 @on_nets(Gradients.NONE, Gradients.LAYER)
 def test_audit_lets_local_methods_train_as_they_do_without_it(name: str, net: str):
     audited = fitted(name, net, audit=True)
     assert all(same(audited, fitted(name, net, audit=False)))
-    assert not all(same(audited, weights(State.from_module(made(name, net)))))
+    assert not all(same(audited, weights(state_of(model_of(name, net)))))
 
 
 @on_nets(Gradients.STRAIGHT_THROUGH, Gradients.BACKPROP)
@@ -155,7 +172,7 @@ class Underived:
         return self.whole(*args)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("derivative", "derivatives", "grad"):
+        if name in ("derivative", "derivatives", "vjp", "grad"):
             raise AskedError(name)
         return getattr(self.whole, name)
 
@@ -167,8 +184,8 @@ def no_layer_derivatives(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AskedError("a layer")
 
-    monkeypatch.setattr(Forward, "to_input", refuse)
-    monkeypatch.setattr(Forward, "to_params", refuse)
+    monkeypatch.setattr(LayerValue, "to_input", refuse)
+    monkeypatch.setattr(LayerValue, "to_params", refuse)
 
 
 def underived(problem: Problem) -> Problem:
@@ -202,7 +219,7 @@ def test_all_other_methods_ask_for_derivatives(name: str, net: str):
     """The world of the test above is one in which they cannot take a step."""
     loop = begin(name, net)
     loop.problem = underived(loop.problem)
-    with torch.inference_mode(), pytest.raises((AskedError, RuntimeError), match=r"derivative|grad|a layer"):
+    with torch.inference_mode(), pytest.raises((AskedError, RuntimeError), match=r"derivative|vjp|grad|a layer"):
         loop.step()
 
 
@@ -210,7 +227,7 @@ def test_all_other_methods_ask_for_derivatives(name: str, net: str):
 
 
 @on_nets(Gradients.LAYER)
-def test_local_methods_train_where_no_graph_can_be_made(name: str, net: str):
+def test_local_methods_train_where_no_graph_can_be_model_of(name: str, net: str):
     """So they do not differentiate by autograd, which knows no bounds of layers."""
     free, loop = begin(name, net), begin(name, net)
     with torch.inference_mode():
@@ -234,37 +251,46 @@ def test_only_the_chain_rule_stops_at_bits(name: str):
     assert all(moved(found, start)[3 * chain :])
 
 
-def reach(problem: Problem, i: int) -> int:
+def reach(loop: Loop, i: int) -> int:
     """The last layer whose error layer `i`'s code answers for: the next one, or where a connection leads."""
-    return max(i + 1, *followers(problem, "z", i), *followers(problem, "a", i), 0)
+    joined = loop.sweep().skip_targets
+    return max(i + 1, *joined.get(("z", i), ()), *joined.get(("a", i), ()), 0)
 
 
 def codes_below(name: str) -> pytest.MarkDecorator:
     """Networks with the hidden layers whose code does not reach the last layer."""
     cases = []
     for net in NETS:
-        if takes(SHOWN[name], made(name, net)):
-            problem = begin(name, net).problem
-            last = len(problem.layers) - 1
-            cases += [(net, i) for i in range(last) if reach(problem, i) < last]
+        if takes(SHOWN[name], model_of(name, net)):
+            loop = begin(name, net)
+            last = len(loop.problem.layers) - 1
+            cases += [(net, i) for i in range(last) if reach(loop, i) < last]
     return pytest.mark.parametrize(("net", "i"), cases)
 
 
-def exchanged(mine: Sequence[Tensor], keep: int, seed: int = 1) -> tuple[Tensor, ...]:
+def exchanged(mine: Sequence[Tensor], keep: int, seed: int = 1) -> list[Tensor]:
     """The tensors of the layers up to `keep`, and others for the layers beyond."""
-    return (*mine[: keep + 1], *drawn(mine, seed)[keep + 1 :])
+    return [*mine[: keep + 1], *nearby(mine, seed)[keep + 1 :]]
 
 
 def elsewhere(loop: Loop, keep: int) -> Loop:
     """Another world: beyond layer `keep` other weights, and other targets for the outputs."""
-    W, b = exchanged(loop.state.W, keep), exchanged(loop.state.b, keep)
-    batch = Batch(loop.batch.x, loop.batch.y.roll(1, 0))
-    return Loop(loop.method, loop.problem, batch, replace(loop.state, W=W, b=b))
+    state = loop.state.clone()
+    for group in (state.W, state.b):
+        for t, other in zip(group, exchanged(group, keep), strict=True):
+            t.copy_(other)
+    return Loop(loop.method, loop.problem, Batch(loop.batch.x, loop.batch.y.roll(1, 0)), state)
+
+
+def forward_codes(loop: Loop) -> list[Tensor]:
+    """The pre-activations of the forward pass, where codes begin."""
+    return forward_pass(loop.sweep()).z
 
 
 def code(loop: Loop, i: int, above: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> Tensor:
     """Code `i` as online alternating minimisation finds it, where those above are given."""
-    layers, solve = itertools.count(len(above) - 1, -1), codes_module.nesterov
+    layers, solve, method = itertools.count(len(above) - 1, -1), codes_module.nesterov, loop.method
+    assert isinstance(method, OnlineAM)
 
     def nesterov(c: Tensor, *rest: Any) -> Tensor:
         layer = next(layers)
@@ -272,8 +298,9 @@ def code(loop: Loop, i: int, above: list[Tensor], monkeypatch: pytest.MonkeyPatc
 
     with monkeypatch.context() as patch:
         patch.setattr(codes_module, "nesterov", nesterov)
-        passed = encode(loop.problem, loop.state, loop.batch.x)
-        return loop.method.find_codes(loop.problem, loop.state, loop.batch, passed)[i]  # type: ignore[attr-defined]
+        sweep = loop.sweep()
+        start = forward_pass(sweep)
+        return method.codes.find(start, method.codes.power(sweep, start, ()), loop.state.memory.mu)[i]
 
 
 @codes_below("am-adam")
@@ -283,17 +310,20 @@ def test_online_codes_see_no_further_than_the_codes_above(net: str, i: int, monk
     Where the code above is another one, or is found in that other world, code `i` differs: the test sees influence.
     """
     loop = begin("am-adam", net)
-    keep = reach(loop.problem, i)
-    other, above = elsewhere(loop, keep), drawn(encode(loop.problem, loop.state, loop.batch.x).z, 2)
+    keep = reach(loop, i)
+    other, above = elsewhere(loop, keep), nearby(forward_codes(loop), 2)
     found = code(loop, i, above, monkeypatch)
-    assert torch.equal(found, code(other, i, list(exchanged(above, keep)), monkeypatch))
-    assert not torch.equal(found, code(loop, i, drawn(above, 3), monkeypatch))
+    assert torch.equal(found, code(other, i, exchanged(above, keep), monkeypatch))
+    assert not torch.equal(found, code(loop, i, nearby(above, 3), monkeypatch))
 
 
-def weight_step(loop: Loop, codes: tuple[Tensor, ...]) -> list[Tensor]:
+def weight_step(loop: Loop, codes: list[Tensor]) -> list[Tensor]:
     """The weights after their step towards these codes."""
-    passed: Pass = encode(loop.problem, loop.state, loop.batch.x)
-    loop.method.step_weights(loop.problem, loop.state, loop.batch, passed, list(codes))  # type: ignore[attr-defined]
+    method, memory, sweep = loop.method, loop.state.memory, loop.sweep()
+    assert isinstance(method, OnlineAM)
+    targets = layer_targets(forward_pass(sweep), codes, method.codes, True, memory.mu, loop.state.samples)
+    for (rule, group), own in zip(method.groups(targets), memory.rules, strict=True):
+        rule.learn(own, group, loop.problem.regularizer, method.weight_steps, 1.0)
     return weights(loop.state)
 
 
@@ -304,12 +334,36 @@ def test_online_weights_see_no_further_than_their_codes(name: str, net: str):
     start = begin(name, net)
     for i in range(len(start.problem.layers) - 1):
         one = begin(name, net)
-        before, codes = weights(one.state), drawn(encode(one.problem, one.state, one.batch.x).z, 2)
+        before, codes = weights(one.state), nearby(forward_codes(one), 2)
         two = elsewhere(begin(name, net), i)
-        two.state = two.method.init(two.problem, two.state, two.batch)
-        one, two = weight_step(one, tuple(codes)), weight_step(two, exchanged(codes, i))
+        two.state = begun(two.method, two.problem, two.batch, two.state)
+        one, two = weight_step(one, codes), weight_step(two, exchanged(codes, i))
         assert all(same(one[: i + 1], two[: i + 1]))
         assert all(moved(one[: i + 1], before[: i + 1]))
+
+
+def with_activations(loop: Loop, a: Sequence[Tensor]) -> Loop:
+    """The same world with other coordinates."""
+    other = loop.twin()
+    for t, value in zip(other.state.a, a, strict=True):
+        t.copy_(value)
+    return other
+
+
+def coordinates(loop: Loop, i: int) -> Tensor:
+    """MAC's step of the coordinates of layer `i`, in a copy of the world."""
+    twin = loop.twin()
+    assert isinstance(twin.method, MAC)
+    twin.method.update_a(twin.sweep().layers[i])
+    return twin.state.a[i]
+
+
+def units(loop: Loop, i: int) -> Tensor:
+    """MAC's step of the weights of layer `i`, in a copy of the world."""
+    twin = loop.twin()
+    assert isinstance(twin.method, MAC)
+    twin.method.update_weights(twin.sweep().layers[i])
+    return twin.state.W[i]
 
 
 @codes_below("mac")
@@ -318,17 +372,15 @@ def test_mac_sees_no_further_than_the_coordinates_above(net: str, i: int):
 
     MAC keeps coordinates in the state, so that those above are given without further ado.
     """
-    loop, mac = begin("mac", net), SHOWN["mac"]
-    assert isinstance(mac, MAC)
-    p, b, state, keep = loop.problem, loop.batch, loop.state, reach(loop.problem, i)
-    other = elsewhere(loop, keep)
-    beyond = replace(other.state, a=exchanged(state.a, keep))
-    found = mac.update_a(p, state, b, i)
-    assert torch.equal(found, mac.update_a(p, beyond, other.batch, i))
-    assert not torch.equal(found, mac.update_a(p, replace(state, a=exchanged(state.a, i)), b, i))
-    above = replace(elsewhere(loop, i).state, a=exchanged(state.a, i))
-    W, _ = mac.fit_units(p, state, b, i)
-    assert torch.equal(W, mac.fit_units(p, above, other.batch, i)[0])
+    loop = begin("mac", net)
+    state, keep = loop.state, reach(loop, i)
+    beyond = with_activations(elsewhere(loop, keep), exchanged(state.a, keep))
+    found = coordinates(loop, i)
+    assert torch.equal(found, coordinates(beyond, i))
+    assert not torch.equal(found, coordinates(with_activations(loop, exchanged(state.a, i)), i))
+    above = with_activations(elsewhere(loop, i), exchanged(state.a, i))
+    W = units(loop, i)
+    assert torch.equal(W, units(above, i))
     assert not torch.equal(W, state.W[i])
 
 
@@ -355,7 +407,7 @@ def test_target_propagation_asks_a_slope_of_its_own_layer_alone(i: int):
 
     In a chain the same zero stops all layers below: in ProxProp, backpropagation in closed form, it does.
     """
-    start = weights(State.from_module(seeded(partial(deep, nn.Tanh))))
+    start = weights(state_of(seeded(partial(deep, nn.Tanh))))
     plain, flat = (with_flat(DTP(rule=SGD(0.1), last=SGD(0.1)), at) for at in (None, i))
     assert same(flat, start) == [layer == i for layer in range(5)]
     assert same(flat, plain) == [layer != i for layer in range(5)]
@@ -373,7 +425,7 @@ class Surrogate(nn.Module):
         return smooth + (Sign()(z) - smooth).detach()
 
 
-def after_autograd(net: str, s: Bend, make: Callable[..., torch.optim.Optimizer], steps: int) -> list[Tensor]:
+def after_autograd(net: str, s: Curve, make: Callable[..., torch.optim.Optimizer], steps: int) -> list[Tensor]:
     """The weights of a module after steps on the mean loss by autograd and PyTorch's optimiser."""
     model, (x, y) = seeded(partial(NETS[net], s)), digits(60)
     optimizer = make(model.parameters())
@@ -381,13 +433,13 @@ def after_autograd(net: str, s: Bend, make: Callable[..., torch.optim.Optimizer]
         optimizer.zero_grad()
         F.cross_entropy(model(x), y).backward()
         optimizer.step()
-    return weights(State.from_module(model))
+    return weights(state_of(model))
 
 
 @pytest.mark.parametrize("net", NETS)
 def test_straight_through_steps_are_those_of_a_surrogate(net: str):
     """They are autograd's through a hard tanh in place of each sign, where autograd's own gradient is zero."""
-    start = weights(State.from_module(seeded(partial(NETS[net], Sign))))
+    start = weights(state_of(seeded(partial(NETS[net], Sign))))
     make = partial(torch.optim.SGD, lr=0.5)
     found = stepped(Loop.of(StraightThrough("sgd", lr=0.5), seeded(partial(NETS[net], Sign)), n=60), 3)
     for one, two in zip(found, after_autograd(net, Surrogate, make, 3), strict=True):

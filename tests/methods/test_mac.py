@@ -14,33 +14,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import altmin
-from altmin import Batch, Problem, State
+from altmin import MAC, Batch, Elman, Residual, Sign, problem_of, state_of
 from altmin.audit import Gradients, no_backprop
-from altmin.core.state import forward
-from altmin.layerwise.augmented_weights import Units
+from altmin.core.forward import forward
+from altmin.layerwise.augmented_weights import AugmentedWeights
 from altmin.layerwise.last_layer import fit_last
 from altmin.maps import Conv2d, Linear
-from altmin.methods.mac import MAC
-from altmin.nn import Elman, Residual, Sign
 from altmin.train.score import score
-from methods.table import Loop, digits, network
+from methods.table import Loop, begun, digits, network
 
 FIXED = MAC(mu=1.0, factor=1.0)
 EXACT = MAC(mu=0.7, factor=1.0, weight_steps=60, code_steps=60, cg_steps=200, damping=1e-9)
 
 
 def started(model: nn.Sequential, method: MAC, n: int = 60, loss: str = "cross_entropy", regularizer=None) -> Loop:
-    problem = Problem.from_module(model, loss, regularizer)
-    x, y = digits(n)
-    batch = Batch(x, problem.loss.encode(y, 10, x.dtype))
-    return Loop(method, problem, batch, method.init(problem, State.from_module(model), batch))
+    return Loop.of(method, model, loss, n, regularizer=regularizer)
 
 
 def shaken(loop: Loop) -> Loop:
     """With coordinates away from the forward pass."""
     g = torch.Generator().manual_seed(1)
-    a = tuple(t + 0.2 * torch.randn(t.shape, generator=g, dtype=t.dtype) for t in loop.state.a)
-    loop.state = replace(loop.state, a=a)
+    for t in loop.state.a:
+        t.add_(0.2 * torch.randn(t.shape, generator=g, dtype=t.dtype))
     return loop
 
 
@@ -96,20 +91,22 @@ def test_coordinates_are_stationary_for_the_objective(i: int, loss: str):
     """The last layer's curvature is a bound: it takes more steps."""
     loop = shaken(started(network(20, 15, s=nn.Tanh), replace(EXACT, code_steps=400), 20, loss))
     before = loop.objective()
-    a = list(loop.state.a)
-    a[i] = loop.method.update_a(loop.problem, loop.state, loop.batch, i).requires_grad_()  # type: ignore[attr-defined]
-    objective = loop.method.objective(loop.problem, replace(loop.state, a=tuple(a)), loop.batch)
-    assert float(torch.autograd.grad(objective, a[i])[0].abs().max()) < 1e-5
-    assert float(objective.detach()) < before
+    others = [t.clone() for t in loop.state.a]
+    loop.method.update_a(loop.sweep().layers[i])  # type: ignore[attr-defined]
+    assert [torch.equal(p, q) for p, q in zip(others, loop.state.a, strict=True)] == [i != 0, i != 1]
+    assert loop.objective() < before
+    loop.state.a[i] = loop.state.a[i].requires_grad_()
+    objective = loop.method.objective(loop.sweep())
+    assert float(torch.autograd.grad(objective, loop.state.a[i])[0].abs().max()) < 1e-5
 
 
 @pytest.mark.parametrize("i", [0, 1])
 def test_hidden_weights_are_stationary_for_the_objective(i: int):
     loop = shaken(started(network(8, 6, s=nn.Tanh), EXACT, 200, regularizer="l2:0.4"))
     before = loop.objective()
-    found = loop.method.fit_units(loop.problem, loop.state, loop.batch, i)  # type: ignore[attr-defined]
+    loop.method.update_weights(loop.sweep().layers[i])  # type: ignore[attr-defined]
     W, b = list(loop.state.W), list(loop.state.b)
-    W[i], b[i] = (t.detach().requires_grad_() for t in found)
+    W[i], b[i] = (t[i].clone().requires_grad_() for t in (W, b))
     objective = printed(loop, W, b, loop.state.a, torch.tanh, 0.7, 0.4)
     assert all(float(g.abs().max()) < 1e-4 for g in torch.autograd.grad(objective, [W[i], b[i]]))
     assert float(objective.detach()) < before
@@ -120,8 +117,9 @@ def test_an_identity_layer_is_fitted_by_one_gauss_newton_step():
     method = MAC(cg_steps=1, damping=1e-12)
     loop = started(nn.Sequential(nn.Linear(64, 7), nn.Linear(7, 10)).double(), method, 200)
     loop.batch = replace(loop.batch, x=torch.randn(200, 64, generator=torch.Generator().manual_seed(0)).double())
-    loop.state = method.init(loop.problem, loop.state.weights(), loop.batch)
-    W, b = method.fit_units(loop.problem, shaken(loop).state, loop.batch, 0)
+    loop = shaken(loop.restarted(loop.batch))
+    method.update_weights(loop.sweep().layers[0])
+    W, b = loop.state.W[0], loop.state.b[0]
     design = torch.cat([loop.batch.x, torch.ones(200, 1, dtype=torch.float64)], 1)
     fitted = torch.linalg.lstsq(design, loop.state.a[0]).solution
     torch.testing.assert_close(torch.cat([W, b[:, None]], 1), fitted.T, rtol=0, atol=1e-8)
@@ -130,22 +128,40 @@ def test_an_identity_layer_is_fitted_by_one_gauss_newton_step():
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
 def test_last_layer_is_stationary_and_never_worse(loss: str):
     loop = shaken(started(network(12), FIXED, 200, loss, "l2:0.5"))
-    start = [loop.state.W[-1].clone(), loop.state.b[-1].clone()]
-    state = fit_last(loop.problem, loop.state, loop.state.a[-1], loop.batch, 500)
-    W, b = state.W[-1], state.b[-1]
-    W, b = W.requires_grad_(), b.requires_grad_()
+    start, places = loop.state.clone(), [loop.state.W[-1].data_ptr(), loop.state.b[-1].data_ptr()]
+    fit_last(loop.sweep(), loop.state.a[-1], 500)
+    assert [loop.state.W[-1].data_ptr(), loop.state.b[-1].data_ptr()] == places
+    assert not loop.state.W[-1].requires_grad
+    assert loop.state.W[-1].grad is None
+    W, b = loop.state.W[-1].clone().requires_grad_(), loop.state.b[-1].clone().requires_grad_()
     value = loop.problem.loss(F.linear(loop.state.a[-1], W, b), loop.batch.y) + 0.25 * W.square().sum()
     assert all(float(g.abs().max()) < 1e-3 for g in torch.autograd.grad(value, [W, b]))
+    before = loop.objective(start)
     for steps in (1, 2, 5):
-        state = fit_last(loop.problem, loop.state, loop.state.a[-1], loop.batch, steps)
-        assert float(FIXED.objective(loop.problem, state, loop.batch)) < loop.objective()
-    assert torch.equal(start[0], loop.state.W[-1])
-    assert torch.equal(start[1], loop.state.b[-1])
+        state = start.clone()
+        fit_last(loop.sweep(state), state.a[-1], steps)
+        assert loop.objective(state) < before
+        assert torch.equal(state.W[0], start.W[0])
+
+
+def test_last_layer_never_ends_worse(monkeypatch: pytest.MonkeyPatch):
+    """Where the optimiser ends above its start, the start comes back, to the bit."""
+    loop = shaken(started(network(12), FIXED, 60))
+    before = [loop.state.W[-1].clone(), loop.state.b[-1].clone()]
+
+    def astray(optimizer: torch.optim.LBFGS, closure: object) -> None:
+        for p in optimizer.param_groups[0]["params"]:
+            p.mul_(-3.0)
+
+    monkeypatch.setattr(torch.optim.LBFGS, "step", astray)
+    fit_last(loop.sweep(), loop.state.a[-1], 3)
+    assert torch.equal(before[0], loop.state.W[-1])
+    assert torch.equal(before[1], loop.state.b[-1])
 
 
 @pytest.mark.parametrize("map", [Linear(5, 6), Linear(5, 6, False), Conv2d(4, 6, (3, 3), groups=2)], ids=str)
 def test_units_split_what_they_join_and_are_adjoint(map: Linear | Conv2d, generator: torch.Generator):
-    units = Units(map)
+    units = AugmentedWeights(map)
     W = torch.randn(map.shape, generator=generator, dtype=torch.float64)
     b = torch.randn(6, generator=generator, dtype=torch.float64) if map.bias else torch.zeros(6, dtype=torch.float64)
     a = torch.randn((3, 5) if isinstance(map, Linear) else (3, 4, 7, 7), generator=generator, dtype=torch.float64)
@@ -159,8 +175,8 @@ def test_units_split_what_they_join_and_are_adjoint(map: Linear | Conv2d, genera
 
 @pytest.mark.parametrize("map", [Linear(5, 6), Linear(5, 6, False), Conv2d(4, 6, (3, 3), groups=2)], ids=str)
 def test_units_are_solved_exactly_in_few_steps(map: Linear | Conv2d, generator: torch.Generator):
-    """``theta G = rhs`` with `G` from `Units.__call__`, to which the preconditioner is equal: one step."""
-    units, batch = Units(map), Batch(torch.zeros(0), torch.zeros(0))
+    """``theta G = rhs`` with `G` from `AugmentedWeights.__call__`, to which the preconditioner is equal: one step."""
+    units, batch = AugmentedWeights(map), Batch(torch.zeros(0), torch.zeros(0))
     a = 3.0 + torch.randn((30, 5) if isinstance(map, Linear) else (3, 4, 7, 7), generator=generator).double()
     theta = units.join(torch.randn(map.shape, generator=generator).double(), torch.ones(6).double())
 
@@ -174,26 +190,48 @@ def test_units_are_solved_exactly_in_few_steps(map: Linear | Conv2d, generator: 
 def test_a_unit_is_fitted_by_itself():
     """Another unit's coordinates change nothing in this one's weights."""
     loop = shaken(started(network(8, 6, s=nn.Tanh), MAC()))
-    other = replace(loop.state, a=(loop.state.a[0].clone(), loop.state.a[1]))
-    other.a[0][:, 3] += 1.0
-    one, two = (MAC().fit_units(loop.problem, s, loop.batch, 0)[0] for s in (loop.state, other))
+    other = loop.twin()
+    other.state.a[0][:, 3] += 1.0
+    for each in (loop, other):
+        MAC().update_weights(each.sweep().layers[0])
+    one, two = loop.state.W[0], other.state.W[0]
     torch.testing.assert_close(one[:3], two[:3], rtol=0, atol=1e-9)
     assert not torch.allclose(one[3], two[3])
 
 
 def test_penalty_grows_where_the_objective_stalls():
+    """Before the next iteration; what is recorded is the penalty of the iteration itself."""
     loop = Loop.on_digits(MAC(mu=0.5, factor=3.0, tol=0.2, mu_max=10.0), hidden=(12,))
-    grew = []
+    mu, stalled, grew = 0.5, False, []
     for _ in range(30):
-        kept = loop.state.extra
+        before = loop.objective()
         loop.step()
-        at_old = float(loop.method.objective(loop.problem, replace(loop.state, extra=kept), loop.batch))
-        grew.append(kept.objective - at_old < 0.2 * kept.objective)
-        assert loop.state.extra.mu == pytest.approx(min(3.0 * kept.mu, 10.0) if grew[-1] else kept.mu)
-        assert loop.state.extra.objective == pytest.approx(loop.objective())
+        expected = min(3.0 * mu, 10.0) if stalled else mu
+        recorded = loop.method.scalars(loop.state)["mu"]
+        assert recorded == pytest.approx(expected)
+        terms, sizes = loop.method.evaluate(loop.sweep())
+        assert float(terms["activation"]) == pytest.approx(0.5 * recorded * float(sizes["A_1"]) ** 2)
+        if stalled:  # the objective at the new penalty, before the iteration
+            assert loop.state.memory.objective > before or mu == 10.0
+        else:
+            assert loop.state.memory.objective == pytest.approx(before, rel=1e-12)
+        stalled = loop.state.memory.objective - loop.objective() < 0.2 * loop.state.memory.objective
+        mu = recorded
+        grew.append(stalled)
     assert any(grew)
     assert not all(grew)
     assert loop.method.scalars(loop.state) == {"mu": 10.0}
+
+
+def test_objective_before_an_iteration_is_remembered_at_its_penalty():
+    loop = Loop.on_digits(MAC(mu=0.5, factor=3.0, tol=10.0, mu_max=4.0), hidden=(12,))
+    loop.step()
+    twin = loop.twin()
+    twin.state.memory.mu = 1.5
+    expected = twin.objective()
+    loop.step()
+    assert loop.state.memory.mu == 1.5
+    assert loop.state.memory.objective == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_growing_penalty_closes_the_gap():
@@ -211,11 +249,12 @@ def test_finish_fits_the_last_layer_at_the_forward_pass():
     loop = Loop.on_digits(MAC(), regularizer="l2:0.5")
     for _ in range(3):
         loop.step()
-    kept = loop.state.weights()
-    assert MAC(refit=False).finish(loop.problem, kept, loop.batch) is kept
-    done = loop.method.finish(loop.problem, kept, loop.batch)
-    assert all(torch.equal(p, q) for p, q in zip(done.W[:-1], kept.W[:-1], strict=True))
-    top = forward(loop.problem, kept, loop.batch.x)[1][-1]
+    before, done = loop.state.weights(), loop.twin().state
+    MAC(refit=False).finish(loop.sweep())
+    assert all(torch.equal(p, q) for p, q in zip(loop.state.W, before.W, strict=True))
+    loop.method.finish(loop.sweep(done))
+    assert all(torch.equal(p, q) for p, q in zip(done.W[:-1], before.W[:-1], strict=True))
+    top = forward(loop.problem, before, loop.batch.x)[1][-1]
     W, b = done.W[-1].requires_grad_(), done.b[-1].requires_grad_()
     value = loop.problem.loss(F.linear(top, W, b), loop.batch.y) + 0.25 * W.square().sum()
     assert all(float(g.abs().max()) < 1e-2 for g in torch.autograd.grad(value, [W, b]))
@@ -229,9 +268,7 @@ def test_learns_digits(loss: str):
 
 def test_objective_of_a_convolutional_network_with_max_pooling_never_rises():
     loop = started(convolutional(), FIXED)
-    values = [loop.objective()] + [
-        float(loop.method.objective(loop.problem, loop.step(), loop.batch)) for _ in range(20)
-    ]
+    values = loop.run(20)
     assert all(after <= before * (1 + 1e-10) for before, after in itertools.pairwise(values))
     assert values[-1] < 0.1 * values[0]
 
@@ -247,11 +284,11 @@ def test_gradients_stay_within_a_layer():
     with no_backprop():
         for _ in range(2):
             loop.step()
-        done = loop.method.finish(loop.problem, loop.state.weights(), loop.batch)
+        loop.method.finish(loop.sweep())
     for _ in range(2):
         free.step()
-    expected = free.method.finish(free.problem, free.state.weights(), free.batch)
-    assert all(torch.equal(p, q) for p, q in zip(done.W, expected.W, strict=True))
+    free.method.finish(free.sweep())
+    assert all(torch.equal(p, q) for p, q in zip(loop.state.W, free.state.W, strict=True))
 
 
 def _share(rank: int, store: str, out: str) -> None:
@@ -260,14 +297,13 @@ def _share(rank: int, store: str, out: str) -> None:
     loop = Loop.on_digits(MAC(mu=0.1, tol=0.3), regularizer="l2:0.1")
     half = slice(0, 130) if rank == 0 else slice(130, 300)
     batch = Batch(loop.batch.x[half], loop.batch.y[half], group=dist.group.WORLD)
-    loop.state = loop.method.init(loop.problem, State.from_module(network(20, 15)), batch)
-    loop.batch = batch
+    loop = Loop(loop.method, loop.problem, batch, begun(loop.method, loop.problem, batch, state_of(network(20, 15))))
     for _ in range(5):
         loop.step()
-    done = loop.method.finish(loop.problem, loop.state.weights(), batch)
-    objective = loop.objective()
+    found = {"W": [*loop.state.weights().W], "b": [*loop.state.weights().b], "objective": loop.objective()}
+    loop.method.finish(loop.sweep())
     if rank == 1:
-        torch.save({"W": loop.state.W, "b": loop.state.b, "objective": objective, "last": done.W[-1]}, out)
+        torch.save({**found, "last": loop.state.W[-1]}, out)
     dist.destroy_process_group()
 
 
@@ -282,8 +318,8 @@ def test_two_processes_equal_one(tmp_path: Path):
     for one, two in zip((*loop.state.W, *loop.state.b), (*shared["W"], *shared["b"]), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-7, atol=1e-8)
     assert shared["objective"] == pytest.approx(loop.objective(), rel=1e-9)
-    done = loop.method.finish(loop.problem, loop.state.weights(), loop.batch)
-    torch.testing.assert_close(done.W[-1], shared["last"], rtol=1e-4, atol=1e-4)
+    loop.method.finish(loop.sweep())
+    torch.testing.assert_close(loop.state.W[-1], shared["last"], rtol=1e-4, atol=1e-4)
 
 
 def test_refuses_what_it_does_not_support():
@@ -300,7 +336,7 @@ def test_refuses_what_it_does_not_support():
         (nn.Sequential(Elman(8, 8), nn.Linear(8, 10)), "Elman"),
     ):
         with pytest.raises(TypeError, match=f"MAC does not support {part}"):
-            MAC().check(Problem.from_module(model))
+            MAC().check(problem_of(model))
 
 
 @pytest.mark.parametrize(
@@ -320,8 +356,8 @@ def test_bad_numbers_are_named(options: dict, message: str):
 
 def test_progress_is_the_state_that_the_rule_reads():
     """A stalled objective is known from the state alone: the method itself remembers nothing."""
-    loop = Loop.on_digits(MAC(mu=1.0, tol=0.01))
     for before, mu in ((1.001, 10.0), (1.5, 1.0)):
-        kept = replace(loop.state.extra, objective=before * loop.objective())
-        rule = MAC(mu=1.0, tol=0.01).update_mu(loop.problem, replace(loop.state, extra=kept), loop.batch)
-        assert rule.mu == mu
+        loop = Loop.on_digits(MAC(mu=1.0, tol=0.01))
+        loop.state.memory.objective = before * loop.objective()
+        MAC(mu=1.0, tol=0.01).update_mu(loop.sweep())
+        assert loop.state.memory.mu == mu

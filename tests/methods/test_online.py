@@ -10,13 +10,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import altmin
-from altmin import SGD, Adam, Codes, Gradients, Memory, Mu, OnlineAM, Problem, Residual, Sign, State, Step
-from altmin.convert.weights import copy_weights
-from altmin.core.state import forward
-from altmin.layerwise.function import blocks
-from altmin.online.forward_pass import encode
+from altmin import (
+    SGD,
+    Adam,
+    CoActivationMemory,
+    Codes,
+    Gradients,
+    Mu,
+    OnlineAM,
+    Residual,
+    Sign,
+    State,
+    Step,
+    problem_of,
+    state_of,
+)
+from altmin.core.forward import forward
 from altmin.schedules import DECAYS
 from methods.table import Loop, digits, network
+from online.preparing import prepared
 
 SCALINGS = ["samples", "entries"]
 
@@ -30,10 +42,7 @@ def batch_norm_network() -> nn.Sequential:
 
 
 def on(model: nn.Sequential, method: OnlineAM, n: int = 120, loss: str = "cross_entropy") -> Loop:
-    problem = Problem.from_module(model, loss)
-    x, y = digits(n)
-    batch = altmin.Batch(x, problem.loss.encode(y, 10, x.dtype))
-    return Loop(method, problem, batch, method.init(problem, State.from_module(model), batch))
+    return Loop.of(method, model, loss, n)
 
 
 def code_objective(
@@ -44,8 +53,8 @@ def code_objective(
     if scaling == "samples":
         near = (c - c0).square().sum()
         return (F.cross_entropy(up, y, reduction="sum") / mu if target is None else (up - target).square().sum()) + near
-    pull = F.cross_entropy(up, y) / mu if target is None else F.mse_loss(up, target)
-    return pull + F.mse_loss(c, c0)
+    error = F.cross_entropy(up, y) / mu if target is None else F.mse_loss(up, target)
+    return error + F.mse_loss(c, c0)
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
@@ -55,14 +64,12 @@ def test_codes_equal_torchs_sgd_on_the_papers_objective(scaling: str, norm: bool
     model, mu = (batch_norm_network() if norm else network(20, 15)), 0.4
     above = [model[2:5], model[5:]] if norm else [model[1:3], model[3:]]
     loop = on(model, OnlineAM(codes=Codes(steps=4, lr=0.3, scaling=scaling), mu=Mu(start=mu)))
-    method, labels = loop.method, loop.batch.y.argmax(1)
-    assert isinstance(method, OnlineAM)
-    start = encode(loop.problem, loop.state, loop.batch.x)
-    codes = method.find_codes(loop.problem, loop.state, loop.batch, start)
+    labels = loop.batch.y.argmax(1)
+    start, codes = prepared(loop)
     target = None
     for i in (1, 0):
         c0 = start.z[i]
-        gain = blocks(loop.problem, loop.state)[i + 1].stretched(start.activation(i, c0)).norm()
+        gain = start.functions[i + 1].power_iteration(start.activation(i, c0)).norm()
         curvature = 2.0 + gain * (loop.problem.loss.lipschitz / mu if target is None else 2.0)
         lr = 0.3 / curvature if scaling == "samples" else 0.3
         c = c0.clone().requires_grad_()
@@ -84,10 +91,7 @@ def test_code_steps_descend_on_the_penalty_objective(loss: str):
         with torch.no_grad():
             model[4].weight.mul_(scale)
         loop = on(model, OnlineAM(codes=Codes(steps=5, lr=1.0), mu=Mu(start=0.5)), loss=loss)
-        method = loop.method
-        assert isinstance(method, OnlineAM)
-        start = encode(loop.problem, loop.state, loop.batch.x)
-        c = method.find_codes(loop.problem, loop.state, loop.batch, start)[1]
+        start, (_, c) = prepared(loop)
         before = loop.problem.loss(model[3:](start.z[1]), loop.batch.y)
         after = loop.problem.loss(model[3:](c), loop.batch.y) + 0.5 * (c - start.z[1]).square().sum()
         assert after < before
@@ -97,8 +101,7 @@ def test_sparse_codes_shrink():
     norms = {}
     for sparsity in (0.0, 5.0):
         loop = on(network(20, 15), OnlineAM(codes=Codes(sparsity=sparsity), mu=Mu(start=1.0)))
-        start = encode(loop.problem, loop.state, loop.batch.x)
-        codes = loop.method.find_codes(loop.problem, loop.state, loop.batch, start)  # type: ignore[attr-defined]
+        _, codes = prepared(loop)
         norms[sparsity] = float(codes[1].abs().sum())
         zeros = float((codes[1] == 0).double().mean())
         assert zeros > 0.9 if sparsity else zeros == 0
@@ -127,8 +130,7 @@ def test_a_hidden_layer_sees_its_own_codes_and_input_only():
     """The step of layer 2 is the gradient of its local squares, by autograd on that layer alone."""
     model, method = network(20, 15), OnlineAM(rule=SGD(0.5), codes=Codes(steps=3))
     loop = on(model, method)
-    start = encode(loop.problem, loop.state, loop.batch.x)
-    codes = method.find_codes(loop.problem, loop.state, loop.batch, start)
+    _, codes = prepared(loop)
     W = loop.state.W[1].clone().requires_grad_()
     local = (codes[1] - torch.relu(codes[0]) @ W.T - loop.state.b[1]).square().sum() / len(codes[1])
     local.backward()
@@ -140,15 +142,15 @@ def test_a_hidden_layer_sees_its_own_codes_and_input_only():
 def test_the_last_layer_descends_on_the_loss_of_its_codes():
     model, method = network(20, 15), OnlineAM(last=SGD(0.5), codes=Codes(steps=3))
     loop = on(model, method)
-    codes = method.find_codes(loop.problem, loop.state, loop.batch, encode(loop.problem, loop.state, loop.batch.x))
+    _, codes = prepared(loop)
     W = loop.state.W[2].clone().requires_grad_()
     F.cross_entropy(torch.relu(codes[1]) @ W.T + loop.state.b[2], loop.batch.y.argmax(1)).backward()
     assert W.grad is not None
     torch.testing.assert_close(loop.step().W[2], (W - 0.5 * W.grad).detach(), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("rule", [Adam(), SGD(), Memory()])
-def test_no_autograd_graph_is_made(rule: Adam | SGD | Memory, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("rule", [Adam(), SGD(), CoActivationMemory()])
+def test_no_autograd_graph_is_made(rule: Adam | SGD | CoActivationMemory, monkeypatch: pytest.MonkeyPatch):
     """Training works with autograd out of order, and no weight ever asks for a gradient."""
 
     def refuse(*_: object, **__: object) -> None:
@@ -160,7 +162,7 @@ def test_no_autograd_graph_is_made(rule: Adam | SGD | Memory, monkeypatch: pytes
     with torch.enable_grad():
         for _ in range(3):
             state = loop.step()
-        state = loop.method.finish(loop.problem, state, loop.batch)
+        loop.method.finish(loop.sweep())
     assert not any(t.requires_grad or t.grad_fn is not None for _, t in state.named())
 
 
@@ -168,7 +170,7 @@ def test_weight_steps_are_counted():
     """Three steps a batch equal three gradient steps on the same codes."""
     method = OnlineAM(rule=SGD(0.1), last=SGD(0.1), codes=Codes(steps=2), weight_steps=3)
     loop = on(network(20, 15), method)
-    codes = method.find_codes(loop.problem, loop.state, loop.batch, encode(loop.problem, loop.state, loop.batch.x))
+    _, codes = prepared(loop)
     a, W, b = loop.batch.x, loop.state.W[0].clone(), loop.state.b[0].clone()
     for _ in range(3):
         r = (a @ W.T + b - codes[0]) * (2.0 / len(a))
@@ -182,8 +184,8 @@ def test_mu_grows_by_batch_and_by_epoch_to_its_limit():
     loop = on(network(8), OnlineAM(mu=Mu(start=0.1, add=0.01, factor=2.0, most=0.3)))
     seen = []
     for ends in (False, True, False, True, True):
-        loop.state = loop.method.step(loop.problem, loop.state, replace(loop.batch, ends_epoch=ends))
-        seen.append(loop.state.extra.mu)
+        loop.step(replace(loop.batch, ends_epoch=ends))
+        seen.append(loop.state.memory.mu)
     assert seen == pytest.approx([0.11, 0.24, 0.25, 0.3, 0.3])
 
 
@@ -191,19 +193,18 @@ def test_learning_rates_halve_every_so_many_epochs():
     loop = on(network(8), OnlineAM(rule=SGD(0.4), last=Adam(0.2), halve_every=2))
     seen = []
     for _ in range(5):
-        extra = loop.step().extra
-        seen += [extra.kept[0].param_groups[0]["lr"], extra.kept[-1].param_groups[0]["lr"]]
+        seen += [own.optimizer.param_groups[0]["lr"] for own in loop.step().memory.rules]
     assert seen == pytest.approx([0.4, 0.2, 0.4, 0.2, 0.2, 0.1, 0.2, 0.1, 0.1, 0.05])
 
 
 @pytest.mark.parametrize(("decay", "half"), [("linear", 0.5), ("cosine", 0.5), ("none", 1.0)])
 def test_learning_rates_fall_over_the_run(decay: str, half: float):
     seen = []
-    rates = [lambda history, state: seen.append(state.extra.kept[-1].param_groups[0]["lr"])]
+    rates = [lambda history, state: seen.append(state.memory.rules[-1].optimizer.param_groups[0]["lr"])]
     kinds = (altmin.Backprop, altmin.ProxProp)
     for method in (OnlineAM(last=Adam(0.2), decay=decay), *(kind("adam", lr=0.2, decay=decay) for kind in kinds)):
         if isinstance(method, altmin.Backprop):
-            rates = [lambda history, state: seen.append(state.extra.optimizer.param_groups[0]["lr"])]
+            rates = [lambda history, state: seen.append(state.memory.optimizer.param_groups[0]["lr"])]
         altmin.fit(network(8), method, digits(100), epochs=2, batch_size=50, callbacks=rates)
     quarter = {"linear": 0.75, "cosine": 0.5 + 0.5**1.5, "none": 1.0}[decay]
     last = {"linear": 0.25, "cosine": 0.5 - 0.5**1.5, "none": 1.0}[decay]
@@ -240,7 +241,8 @@ def test_codes_carry_the_whole_gradient_with_one_step_on_the_forward_pass(name: 
     loss = F.cross_entropy(model.train()(loop.batch.x), loop.batch.y.argmax(1))
     grads = torch.autograd.grad(loss, list(model.parameters()))
     before = [p.detach().clone() for p in model.parameters()]
-    copy_weights(loop.step(), model)
+    loop.step()
+    state_of(model).set_weights(loop.state)
     for p, old, g in zip(model.parameters(), before, grads, strict=True):
         torch.testing.assert_close(p.detach(), old - 0.1 * g, rtol=1e-9, atol=1e-11)
 
@@ -249,7 +251,7 @@ def test_the_regulariser_has_its_whole_weight_where_codes_carry_gradients():
     """A small step is one along the gradient of the mean loss and of the regulariser over the samples."""
     model, rule = network(20, 15), SGD(1e-7)
     loop = on(model, OnlineAM(rule=rule, last=rule, codes=CARRIED, regressors="forward"))
-    loop.problem = Problem.from_module(model, "cross_entropy", "l2:30")
+    loop.problem = problem_of(model, "cross_entropy", "l2:30")
     before = [W.clone() for W in loop.state.W]
     loss = F.cross_entropy(model(loop.batch.x), loop.batch.y.argmax(1))
     grads = torch.autograd.grad(loss, [p for p in model.parameters() if p.ndim == 2])
@@ -268,16 +270,16 @@ def test_mu_weighs_the_loss_where_codes_carry_gradients():
 
 def test_memory_holds_the_sums_and_solves_them():
     """After two batches ``M`` and ``B`` are the sums over both, with a column of ones for the intercept."""
-    method = OnlineAM(rule=Memory(forget=1.0, solver="ridge", ridge=1e-9), codes=Codes(steps=2))
+    method = OnlineAM(rule=CoActivationMemory(forget=1.0, solver="ridge", ridge=1e-9), codes=Codes(steps=2))
     loop, M, B = on(network(8), method), 0, 0
     for rows in (slice(0, 50), slice(50, 120)):
         batch = loop.batch.select(rows, ends_epoch=False)
-        c = method.find_codes(loop.problem, loop.state, batch, encode(loop.problem, loop.state, batch.x))[0]
+        _, (c,) = prepared(loop, batch)
         design = torch.cat([batch.x, torch.ones(len(batch.x), 1).double()], 1)
         M, B = M + design.T @ design, B + c.T @ design
-        loop.state = method.step(loop.problem, loop.state, batch)
-    torch.testing.assert_close(loop.state.extra.memories[0][0], M)
-    torch.testing.assert_close(loop.state.extra.memories[0][1], B)
+        loop.step(batch)
+    torch.testing.assert_close(loop.state.memory.rules[0].M[0], M)
+    torch.testing.assert_close(loop.state.memory.rules[0].B[0], B)
     W = torch.cat([loop.state.W[0], loop.state.b[0][:, None]], 1)
     torch.testing.assert_close(W @ M, B, rtol=0, atol=1e-5)
 
@@ -321,8 +323,8 @@ def test_objective_is_the_networks_loss():
     assert loop.objective() == pytest.approx(float(F.cross_entropy(z, loop.batch.y.argmax(1), reduction="sum")))
 
 
-@pytest.mark.parametrize("rule", [Adam(0.01), SGD(0.5), Memory(), Memory(solver="ridge")])
-def test_offline_version_takes_all_samples_as_one_batch(rule: Adam | SGD | Memory):
+@pytest.mark.parametrize("rule", [Adam(0.01), SGD(0.5), CoActivationMemory(), CoActivationMemory(solver="ridge")])
+def test_offline_version_takes_all_samples_as_one_batch(rule: Adam | SGD | CoActivationMemory):
     x, y = digits(300)
     steps = []
     method = OnlineAM(rule=rule, last=Adam(0.02))
@@ -347,8 +349,8 @@ def test_batch_norm_of_the_last_layer_follows_the_forward_pass_not_the_step():
 @pytest.mark.parametrize(("s", "height"), [(Sign, 1.0), (Step, 0.5)])
 def test_the_estimators_slope_is_the_one_that_autograd_sees(s: type[nn.Module], height: float):
     model = nn.Sequential(nn.Linear(3, 4), s(), nn.Linear(4, 2)).double()
-    true = Problem.from_module(model).layers[0].activation
-    surrogate = Problem.from_module(model).estimated().layers[0].activation
+    true = problem_of(model).layers[0].activation
+    surrogate = problem_of(model).estimated().layers[0].activation
     z = torch.linspace(-2.0, 2.0, 41, dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(surrogate(z).sum(), z)
     torch.testing.assert_close(surrogate(z), true(z))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import altmin
-from altmin import Backprop, Batch, Problem, State
+from altmin import Backprop, problem_of
 from altmin.audit import BackpropError, Gradients, no_backprop
 from altmin.methods.proxprop import ProxProp
 from altmin.nn import Elman, Residual
@@ -110,8 +110,8 @@ def test_hidden_weights_minimise_the_proximal_objective(solver: str, steps: int,
     for i in range(2):
         W, b = (after[2 * i + j].clone().requires_grad_() for j in range(2))
         square = (F.linear(inputs[i], W, b) - half[i]).square().sum() / (2 * SIZE)
-        near = ((W - before[2 * i]).square().sum() + (b - before[2 * i + 1]).square().sum()) / (2 * tau_theta)
-        for g in torch.autograd.grad(square + near, [W, b]):
+        distance = ((W - before[2 * i]).square().sum() + (b - before[2 * i + 1]).square().sum()) / (2 * tau_theta)
+        for g in torch.autograd.grad(square + distance, [W, b]):
             assert float(g.abs().max()) < 1e-8
         assert float((after[2 * i] - before[2 * i]).norm()) > 1e-3
 
@@ -136,8 +136,8 @@ def test_convolutional_weights_minimise_the_proximal_objective():
     W, b, V = (t.clone().requires_grad_() for t in after[:3])
     first = (F.conv2d(inputs[0], W, b, padding=1) - half[0]).square().sum()
     second = (F.conv2d(inputs[1], V, groups=2) - half[1]).square().sum()
-    near = sum((t - old).square().sum() for t, old in zip((W, b, V), before[:3], strict=True))
-    for g in torch.autograd.grad((first + second) / (2 * SIZE) + near / (2 * tau_theta), [W, b, V]):
+    distance = sum((t - old).square().sum() for t, old in zip((W, b, V), before[:3], strict=True))
+    for g in torch.autograd.grad((first + second) / (2 * SIZE) + distance / (2 * tau_theta), [W, b, V]):
         assert float(g.abs().max()) < 1e-8
 
 
@@ -175,9 +175,9 @@ def test_is_backpropagation_to_an_audit(hidden: tuple[int, ...], solver: str):
 
 def test_builds_no_graph():
     """Gradients are in closed form: no tensor of the state remembers how it was made."""
-    loop = Loop.on_digits(ProxProp())
-    state = loop.step()
+    state = Loop.on_digits(ProxProp()).step()
     assert all(t.grad_fn is None and t.grad is not None and t.grad.grad_fn is None for t in state.W)
+    assert not any(t.requires_grad for t in state.W)
 
 
 @pytest.mark.parametrize("solver", ["exact", "cg"])
@@ -197,17 +197,10 @@ def test_trains_a_convolutional_network_with_max_pooling():
 def test_a_batch_is_the_mean_of_its_samples():
     """Every sample twice is the same batch: steps do not depend on its size."""
     x, y = digits(SIZE)
-    model = network(20)
-    problem = Problem.from_module(model)
-    targets = problem.loss.encode(y, 10, x.dtype)
-    method = ProxProp("sgd", solver="exact")
-    found = []
-    for times in (1, 2):
-        batch = Batch(x.repeat(times, 1), targets.repeat(times, 1))
-        state = method.init(problem, State.from_module(model), batch)
-        found.append(method.step(problem, state, batch))
-    torch.testing.assert_close(found[0].W[0], found[1].W[0])
-    assert score(problem, found[0], batch, classes=True).gap is None
+    loops = [Loop.on(ProxProp("sgd", solver="exact"), network(20), x.repeat(n, 1), y.repeat(n)) for n in (1, 2)]
+    one, two = (loop.step().W[0] for loop in loops)
+    torch.testing.assert_close(one, two)
+    assert score(loops[0].problem, loops[0].state, loops[0].batch, classes=True).gap is None
 
 
 @pytest.mark.parametrize(
@@ -229,4 +222,4 @@ def test_refuses_what_it_does_not_support():
         altmin.fit(network(8), ProxProp(), digits(20), epochs=1, regularizer="l1:0.1")
     elman = nn.Sequential(Elman(8, 5), nn.Linear(5, 10)).double()
     with pytest.raises(TypeError, match="ProxProp does not support Elman"):
-        ProxProp().check(Problem.from_module(elman))
+        ProxProp().check(problem_of(elman))

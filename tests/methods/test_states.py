@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from altmin import Batch, State, problem_of, state_of
+from altmin import Batch, State, Sweep, problem_of, state_of
 from methods.table import NETS, ROWS, Loop, digits, network, pairs, seeded
 
 pytestmark = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
@@ -187,7 +187,7 @@ def test_a_module_that_shares_the_weights_is_always_current(name: str, net: str)
     x, y = digits(60)
     batch = Batch(x, problem.loss.encode(y, 10, x.dtype))
     state.samples, state.generator = 60, torch.Generator().manual_seed(0)
-    row.method.init(problem, state, batch)
+    row.method.init(Sweep(row.method, problem, state, batch))
     before, places = copy.deepcopy(model.state_dict()), [t.data_ptr() for t in network_tensors(state)]
     loop = Loop(row.method, problem, batch, state).scattered()
     for _ in range(2):

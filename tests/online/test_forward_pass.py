@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from altmin import Batch, Elman, Problem, Residual, Sign, State
+from altmin import Elman, OnlineAM, Residual, Sign, Sweep
 from altmin.activations import Identity
-from altmin.core.state import forward
-from altmin.layerwise import function as blocks_module
-from altmin.layerwise.function import blocks
+from altmin.core.forward import forward
+from altmin.layerwise import function as function_module
+from altmin.layerwise.function import layer_functions
 from altmin.maps import Composed
-from altmin.online.forward_pass import Above, Pass, encode
+from altmin.online.code_objective import CodeObjective
+from altmin.online.forward_pass import ForwardPass, forward_pass
+from methods.table import Loop
 
 N = 6
 FLAT, IMAGE, SEQUENCE = (6,), (2, 6, 6), (5, 2)
@@ -90,44 +92,44 @@ class Case:
             torch.manual_seed(0)
             self.model = nn.Sequential(*make()).double()
             x, labels = torch.randn(n, *shape, dtype=torch.float64), torch.randint(3, (n,))
-        self.problem = Problem.from_module(self.model, loss)
+        loop = Loop.on(OnlineAM(), self.model, x, labels, loss, classes=3)
+        self.problem, self.state, self.batch = loop.problem, loop.state, loop.batch
         if linear:
             layers = tuple(replace(layer, activation=Identity()) for layer in self.problem.layers)
             self.problem = replace(self.problem, layers=layers)
-        self.state = State.from_module(self.model)
-        self.batch = Batch(x, self.problem.loss.encode(labels, 3, x.dtype))
-        self.passed = encode(self.problem, self.state, x, torch.Generator().manual_seed(1))
+        self.state.generator = torch.Generator().manual_seed(1)
+        self.start = forward_pass(Sweep(loop.method, self.problem, self.state, self.batch))
         g = torch.Generator().manual_seed(2)
-        self.codes = [c + 0.3 * torch.randn(c.shape, generator=g, dtype=c.dtype) for c in self.passed.z]
-        self.pulls = [*[2.0, 1.5, 1.0, 0.7, 0.4][: len(self.codes)], 3.0]
+        self.codes = [c + 0.3 * torch.randn(c.shape, generator=g, dtype=c.dtype) for c in self.start.z]
+        self.weights = [*[2.0, 1.5, 1.0, 0.7, 0.4][: len(self.codes)], 3.0]
 
-    def above(self, i: int) -> Above:
-        return Above(self.problem, self.batch, self.passed, self.codes, i, self.pulls, 0.8)
+    def above(self, i: int) -> CodeObjective:
+        return CodeObjective(self.start, self.codes, i, self.weights, 0.8)
 
     def value(self, i: int, c: Tensor) -> Tensor:
         """The sum over all layers above code `i`; those that it does not reach are constant."""
         codes = [*self.codes[:i], c, *self.codes[i + 1 :]]
-        total = 0.4 * (c - self.passed.z[i]).square().sum()
+        total = 0.4 * (c - self.start.z[i]).square().sum()
         for j in range(i + 1, len(codes) + 1):
-            z = prediction(self.passed, j, codes)
+            z = prediction(self.start, j, codes)
             last = j == len(codes)
             e = self.problem.loss(z, self.batch.y) if last else 0.5 * (z - codes[j]).square().sum()
-            total = total + self.pulls[j] * e
+            total = total + self.weights[j] * e
         return total
 
 
-def prediction(passed: Pass, j: int, codes: list[Tensor]) -> Tensor:
+def prediction(start: ForwardPass, j: int, codes: list[Tensor]) -> Tensor:
     """Layer `j` at the codes, with PyTorch's batch normalisation."""
-    block, activations = passed.blocks[j], [b.layer.activation for b in passed.blocks]
-    a = activations[j - 1](codes[j - 1]) if j else passed.x
-    z = block.layer.map(block.W, block.b, a)
-    if block.norm is not None:
-        assert block.layer.norm is not None
-        z = F.batch_norm(z, None, None, block.norm.scale, block.norm.shift, True, 0.0, block.layer.norm.eps)
-    if block.layer.skip is None:
+    function, activations = start.functions[j], [b.layer.activation for b in start.functions]
+    a = activations[j - 1](codes[j - 1]) if j else start.x
+    z = function.layer.map(function.W, function.b, a)
+    if function.norm is not None:
+        assert function.layer.norm is not None
+        z = F.batch_norm(z, None, None, function.norm.scale, function.norm.shift, True, 0.0, function.layer.norm.eps)
+    if function.layer.skip is None:
         return z
-    kind, k = block.layer.skip
-    return z + (passed.x if k < 0 else codes[k] if kind == "z" else activations[k](codes[k]))
+    kind, k = function.layer.skip
+    return z + (start.x if k < 0 else codes[k] if kind == "z" else activations[k](codes[k]))
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
@@ -145,7 +147,7 @@ def test_gradient_is_autograds_of_the_stated_sum(name: str, loss: str):
 @pytest.mark.parametrize("name", NETS)
 def test_a_gradient_changes_nothing(name: str):
     case = Case(name)
-    kept = [*case.codes, *case.passed.z, case.batch.x, *case.state.W]
+    kept = [*case.codes, *case.start.z, case.batch.x, *case.state.W]
     before = [t.clone() for t in kept]
     for i, code in enumerate(case.codes):
         first, again = case.above(i).gradient(code), case.above(i).gradient(code)
@@ -157,12 +159,14 @@ def test_a_gradient_changes_nothing(name: str):
 @pytest.mark.parametrize("name", LINEAR)
 def test_curvature_bounds_the_hessian_for_linear_activations(name: str, loss: str, monkeypatch: pytest.MonkeyPatch):
     """With the power iteration converged; at one sample, with the squared loss, it is near where no connection is."""
-    monkeypatch.setattr(blocks_module, "POWER_STEPS", 300)
+    monkeypatch.setattr(function_module, "POWER_STEPS", 300)
     case = Case(name, loss, n=1, linear=True)
     for i, code in enumerate(case.codes):
         H = torch.autograd.functional.hessian(lambda c, i=i: case.value(i, c), code)
         top = torch.linalg.eigvalsh(H.view(code.numel(), code.numel()))[-1]  # type: ignore[union-attr]
-        found = case.above(i).curvature(blocks(case.problem, case.state)[i + 1].stretched(case.passed.a[i]).norm())
+        found = case.above(i).curvature(
+            layer_functions(case.problem, case.state)[i + 1].power_iteration(case.start.a[i]).norm()
+        )
         assert found >= top * (1 - 1e-9)
         if name == "plain" and loss == "squared":
             torch.testing.assert_close(found, top, rtol=1e-6, atol=0.0)
@@ -172,11 +176,11 @@ def test_curvature_bounds_the_hessian_for_linear_activations(name: str, loss: st
 def test_without_dropout_and_batch_normalisation_codes_start_at_the_forward_pass(name: str):
     case = Case(name)
     z, a = forward(case.problem, case.state, case.batch.x)
-    for found, expected in zip(case.passed.z, z, strict=False):
+    for found, expected in zip(case.start.z, z, strict=False):
         torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(case.passed.last[0], a[-1])
-    over = case.passed.last[1]
-    torch.testing.assert_close(prediction(case.passed, len(a), case.passed.z), z[-1])
+    torch.testing.assert_close(case.start.last[0], a[-1])
+    over = case.start.last[1]
+    torch.testing.assert_close(prediction(case.start, len(a), case.start.z), z[-1])
     assert (over is None) == (case.problem.layers[-1].skip is None)
 
 
@@ -187,7 +191,7 @@ def test_encoding_normalises_as_modules_in_training_do(name: str):
     twin.model.train()
     modules = [m for m in twin.model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
     outputs = twin.model(twin.batch.x).detach()
-    last = case.passed.blocks[-1](*case.passed.last).z
+    last = case.start.functions[-1](*case.start.last).z
     torch.testing.assert_close(last, outputs)
     norms = [n for n in case.state.norm if n is not None]
     for norm, module in zip(norms, modules, strict=True):
@@ -198,23 +202,25 @@ def test_encoding_normalises_as_modules_in_training_do(name: str):
 def test_dropout_is_drawn_once_and_is_the_networks_at_these_masks():
     """Every prediction at the forward codes is the forward code itself: the same masks in the pass and behind it."""
     case = Case("dropout")
-    for j, z in enumerate(case.passed.z):
-        torch.testing.assert_close(prediction(case.passed, j, case.passed.z), z)
+    for j, z in enumerate(case.start.z):
+        torch.testing.assert_close(prediction(case.start, j, case.start.z), z)
     evaluated = forward(case.problem, case.state, case.batch.x)[0]
-    assert not any(torch.allclose(z, e) for z, e in zip(case.passed.z, evaluated, strict=False))
-    assert not any(isinstance(m, Composed) and m.random for m in (block.layer.map for block in case.passed.blocks))
+    assert not any(torch.allclose(z, e) for z, e in zip(case.start.z, evaluated, strict=False))
+    assert not any(
+        isinstance(m, Composed) and m.random for m in (function.layer.map for function in case.start.functions)
+    )
 
 
 def test_weights_learn_from_codes_that_moved_and_from_forward_values_of_codes_that_jumped():
     """Layer 2 is a sign: what stands above it sees its forward value; the others see the codes."""
     inner = [nn.Tanh(), nn.Linear(5, 5), Sign(), nn.Linear(5, 5)]
     model = nn.Sequential(nn.Linear(6, 5), Residual(*inner), nn.Tanh(), nn.Linear(5, 3)).double()
-    problem, x = Problem.from_module(model), torch.randn(N, 6, dtype=torch.float64)
-    passed = encode(problem, State.from_module(model), x)
-    codes = [c + 0.3 for c in passed.z]
-    assert [passed.smooth(i) for i in range(3)] == [True, False, True]
-    inputs, overs = zip(*(passed.regressor(i, codes) for i in range(4)), strict=True)
-    expected = [x, torch.tanh(codes[0]), Sign()(passed.z[1]), torch.tanh(codes[2])]
+    x = torch.randn(N, 6, dtype=torch.float64)
+    start = forward_pass(Loop.on(OnlineAM(), model, x, torch.arange(N) % 3, classes=3).sweep())
+    codes = [c + 0.3 for c in start.z]
+    assert [start.smooth(i) for i in range(3)] == [True, False, True]
+    inputs, overs = zip(*(start.regressor(i, codes) for i in range(4)), strict=True)
+    expected = [x, torch.tanh(codes[0]), Sign()(start.z[1]), torch.tanh(codes[2])]
     torch.testing.assert_close(list(inputs), expected)
     assert [over is None for over in overs] == [True, True, False, True]
     torch.testing.assert_close(overs[2], codes[0])

@@ -13,7 +13,7 @@ from altmin.errors import DivergenceError
 from altmin.maps import Composed, Conv2d, Linear, LinearMap
 from altmin.operations import AvgPool2d, Flatten, Mask, MaxPool2d
 from altmin.solvers import weight_least_squares as ridge
-from altmin.solvers.activation_least_squares import Pullback, conjugate_gradients, without_rise
+from altmin.solvers.activation_least_squares import ActivationLeastSquares, conjugate_gradients, without_rise
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
@@ -53,7 +53,7 @@ class Case:
         """With the proximal term folded into the target, as the methods do."""
         weight = self.c2 + self.d
         target = torch.lerp(self.target, self.a0, self.d / weight)
-        return Pullback(self.map, self.W, self.c1, weight)(self.v, target, self.now)
+        return ActivationLeastSquares(self.map, self.W, self.c1, weight)(self.v, target, self.now)
 
     def value(self, a: Tensor) -> Tensor:
         """The objective of each sample, by the map itself."""

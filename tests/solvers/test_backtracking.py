@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import torch
@@ -110,7 +111,8 @@ class Activations:
 
     def step(self, search: Backtracking, per_sample: bool) -> Tensor:
         g = self.grad()
-        return activations_step(self.A, g, g @ self.W.T, self.c1, self.c2, search, per_sample, batch(self.A))[0]
+        search = replace(search, per_sample=per_sample)
+        return activations_step(self.A, g, g @ self.W.T, self.c1, self.c2, search, batch(self.A))[0]
 
     def clip(self, A: Tensor, _: object = None) -> Tensor:
         return torch.minimum(torch.maximum(A, self.low), self.high)
@@ -119,7 +121,8 @@ class Activations:
         box = self.low, self.high
         image = lambda d: d @ self.W.T  # noqa: E731
         weights = self.c1, self.c2
-        return clipped_step(self.A, self.grad(), image, *weights, *box, search, per_sample, batch(self.A))[0]
+        search = replace(search, per_sample=per_sample)
+        return clipped_step(self.A, self.grad(), image, *weights, *box, search, batch(self.A))[0]
 
 
 @proximal
@@ -220,9 +223,9 @@ def test_at_a_zero_gradient_nothing_moves(search):
     for omega in (NoRegularizer(), L1(0.0), L2(0.0)):
         assert torch.equal(weights_step(W, gram, W.clone(), 1.0, omega, search), W)
     for per_sample in (True, False):
-        image = torch.zeros(6, 3, dtype=torch.float64)
-        assert torch.equal(activations_step(A, zero, image, 1.0, 0.5, search, per_sample, batch(A))[0], A)
-        assert torch.equal(clipped_step(A, zero, lambda d: d @ W.T, 1.0, 0.5, *box, search, per_sample, batch(A))[0], A)
+        image, kind = torch.zeros(6, 3, dtype=torch.float64), replace(search, per_sample=per_sample)
+        assert torch.equal(activations_step(A, zero, image, 1.0, 0.5, kind, batch(A))[0], A)
+        assert torch.equal(clipped_step(A, zero, lambda d: d @ W.T, 1.0, 0.5, *box, kind, batch(A))[0], A)
 
 
 def test_a_row_without_gradient_leaves_the_others_their_steps():

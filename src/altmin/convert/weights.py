@@ -65,7 +65,7 @@ def state_of(model: nn.Sequential) -> State[Any]:
     Example:
         >>> model = nn.Sequential(nn.Linear(2, 1))
         >>> _ = state_of(model).b[0].fill_(3.0)
-        >>> float(model[0].bias)
+        >>> float(model[0].bias.detach())
         3.0
     """
     W, b, norm = variables_of(model)

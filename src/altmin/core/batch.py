@@ -20,6 +20,11 @@ class Batch:
         group: The processes that hold the other samples; `None` where this process holds all of them.
         ends_epoch: Whether this is the last batch of a pass over the data.
         done: The share of the run that lies behind this batch, for schedules.
+
+    Example:
+        >>> batch = Batch(torch.arange(6.0).view(3, 2), torch.eye(3))
+        >>> batch.select(slice(1, 3), ends_epoch=False).count
+        2
     """
 
     x: Tensor

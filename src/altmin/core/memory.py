@@ -94,7 +94,7 @@ def restored(now: Any, saved: Any, name: str) -> Any:
     if isinstance(now, Memory):
         now._load(saved, f"{name}.")
     elif isinstance(now, torch.optim.Optimizer):
-        now.load_state_dict(copy.deepcopy(saved))
+        _load_optimizer(now, saved)
     elif isinstance(now, torch.Generator):
         now.set_state(saved)
     elif isinstance(saved, Tensor):
@@ -106,6 +106,17 @@ def restored(now: Any, saved: Any, name: str) -> Any:
     else:
         return saved
     return now
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """PyTorch's own loading, and the saved dtypes again where it has given numbers those of their parameter."""
+    optimizer.load_state_dict(copy.deepcopy(saved))
+    params = [p for group in optimizer.param_groups for p in group["params"]]
+    for i, values in saved["state"].items():
+        own = optimizer.state[params[i]]
+        for name, value in values.items():
+            if isinstance(value, Tensor) and own[name].dtype != value.dtype:
+                own[name] = value.to(own[name].device, copy=True)
 
 
 def _tensor(now: Any, saved: Tensor, name: str) -> Tensor:

@@ -63,6 +63,12 @@ class Layer:
         activation: With the dropout before it.
         norm: Batch normalisation of the map's value.
         skip: What is added to the pre-activation, behind the normalisation.
+
+    Example:
+        >>> from altmin.activations import ReLU
+        >>> from altmin.maps import Linear
+        >>> Layer(Linear(4, 3), ReLU()).random
+        False
     """
 
     map: LinearMap
@@ -90,6 +96,12 @@ class Problem:
         layers: From the input to the output; the last one's activation is the identity.
         loss: ``R``, a sum over samples.
         regularizer: ``Omega``, the same for every layer.
+
+    Example:
+        >>> from altmin.activations import Identity, ReLU
+        >>> from altmin.maps import Linear
+        >>> Problem((Layer(Linear(4, 3), ReLU()), Layer(Linear(3, 2), Identity()))).outputs
+        2
     """
 
     layers: tuple[Layer, ...]

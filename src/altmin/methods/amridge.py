@@ -14,11 +14,9 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
-from altmin.core.batch import Batch
 from altmin.core.forward import forward
 from altmin.core.memory import Memory
 from altmin.core.problem import Problem
-from altmin.core.state import State
 from altmin.layerwise.augmented_weights import AugmentedWeights
 from altmin.layerwise.residual_sharing import ResidualSharing, inverse_of, mean_gram
 from altmin.methods.base import Method, Terms
@@ -81,9 +79,10 @@ class AMRidge(Method):
         0.0, "share of the statistics kept from batch to batch; 0.9 or so with mini-batches", least=0.0, most=1.0
     )
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """The statistics of the first forward pass."""
-        units, inputs = _units(problem), (batch.x, *forward(problem, state, batch.x)[1])
+        state, batch, units = sweep.state, sweep.batch, _units(sweep.problem)
+        inputs = batch.x, *forward(sweep.problem, state, batch.x)[1]
         data, *grams = (mean_gram(unit, a, batch) for unit, a in zip(units, inputs, strict=True))
         velocity = [torch.zeros_like(u.join(W, b)) for u, W, b in zip(units, state.W, state.b, strict=True)]
         state.memory = RidgeStatistics(inverse_of(data, self.data_damping, "W_1"), grams, velocity)

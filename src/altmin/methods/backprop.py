@@ -10,12 +10,9 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import number
-from altmin.core.batch import Batch
-from altmin.core.problem import Problem
-from altmin.core.state import State
 from altmin.layerwise.function import layer_functions
 from altmin.methods.base import Method, Terms
-from altmin.methods.registry import register
+from altmin.methods.registry import register_method
 from altmin.online.forward_pass import forward_pass
 from altmin.online.optimizers import OPTIMIZERS, PRESETS, DecayingOptimizer, Maker, check_optimizer, make_optimizer
 from altmin.schedules import DECAYS, decay
@@ -72,12 +69,12 @@ class Backprop(Method):
         """The preset's batch size; 200 without one."""
         return PRESETS[self.preset].batch if self.preset in PRESETS else 200
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """The optimiser of the weights."""
-        params = [p for function in layer_functions(problem, state) for p in function.params()]
+        params = [p for function in layer_functions(sweep.problem, sweep.state) for p in function.params()]
         for p in params:
             p.requires_grad_(self.autograd)
-        state.memory = DecayingOptimizer.of(make_optimizer(self.optimizer, params, self.lr, self.preset))
+        sweep.state.memory = DecayingOptimizer.of(make_optimizer(self.optimizer, params, self.lr, self.preset))
 
     def step(self, sweep: Sweep[DecayingOptimizer]) -> None:
         """One step of the optimiser; weights and running statistics are written in place."""
@@ -88,10 +85,10 @@ class Backprop(Method):
             out = start.top
             out.track()
             samples = len(out.z)
-            share = samples if self.preset in PRESETS and PRESETS[self.preset].summed else 1
-            loss = sweep.problem.loss(out.z, sweep.batch.y) / (samples / share)
+            factor = samples if self.preset in PRESETS and PRESETS[self.preset].summed else 1
+            loss = sweep.problem.loss(out.z, sweep.batch.y) / (samples / factor)
             if sweep.problem.regularizer.curvature != 0.0:
-                loss = loss + regularizer(sweep) * (share / sweep.state.samples)
+                loss = loss + regularizer(sweep) * (factor / sweep.state.samples)
             optimizer.zero_grad()
             loss.backward()
         optimizer.step()
@@ -108,4 +105,4 @@ class Backprop(Method):
 
 
 for _name in OPTIMIZERS:
-    register(_name, Backprop(_name), title=f"backpropagation by {_name}", paper="torch.optim")
+    register_method(_name, Backprop(_name), title=f"backpropagation by {_name}", paper="torch.optim")

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import Checked
-from altmin.core.batch import Batch
 from altmin.core.forward import start_forward
 from altmin.core.problem import Problem
 from altmin.core.state import State
@@ -37,6 +36,18 @@ class Method(Checked):
         differentiable: Whether activations must have a derivative, which sign and step have not.
         reuse: How often a step asks again for the prediction of the first, of a hidden, and of the last layer, while
             nothing that it is made of has changed; where that is not zero, such predictions are kept.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class LastLayerOnly(Method):
+        ...     def penalty(self, sweep):
+        ...         return Penalty(linear=1.0, activation=1.0)
+        ...
+        ...     def step(self, sweep):
+        ...         sweep.layers[-1].solve_z()
+        ...         sweep.layers[-1].solve_weights()
+        >>> LastLayerOnly().gradients.value
+        'no gradients at all'
     """
 
     online: ClassVar[bool] = False
@@ -67,15 +78,14 @@ class Method(Checked):
         if self.quadratic and omega.curvature is None:
             raise TypeError(f"{name} supports the regularisers none and l2, got {omega!r}; IPDLAM takes l1")
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """Give a state that has weights what else the method needs: by default ``Z`` and ``A`` by a forward pass.
 
         Args:
-            problem: What is minimised.
-            state: Has the weights, the number of samples and the generator; changed in place.
-            batch: All samples of this process.
+            sweep: Its state has the weights, the number of samples and the generator, and is changed in place; its
+                batch holds all samples of this process.
         """
-        start_forward(problem, state, batch.x)
+        start_forward(sweep.problem, sweep.state, sweep.batch.x)
 
     def step(self, sweep: Sweep[Any]) -> None:
         """One iteration on the samples of `sweep`, whose state is changed in place; the driver counts it."""

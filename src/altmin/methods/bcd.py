@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from altmin.checks import number
-from altmin.core.batch import Batch
-from altmin.core.problem import Problem
-from altmin.core.state import State
 from altmin.methods.base import Method
 from altmin.methods.registry import method
 from altmin.sweep import Penalty, Sweep
@@ -48,10 +45,10 @@ class BCD(Method):
         """``gamma`` for every residual."""
         return Penalty(linear=self.gamma, activation=self.gamma)
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """``U``, ``V`` by a forward pass, and ``V_N = U_N``."""
-        super().init(problem, state, batch)
-        state.a.append(state.z[-1].clone())
+        super().init(sweep)
+        sweep.state.a.append(sweep.state.z[-1].clone())
 
     def step(self, sweep: Sweep[Any]) -> None:
         """One sweep of the algorithm: ``V_l``, ``U_l``, ``W_l``, ``b_l`` from the last layer to the first."""

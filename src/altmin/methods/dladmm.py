@@ -13,10 +13,8 @@ from typing import Any
 import torch
 
 from altmin.checks import number
-from altmin.core.batch import Batch
 from altmin.core.forward import outputs
 from altmin.core.memory import Memory
-from altmin.core.problem import Problem
 from altmin.core.state import State
 from altmin.errors import PenaltyWarning
 from altmin.methods.base import Method
@@ -101,16 +99,16 @@ class DLADMM(Method):
         """From `start`, or from the exact quotient."""
         return Backtracking(self.start, self.factor, sweep.memory.scale, self.per_sample)
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """``Z``, ``A`` by a forward pass, ``U = 0``."""
-        H = problem.loss.lipschitz
+        H = sweep.problem.loss.lipschitz
         if self.rho <= 2 * H:
             bound = f"not above 2H = {2 * H:g}" if math.isfinite(H) else "of no avail: the loss is not smooth"
             text = f"`rho` = {self.rho:g} is {bound}; dlADMM is proved to converge for rho > 2H"
             warnings.warn(text, PenaltyWarning, stacklevel=2)
-        super().init(problem, state, batch)
-        state.u = torch.zeros_like(state.z[-1])
-        state.memory = Schedule(self.rho)
+        super().init(sweep)
+        sweep.state.u = torch.zeros_like(sweep.state.z[-1])
+        sweep.state.memory = Schedule(self.rho)
 
     def step(self, sweep: Sweep[Schedule]) -> None:
         """One iteration of Algorithm 1."""

@@ -14,9 +14,6 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import component, number
-from altmin.core.batch import Batch
-from altmin.core.problem import Problem
-from altmin.core.state import State
 from altmin.layerwise.feedback import Feedback, add_noise, draw_feedback, miss, sent, smooth
 from altmin.layerwise.function import layer_functions
 from altmin.methods.base import Method, Terms
@@ -74,9 +71,10 @@ class DTP(Method):
     eta: float = number(3.0, "step from the last hidden activation to its target", above=0.0)
     noise: float = number(0.1, "standard deviation of the noise that feedback maps learn on", least=0.0)
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """Feedback maps drawn from the state's generator (Glorot's uniform), and the optimisers of all weights."""
-        *hidden, last = layer_functions(problem, state)
+        state = sweep.state
+        *hidden, last = layer_functions(sweep.problem, state)
         maps = [draw_feedback(function.W, state.generator) for function in hidden[1:]]
         V, c = [V for V, _ in maps], [c for _, c in maps]
         back = self.feedback.memory_of([t for pair in maps for t in pair])

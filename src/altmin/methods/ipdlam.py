@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from altmin.checks import number
-from altmin.core.batch import Batch
 from altmin.core.memory import Memory
-from altmin.core.problem import Problem
 from altmin.core.state import Iterate, State
 from altmin.errors import InertiaWarning
 from altmin.methods.base import Method
@@ -46,8 +44,8 @@ class IPDLAM(Method):
     default ``rho`` does not grow (``rho_max`` is none), where the paper has ``theta = 1.1`` in every iteration.
 
     Example:
-        >>> IPDLAM(alpha=0.5, beta=0.5, gamma=0.5, rho=0.1, rho_max=1.0).rho_at(epoch=2)
-        0.121
+        >>> IPDLAM(alpha=0.5, beta=0.5, gamma=0.5, rho=1.0, theta=2.0, rho_max=8.0).rho_at(epoch=9)
+        8.0
     """
 
     batched = True
@@ -84,9 +82,10 @@ class IPDLAM(Method):
         """``rho`` of the present epoch for every residual."""
         return Penalty(linear=sweep.memory.rho, activation=sweep.memory.rho)
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """``Z``, ``A`` by a forward pass, and a previous iterate equal to the first."""
-        super().init(problem, state, batch)
+        super().init(sweep)
+        state = sweep.state
         state.memory = Growing(self.rho)
         if self.delta > 0:
             state.previous = Iterate(state.W, state.b, state.z, state.a).clone()

@@ -13,10 +13,8 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import number
-from altmin.core.batch import Batch
 from altmin.core.forward import forward
 from altmin.core.memory import Memory
-from altmin.core.problem import Problem
 from altmin.core.state import State
 from altmin.layerwise.augmented_weights import AugmentedWeights
 from altmin.layerwise.function import layer_functions
@@ -81,12 +79,12 @@ class MAC(Method):
         if self.mu_max < self.mu:
             raise ValueError(f"`mu_max` must be >= `mu` ({self.mu:g}), got {self.mu_max:g}")
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """``A`` by a forward pass."""
-        super().init(problem, state, batch)
-        units = AugmentedWeights(problem.layers[0].map)
-        state.memory = Progress(self.mu, 0.0, damped_root(units, batch.x, self.damping, batch))
-        state.memory.objective = float(self.objective(Sweep(self, problem, state, batch)))
+        super().init(sweep)
+        units, batch = AugmentedWeights(sweep.layers[0].map), sweep.batch
+        sweep.state.memory = Progress(self.mu, 0.0, damped_root(units, batch.x, self.damping, batch))
+        sweep.memory.objective = float(self.objective(sweep))
 
     def step(self, sweep: Sweep[Progress]) -> None:
         """One iteration: the penalty's rule, the Z-step and the W-step."""

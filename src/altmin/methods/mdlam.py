@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from altmin.checks import number
-from altmin.core.batch import Batch
 from altmin.core.memory import Memory
 from altmin.core.problem import Problem
 from altmin.core.state import Iterate, State
@@ -94,12 +93,12 @@ class MDLAM(Method):
         """From `start`, or from the exact quotient."""
         return Backtracking(self.start, self.factor, per_sample=self.per_sample)
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """``Z``, ``A`` by a forward pass."""
-        super().init(problem, state, batch)
-        state.memory = Band(self.eps)
+        super().init(sweep)
+        sweep.state.memory = Band(self.eps)
         if self.accelerated:
-            state.previous = Iterate(W=state.W, a=state.a).clone()
+            sweep.state.previous = Iterate(W=sweep.state.W, a=sweep.state.a).clone()
 
     def step(self, sweep: Sweep[Band]) -> None:
         """One sweep of Algorithm 1 over the layers, first to last."""

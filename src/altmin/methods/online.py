@@ -13,13 +13,12 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import component, number
-from altmin.core.batch import Batch
 from altmin.core.problem import Problem
 from altmin.core.state import State
 from altmin.layerwise.function import layer_functions
 from altmin.layerwise.last_layer import refit_last
 from altmin.methods.base import Method, Terms
-from altmin.methods.registry import method, register
+from altmin.methods.registry import method, register_method
 from altmin.online.codes import Codes, Mu
 from altmin.online.compiled import prepare_compiled, refuse, require_compiler
 from altmin.online.forward_pass import forward_pass
@@ -99,12 +98,12 @@ class OnlineAM(Method):
         if self.compile:
             refuse(problem, self.rule, self.mu, self.weight_steps)
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """``mu`` at its start, and optimisers or empty memories for the weights."""
         if self.compile:
-            require_compiler(batch.x.device)
-        functions = layer_functions(problem, state)
-        state.memory = OnlineMemory(self.mu.start, [rule.init(group) for rule, group in self.groups(functions)])
+            require_compiler(sweep.batch.x.device)
+        functions = layer_functions(sweep.problem, sweep.state)
+        sweep.state.memory = OnlineMemory(self.mu.start, [rule.init(group) for rule, group in self.groups(functions)])
 
     def groups(self, layers: list[Any]) -> list[tuple[Rule[Any], list[Any]]]:
         """Which rule moves which of these layers, the last of which is the network's."""
@@ -145,6 +144,8 @@ class OnlineAM(Method):
             refit_last(sweep)
 
 
-register("am-sgd", OnlineAM(rule=SGD(1.0), last=SGD(0.1)), title="online alternating minimisation by SGD", paper=PAPER)
-register("am-mem", OnlineAM(rule=CoActivationMemory()), title="online least squares from a memory", paper=PAPER)
-register("am-newton", OnlineAM.newton(), title="online Newton steps from a memory", paper="of this library")
+register_method(
+    "am-sgd", OnlineAM(rule=SGD(1.0), last=SGD(0.1)), title="online alternating minimisation by SGD", paper=PAPER
+)
+register_method("am-mem", OnlineAM(rule=CoActivationMemory()), title="online least squares from a memory", paper=PAPER)
+register_method("am-newton", OnlineAM.newton(), title="online Newton steps from a memory", paper="of this library")

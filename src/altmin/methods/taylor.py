@@ -13,9 +13,6 @@ import torch
 from torch import Tensor
 
 from altmin.checks import number
-from altmin.core.batch import Batch
-from altmin.core.problem import Problem
-from altmin.core.state import State
 from altmin.draws import to_draw
 from altmin.methods.base import Method
 from altmin.methods.registry import method
@@ -49,6 +46,7 @@ class TaylorADMM(Method):
     unsupported = Method.unsupported | {"residual connections"}
     quadratic = True
     cure = "a longer `warmup` or a larger `beta`"
+    reuse = 0, 0, 1
 
     beta: float = number(1.0, "penalty of the linear residuals", above=0.0, paper="1")
     gamma: float = number(10.0, "penalty of the activation residuals", above=0.0, paper="10")
@@ -61,9 +59,10 @@ class TaylorADMM(Method):
         """Squares count whole, so that the weights of half squares are twice ``beta`` and ``gamma``."""
         return Penalty(linear=2 * self.beta, activation=2 * self.gamma, dual="outputs")
 
-    def init(self, problem: Problem, state: State[Any], batch: Batch) -> None:
+    def init(self, sweep: Sweep[Any]) -> None:
         """``Z``, ``A`` drawn from the state's generator or by a forward pass, ``Lambda = 0``."""
-        super().init(problem, state, batch)
+        super().init(sweep)
+        state = sweep.state
         if self.start == "gaussian":
             for group in (state.z, state.a):
                 group[:] = [self._draw(t, state.generator) for t in group]

@@ -27,6 +27,10 @@ class Penalty:
         activation: ``d``; 0 where another constraint ties ``A_l`` to ``Z_l``.
         last: ``c_L``; `None` for `linear`.
         dual: What the dual variable ``U`` is multiplied by, where there is one: ``<U, E_L>`` or ``<U, Z_L>``.
+
+    Example:
+        >>> Penalty(linear=0.1, activation=0.1, last=2.0).of(last=True)
+        2.0
     """
 
     linear: float

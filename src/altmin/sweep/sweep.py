@@ -57,6 +57,17 @@ class Sweep(Generic[M]):
 
     Attributes:
         state: The variables of the batch's samples, and the weights.
+
+    Example:
+        >>> import altmin, torch
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+        >>> problem, method, x = altmin.problem_of(model, "squared"), altmin.DLAM(), torch.randn(5, 2)
+        >>> sweep = Sweep(method, problem, altmin.state_of(model).weights(), altmin.Batch(x, x))
+        >>> method.init(sweep)
+        >>> before = float(method.objective(sweep))
+        >>> float(method.objective(sweep.run())) < before
+        True
     """
 
     def __init__(

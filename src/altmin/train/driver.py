@@ -77,7 +77,7 @@ class Driver:
         """
         state = self._attach()
         state.samples = samples.count if count is None else count
-        self.method.init(self.problem, state, samples)
+        self.method.init(Sweep(self.method, self.problem, state, samples))
         self.samples = samples
 
     def advance(self, batch: Batch) -> None:

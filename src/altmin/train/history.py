@@ -34,6 +34,13 @@ class History:
         status: ``"ok"``, ``"diverged"`` or ``"stopped"`` (by a callback or an interrupt).
         keep: Which weights the model holds: of the last iteration, or of the one best on validation.
         best: The iteration that was best on validation; `None` without a validation set.
+
+    Example:
+        >>> history = History()
+        >>> history.add({"iteration": 1, "objective": 2.5, "validation_loss": None})
+        False
+        >>> history["objective"]
+        [2.5]
     """
 
     records: list[Record] = field(default_factory=list)

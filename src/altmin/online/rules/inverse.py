@@ -26,14 +26,14 @@ class Whole(Memory):
 
     @classmethod
     def empty(cls, M: Tensor) -> Whole:
-        """Zeros, until the first `update`."""
-        return cls(torch.zeros_like(M))
+        """Zeros, until the first `update`; in the order of columns, which is that of the factors' library."""
+        return cls(torch.zeros_like(M).mT)
 
     @exact()
     def update(self, M: Tensor, d: Tensor, first: bool) -> None:
         """Become that of a positive semidefinite ``M``, ``(..., p, p)``, and ``d``, ``(..., 1, 1)``."""
         damped = M + d * torch.eye(M.shape[-1], dtype=d.dtype, device=d.device)
-        self.inverse = torch.cholesky_inverse(cholesky(damped, "W"))
+        self.inverse.copy_(torch.cholesky_inverse(cholesky(damped, "W")))
 
     def add(self, velocity: Tensor, G: Tensor) -> None:
         """``velocity + G (M + d I)^{-1}``, in place; both ``(groups, units, p)``."""

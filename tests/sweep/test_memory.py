@@ -14,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from altmin import BCD, DLAM, IPDLAM, Batch, Method, Problem, State, TaylorADMM
+from altmin import BCD, DLAM, IPDLAM, Method, TaylorADMM
+from methods.table import Loop
 
 METHODS: dict[str, Method] = {
     "ipdlam": IPDLAM(),
@@ -27,22 +28,21 @@ methods = pytest.mark.parametrize("name", METHODS)
 losses = pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
 
 
-def begun(name: str, widths: tuple[int, ...], n: int, loss: str = "squared") -> tuple[Problem, State, Batch]:
+def begin(name: str, widths: tuple[int, ...], n: int, loss: str = "squared") -> Loop:
     """The method after an iteration, which has made what is made once."""
     g = torch.Generator().manual_seed(0)
     x, y = torch.randn(n, widths[0], generator=g), torch.randint(widths[-1], (n,), generator=g)
-    parts = [m for p, q in pairwise(widths) for m in (nn.Linear(p, q), nn.ReLU())]
-    problem = Problem.from_module(model := nn.Sequential(*parts[:-1]), loss)
-    batch, method = Batch(x, problem.loss.encode(y, widths[-1], x.dtype)), METHODS[name]
-    state = method.init(problem, State.from_module(model), batch, g)
-    return problem, method.step(problem, state, batch), batch
+    modules = [m for p, q in pairwise(widths) for m in (nn.Linear(p, q), nn.ReLU())]
+    loop = Loop.on(METHODS[name], nn.Sequential(*modules[:-1]), x, y, loss, classes=widths[-1])
+    loop.step()
+    return loop
 
 
 def flops(name: str, widths: tuple[int, ...], n: int) -> int:
     """Those of the matrix products of an iteration."""
-    problem, state, batch = begun(name, widths, n)
+    loop = begin(name, widths, n)
     with FlopCounterMode(display=False) as counter:
-        METHODS[name].step(problem, state, batch)
+        loop.step()
     return counter.get_total_flops()
 
 
@@ -61,22 +61,22 @@ class Live(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.now = self.most = 0
-        self.known: dict[int, weakref.finalize] = {}
+        self.live: dict[int, weakref.finalize] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """`func`, and a look at the storages of its arguments, which may be old, and of its results."""
         out = func(*args, **(kwargs or {}))
         old, new = ({s._cdata: s for s in storages(tree)} for tree in ((args, kwargs), out))
-        for key in new.keys() - old.keys() - self.known.keys():
+        for key in new.keys() - old.keys() - self.live.keys():
             self.now += (size := new[key].nbytes())
-            self.known[key] = weakref.finalize(new[key], self.gone, key, size)
+            self.live[key] = weakref.finalize(new[key], self.gone, key, size)
         self.most = max(self.most, self.now)
         return out
 
     def gone(self, key: int, size: int) -> None:
         """A storage was freed."""
         self.now -= size
-        del self.known[key]
+        del self.live[key]
 
 
 def storages(tree: Any) -> Iterator[torch.UntypedStorage]:
@@ -99,11 +99,13 @@ def test_live_bytes_are_counted():
 @losses
 def test_an_iteration_needs_little_memory_beside_the_variables(name: str, loss: str, monkeypatch: pytest.MonkeyPatch):
     """At most 0.3 of the variables, what inertia keeps of them, and the data; stretches are short, as in long runs."""
-    monkeypatch.setattr("altmin.core.state.PART", 2**12)
-    problem, state, batch = begun(name, (60, 400, 300, 10), 4000, loss)
-    before = getattr(state.extra, "before", None)
-    kept = (state.z, state.a, before and (before.z, before.a), batch.x, batch.y)
+    monkeypatch.setattr("altmin.core.forward.STRETCH", 2**12)
+    loop = begin(name, (60, 400, 300, 10), 4000, loss)
+    state, batch = loop.state, loop.batch
+    variables = (list(state.z), list(state.a), batch.x, batch.y)
+    if state.previous is not None:
+        variables = (*variables, list(state.previous.z), list(state.previous.a))
     with Live() as live:
-        state = METHODS[name].step(problem, state, batch)
-        METHODS[name].evaluate(problem, state, batch)
-    assert live.most < 0.3 * sum(s.nbytes() for s in storages(kept))
+        loop.step()
+        loop.method.evaluate(loop.sweep())
+    assert live.most < 0.3 * sum(s.nbytes() for s in storages(variables))
