@@ -19,6 +19,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_custom_sections = [("Class attributes", "Attributes")]
 
 
 def add_numbers(app, what, name, obj, options, lines):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import altmin
 from altmin.methods.registry import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +30,18 @@ def test_the_readmes_table_names_every_method():
     named = set(re.findall(r"^\| `([a-z-]+)`", (ROOT / "README.md").read_text(), flags=re.M))
     own = {name for name, entry in METHODS.items() if entry.paper != "torch.optim"}
     assert own <= named
+
+
+def test_the_api_page_has_every_public_name():
+    page = (ROOT / "docs" / "api.rst").read_text(encoding="utf-8")
+    assert [name for name in altmin.__all__ if not re.search(rf":: altmin\.{name}$", page, flags=re.M)] == []
+
+
+def test_every_term_of_the_glossary_stands_there_once():
+    terms = re.findall(r"^\| ([^|]+?) \|", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"), flags=re.M)[2:]
+    words = [word for term in terms for word in re.sub(r" \(.*?\)", "", term).split(", ")]
+    assert len(words) > 50
+    assert len(words) == len(set(words))
 
 
 @PAGES

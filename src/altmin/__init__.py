@@ -1,5 +1,6 @@
 """Train neural networks by alternating minimisation instead of backpropagation."""
 
+from altmin import methods
 from altmin.audit import BackpropError, Gradients, no_backprop
 from altmin.convert import problem_of, state_of
 from altmin.core.batch import Batch
@@ -8,28 +9,7 @@ from altmin.core.problem import Layer, Problem
 from altmin.core.state import State
 from altmin.errors import DataError, DivergenceError, InertiaWarning, PenaltyWarning, PrecisionWarning
 from altmin.losses import CrossEntropy, Hinge, SquaredLoss, register_loss
-from altmin.methods import (
-    BCD,
-    DLADMM,
-    DLAM,
-    DTP,
-    IPDLAM,
-    MAC,
-    MDLAM,
-    SGD,
-    Adam,
-    AMRidge,
-    Backprop,
-    CoActivationMemory,
-    Codes,
-    Method,
-    Mu,
-    Newton,
-    OnlineAM,
-    ProxProp,
-    StraightThrough,
-    TaylorADMM,
-)
+from altmin.methods import *
 from altmin.nn import Elman, Residual, Sign, Step
 from altmin.registration import converts
 from altmin.regularizers import L1, L2, register_regularizer
@@ -39,23 +19,10 @@ from altmin.train import History, Trainer, fit, fit_stream
 __version__ = "0.1.0"
 
 __all__ = [
-    "BCD",
-    "DLADMM",
-    "DLAM",
-    "DTP",
-    "IPDLAM",
     "L1",
     "L2",
-    "MAC",
-    "MDLAM",
-    "SGD",
-    "AMRidge",
-    "Adam",
-    "Backprop",
     "BackpropError",
     "Batch",
-    "CoActivationMemory",
-    "Codes",
     "CrossEntropy",
     "DataError",
     "DivergenceError",
@@ -66,23 +33,16 @@ __all__ = [
     "InertiaWarning",
     "Layer",
     "Memory",
-    "Method",
-    "Mu",
-    "Newton",
-    "OnlineAM",
     "Penalty",
     "PenaltyWarning",
     "PrecisionWarning",
     "Problem",
-    "ProxProp",
     "Residual",
     "Sign",
     "SquaredLoss",
     "State",
     "Step",
-    "StraightThrough",
     "Sweep",
-    "TaylorADMM",
     "Trainer",
     "converts",
     "fit",
@@ -93,3 +53,4 @@ __all__ = [
     "register_regularizer",
     "state_of",
 ]
+__all__ += methods.__all__

@@ -35,7 +35,7 @@ class LastLayer(altmin.Method):
     lr: float = number(0.5, "length of a step", above=0.0)
     steps: int = number(1, "steps an iteration", least=1)
 
-    def init(self, problem, state, batch):
+    def init(self, sweep):
         pass
 
     def step(self, sweep):

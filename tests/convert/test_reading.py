@@ -6,12 +6,25 @@ import pytest
 import torch
 from torch import nn
 
-from altmin import L1, L2, CrossEntropy, Elman, Hinge, Problem, Residual, Sign, SquaredLoss, State, Step
+from altmin import (
+    L1,
+    L2,
+    CrossEntropy,
+    Elman,
+    Hinge,
+    Residual,
+    Sign,
+    SquaredLoss,
+    State,
+    Step,
+    problem_of,
+    state_of,
+)
 from altmin.activations import DropoutBefore
 from altmin.convert.reading import supported_modules
-from altmin.convert.weights import copy_weights, variables_of, weights_of
+from altmin.convert.weights import variables_of
+from altmin.core.forward import forward
 from altmin.core.problem import Skip
-from altmin.core.state import forward
 from altmin.losses import make_loss
 from altmin.maps import Composed
 from altmin.operations import Dropout
@@ -177,15 +190,15 @@ def model_of(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_the_layers_compute_what_the_model_computes(name):
     model, x = model_of(name), data(name)
-    problem = Problem.from_module(model)
-    z = forward(problem, State.from_module(model), x.flatten(1) if problem.inputs else x)[0][-1]
+    problem = problem_of(model)
+    z = forward(problem, state_of(model), x.flatten(1) if problem.inputs else x)[0][-1]
     torch.testing.assert_close(z, model(x).detach(), rtol=1e-8, atol=1e-8)  # softplus is linear above 20 in PyTorch
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_weights_go_into_the_model_and_come_back(name):
     model = model_of(name)
-    state = weights_of(model)
+    state = state_of(model).weights()
     changed = state.weights()
     for _, t in changed.named():
         t.add_(1.0)
@@ -193,18 +206,18 @@ def test_weights_go_into_the_model_and_come_back(name):
         if norm is not None:
             norm.mean.add_(1.0), norm.var.add_(1.0)
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    copy_weights(changed, model)
+    state_of(model).set_weights(changed)
     for key, value in model.state_dict().items():
         counter = key.endswith("num_batches_tracked")
         torch.testing.assert_close(value, before[key] + (not counter), msg=key)
-    for W, new in zip(weights_of(model).W, changed.W, strict=True):
+    for W, new in zip(state_of(model).weights().W, changed.W, strict=True):
         assert torch.equal(W, new)
 
 
 def test_a_state_is_a_copy_of_the_weights():
     model = model_of("batch norm")
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    for _, t in weights_of(model).named():
+    for _, t in state_of(model).weights().named():
         assert not t.requires_grad
         t.fill_(7.0)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
@@ -215,7 +228,7 @@ def test_variables_share_the_memory_of_the_model(name):
     """What is written into them is what the model computes with, and they have the shapes of the maps."""
     model, x = model_of(name), data(name)
     W, b, norms = variables_of(model)
-    problem = Problem.from_module(model)
+    problem = problem_of(model)
     assert [tuple(w.shape) for w in W] == [layer.map.shape for layer in problem.layers]
     assert [len(t) for t in b] == [layer.map.outputs for layer in problem.layers]
     biased = [t for t, layer in zip(b, problem.layers, strict=True) if layer.map.bias]
@@ -238,8 +251,8 @@ def test_a_kernel_that_no_matrix_shares_memory_with_is_refused():
 
 def test_a_layer_without_bias_has_a_zero_intercept_that_is_not_trained():
     model = model_of("some without bias")
-    assert [layer.map.bias for layer in Problem.from_module(model).layers] == [False, True, False]
-    assert [bool(b.any()) for b in State.from_module(model).b] == [False, True, False]
+    assert [layer.map.bias for layer in problem_of(model).layers] == [False, True, False]
+    assert [bool(b.any()) for b in state_of(model).b] == [False, True, False]
 
 
 def test_sign_and_step_are_two_valued_at_zero_too():
@@ -402,12 +415,12 @@ UNSUPPORTED = {
 def test_what_is_not_supported_is_a_type_error_that_names_the_module_and_its_place(case):
     modules, text = UNSUPPORTED[case]
     with pytest.raises(TypeError, match=text):
-        Problem.from_module(nn.Sequential(*modules()))
+        problem_of(nn.Sequential(*modules()))
 
 
 def test_the_error_of_an_unknown_module_lists_what_is_supported():
     with pytest.raises(TypeError) as caught:
-        Problem.from_module(nn.Sequential(nn.Linear(4, 3), nn.GELU(), nn.Linear(3, 2)))
+        problem_of(nn.Sequential(nn.Linear(4, 3), nn.GELU(), nn.Linear(3, 2)))
     listed = ["Linear", "Conv2d", "Elman", "Residual", "Dropout", *(kind.__name__ for kind in supported_modules())]
     assert [name for name in listed if not re.search(rf"\b{name}\b", str(caught.value))] == []
 
@@ -446,7 +459,7 @@ def test_residual_adds_its_input():
 
 
 def layers(name):
-    return Problem.from_module(model_of(name)).layers
+    return problem_of(model_of(name)).layers
 
 
 @pytest.mark.parametrize(
@@ -480,7 +493,7 @@ def test_where_dropout_goes():
     [("flatten", 4), ("dropout of the data", 4), ("linear on images", 112), ("conv", None), ("elman", None)],
 )
 def test_the_numbers_of_a_flat_sample(name, inputs):
-    assert Problem.from_module(model_of(name)).inputs == inputs
+    assert problem_of(model_of(name)).inputs == inputs
 
 
 @pytest.mark.parametrize(
@@ -501,7 +514,7 @@ def test_what_methods_are_told_of_a_network(name, features):
 @pytest.mark.parametrize("model", [nn.Linear(4, 2), nn.ModuleList([nn.Linear(4, 2)]), None, nn.Sequential])
 def test_a_model_that_is_no_sequential_is_a_type_error(model):
     with pytest.raises(TypeError, match=r"`model` must be an nn\.Sequential"):
-        Problem.from_module(model)
+        problem_of(model)
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 import altmin
+from altmin import problem_of, state_of
 from altmin.activations import LeakyReLU, ReLU
 from altmin.convert.reading import supported
 from altmin.convert.weights import variables_of
-from altmin.core.problem import Problem
-from altmin.core.state import State, forward
+from altmin.core.forward import forward
 from altmin.losses import LOSSES, Hinge, Loss, SquaredLoss, make_loss
 from altmin.maps import Linear
 from altmin.methods.registry import METHODS as REGISTERED_METHODS
@@ -57,7 +57,7 @@ def samples(n: int = 60) -> tuple[Tensor, Tensor]:
 
 
 def test_layers_are_the_users_own(own: ModuleType):
-    first, second, _ = Problem.from_module(model_of(own)).layers
+    first, second, _ = problem_of(model_of(own)).layers
     assert isinstance(first.map, own.ScaledMap)
     assert isinstance(first.activation, own.BentActivation)
     assert second.map.before == (own.FlipOperation(),)  # type: ignore[attr-defined]
@@ -67,9 +67,9 @@ def test_layers_are_the_users_own(own: ModuleType):
 
 def test_the_layers_compute_what_the_model_computes(own: ModuleType):
     model, (x, _) = model_of(own), samples()
-    problem = Problem.from_module(model)
+    problem = problem_of(model)
     assert problem.inputs == 6
-    torch.testing.assert_close(forward(problem, State.from_module(model), x)[0][-1], model(x).detach())
+    torch.testing.assert_close(forward(problem, state_of(model), x)[0][-1], model(x).detach())
 
 
 def test_weights_are_views_of_the_module(own: ModuleType):
@@ -211,6 +211,6 @@ def test_a_module_may_stand_for_a_class_of_the_library():
 
     converts(Third, of=lambda module: LeakyReLU(1 / 3))(LeakyReLU)
     assert modules_of("activation")[-1] is Third
-    (layer, _) = Problem.from_module(nn.Sequential(nn.Linear(4, 3), Third(), nn.Linear(3, 2))).layers
+    (layer, _) = problem_of(nn.Sequential(nn.Linear(4, 3), Third(), nn.Linear(3, 2))).layers
     assert layer.activation == LeakyReLU(1 / 3)
     assert layer.map == Linear(4, 3)

@@ -1,4 +1,4 @@
-"""Shares of what is wanted of a layer: each against a dense solve, a numerical minimiser or its definition."""
+"""Sharing of what is wanted of a layer: each against a dense solve, a numerical minimiser or its definition."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from altmin import Batch, activations
-from altmin.layerwise.augmented_weights import Units
-from altmin.layerwise.residual_sharing import InputMove, activation_move, inverse_of, output_move, ridge_move
+from altmin.layerwise.augmented_weights import AugmentedWeights
+from altmin.layerwise.residual_sharing import InputMove, activation_move, inverse_of, output_move
 from altmin.losses import CrossEntropy, Hinge, Loss, SquaredLoss
 from altmin.maps import Conv2d, Linear, LinearMap
 
@@ -24,7 +24,7 @@ def randn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def made(name: str) -> tuple[LinearMap, Tensor, Tensor]:
+def case(name: str) -> tuple[LinearMap, Tensor, Tensor]:
     """A map, its weights and an input."""
     map = MAPS[name]
     return map, randn(*map.shape), randn(N, *((5,) if name in ("narrow", "wide") else IMAGE), seed=1)
@@ -34,28 +34,28 @@ def made(name: str) -> tuple[LinearMap, Tensor, Tensor]:
 @pytest.mark.parametrize("connections", [0, 1, 2])
 def test_input_move_is_stationary(name: str, connections: int):
     """The derivative of what it minimises, by autograd, is zero there and not at zero."""
-    map, W, a = made(name)
+    map, W, a = case(name)
     residual = randn(*map(W, randn(map.outputs), a).shape, seed=2)
-    pulls = [randn(*a.shape, seed=3 + j) for j in range(connections)]
+    others = [randn(*a.shape, seed=3 + j) for j in range(connections)]
 
     def gradient(at: Tensor) -> Tensor:
         D = at.clone().requires_grad_()
         value = (residual - map.image(W, D, a)).square().sum() + D.square().sum()
-        value = value + sum((pull - D).square().sum() for pull in pulls)
+        value = value + sum((other - D).square().sum() for other in others)
         return torch.autograd.grad(value, D)[0]
 
     assert gradient(torch.zeros_like(a)).abs().max() > 0.1
-    assert gradient(InputMove(map, W, connections)(residual, a, pulls)).abs().max() < 1e-6
+    assert gradient(InputMove(map, W, connections)(residual, a, others)).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_ridge_move_is_the_ridge_regression_of_the_residual(name: str):
+def test_the_weights_step_is_the_ridge_regression_of_the_residual(name: str):
     """Against the stacked least-squares problem: rows of the design, and of the ridge's root."""
-    map, _, a = made(name)
-    units, whole = Units(map), Batch(a, a)
+    map, _, a = case(name)
+    units, whole = AugmentedWeights(map), Batch(a, a)
     E = randn(*map(randn(*map.shape), randn(map.outputs), a).shape, seed=2)
     gram, cross = units.gram(a, whole), units.gradient(E, a)
-    found = ridge_move(units, cross, inverse_of(gram, 0.3, "W")).view(*map.shape[:-1], -1)
+    found = units.times_inverse(cross, inverse_of(gram, 0.3, "W")).view(*map.shape[:-1], -1)
     design = map.rows(a)
     design = torch.cat([design, torch.ones_like(design[..., :1])], -1)
     p = design.shape[-1]

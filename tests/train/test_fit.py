@@ -286,7 +286,7 @@ class Scripted(Method):
     batched = True
     cure = "another script"
 
-    def init(self, problem, state, batch):
+    def init(self, sweep):
         pass
 
     def step(self, sweep):

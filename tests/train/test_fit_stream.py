@@ -194,7 +194,7 @@ class Scripted(Method):
     batched = True
     cure = "another script"
 
-    def init(self, problem, state, batch):
+    def init(self, sweep):
         pass
 
     def step(self, sweep):
@@ -224,8 +224,8 @@ def test_a_method_hears_of_the_expected_samples_and_of_no_epochs():
     heard = []
 
     class Listening(Scripted):
-        def init(self, problem, state, batch):
-            heard.append((state.samples, state.generator))
+        def init(self, sweep):
+            heard.append((sweep.state.samples, sweep.state.generator))
 
         def step(self, sweep):
             batch = sweep.batch

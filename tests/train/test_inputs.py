@@ -167,7 +167,7 @@ BAD_TARGETS = {
 class Untouched(Backprop):
     """A method that must not be started."""
 
-    def init(self, problem, state, batch):
+    def init(self, sweep):
         raise AssertionError("training started")
 
 

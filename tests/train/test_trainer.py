@@ -307,6 +307,14 @@ def test_another_process_goes_on(name: str, tmp_path: Path):
     assert equal(torch.load(path), weights(model))
 
 
+def test_an_epoch_that_was_begun_ends_where_it_would_have(tmp_path: Path):
+    trainer, later = Trainer(network(), OnlineAM(), samples=N), Trainer(network(), OnlineAM(), samples=N)
+    trainer.step(X[:40], Y[:40])
+    later.load_state_dict(saved(trainer, tmp_path / "state.pt"))
+    later.step(X[40:], Y[40:])
+    assert later.state.epoch == 1
+
+
 def test_batch_statistics_go_on_too(tmp_path: Path):
     whole, again = network(norm=True), network(norm=True)
     trainer, later = Trainer(whole, OnlineAM(), generator=seeded()), Trainer(again, OnlineAM())
@@ -328,6 +336,34 @@ def test_the_state_of_another_method_is_refused():
     other.load_state_dict(trainer.state_dict())
     with pytest.raises(ValueError, match="memory"):
         other.step(X, Y)
+
+
+def test_steps_on_all_samples_hand_their_products_on():
+    """What one iteration of dlADMM leaves to the next saves it a product with the samples."""
+    handed = []
+
+    class Watched(altmin.DLADMM):
+        def step(self, sweep):
+            handed.append(sweep.products)
+            super().step(sweep)
+
+    trainer = Trainer(network(), Watched())
+    for _ in range(3):
+        trainer.step(X, Y)
+    assert handed[0].layers
+    assert handed[0] is handed[1] is handed[2]
+
+
+def test_a_batch_knows_how_much_of_training_lies_behind_it():
+    done = []
+
+    class Watched(IPDLAM):
+        def step(self, sweep):
+            done.append(sweep.batch.done)
+
+    altmin.fit(network(), Watched(), (X, Y), epochs=2, batch_size=20)
+    altmin.fit(network(), Watched(), (X, Y), epochs=4)
+    assert done == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 0, 1 / 4, 2 / 4, 3 / 4])
 
 
 # Options

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 
 from altmin.methods import Method
-from altmin.methods.registry import METHODS, entry, load_plugins, register
+from altmin.methods.registry import METHODS, entry, load_plugins, register_method
 from altmin.study.files import failures_named, read_file, run_file
 
 FILE = re.compile(r"(?P<path>.+\.py):(?P<name>\w*)")
@@ -57,7 +57,7 @@ def _from_file(path: str, name: str) -> str:
     if registered:
         return registered[0]
     with failures_named(path, name):
-        register(name, cls(), title=(cls.__doc__ or name).strip().splitlines()[0], paper=path)
+        register_method(name, cls(), title=(cls.__doc__ or name).strip().splitlines()[0], paper=path)
     return name
 
 

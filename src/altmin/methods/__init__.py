@@ -1,4 +1,11 @@
-"""The methods, one file for each paper, registered where they are defined."""
+"""The methods, one file for each paper, registered where they are defined.
+
+Every module in this folder is imported, so that a new file is enough for the command line, comparisons and the support
+matrix; a name in `__all__` makes it `altmin.NAME` as well.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
 
 from altmin.methods.amridge import AMRidge
 from altmin.methods.backprop import Backprop
@@ -11,7 +18,7 @@ from altmin.methods.mac import MAC
 from altmin.methods.mdlam import MDLAM
 from altmin.methods.online import OnlineAM
 from altmin.methods.proxprop import ProxProp
-from altmin.methods.registry import METHODS, Entry, entry, method, register
+from altmin.methods.registry import method, register_method
 from altmin.methods.straight_through import StraightThrough
 from altmin.methods.taylor import TaylorADMM
 from altmin.online.codes import Codes, Mu
@@ -25,14 +32,12 @@ __all__ = [
     "IPDLAM",
     "MAC",
     "MDLAM",
-    "METHODS",
     "SGD",
     "AMRidge",
     "Adam",
     "Backprop",
     "CoActivationMemory",
     "Codes",
-    "Entry",
     "Method",
     "Mu",
     "Newton",
@@ -40,7 +45,9 @@ __all__ = [
     "ProxProp",
     "StraightThrough",
     "TaylorADMM",
-    "entry",
     "method",
-    "register",
+    "register_method",
 ]
+
+for _found in iter_modules(__path__):
+    import_module(f"{__name__}.{_found.name}")

@@ -12,7 +12,7 @@ from altmin.audit import Gradients
 from altmin.checks import number
 from altmin.layerwise.function import layer_functions
 from altmin.methods.base import Method, Terms
-from altmin.methods.registry import register
+from altmin.methods.registry import register_method
 from altmin.online.forward_pass import forward_pass
 from altmin.online.optimizers import OPTIMIZERS, PRESETS, DecayingOptimizer, Maker, check_optimizer, make_optimizer
 from altmin.schedules import DECAYS, decay
@@ -105,4 +105,4 @@ class Backprop(Method):
 
 
 for _name in OPTIMIZERS:
-    register(_name, Backprop(_name), title=f"backpropagation by {_name}", paper="torch.optim")
+    register_method(_name, Backprop(_name), title=f"backpropagation by {_name}", paper="torch.optim")

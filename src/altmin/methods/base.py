@@ -25,18 +25,6 @@ class Method(Checked):
 
     The defaults of `init` and `evaluate` are those of the penalty family: a method of it gives `penalty` and `step`.
 
-    Example:
-        >>> @dataclass(frozen=True)
-        ... class LastLayerOnly(Method):
-        ...     def penalty(self, sweep):
-        ...         return Penalty(linear=1.0, activation=1.0)
-        ...
-        ...     def step(self, sweep):
-        ...         sweep.layers[-1].solve_z()
-        ...         sweep.layers[-1].solve_weights()
-        >>> LastLayerOnly().gradients.value
-        'no gradients at all'
-
     Class attributes:
         online: Whether a step needs nothing of samples outside its batch, so that no per-sample variable is kept.
         batched: Whether `step` takes a part of the data; where it does not, an epoch is one step on all samples.
@@ -48,6 +36,18 @@ class Method(Checked):
         differentiable: Whether activations must have a derivative, which sign and step have not.
         reuse: How often a step asks again for the prediction of the first, of a hidden, and of the last layer, while
             nothing that it is made of has changed; where that is not zero, such predictions are kept.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class LastLayerOnly(Method):
+        ...     def penalty(self, sweep):
+        ...         return Penalty(linear=1.0, activation=1.0)
+        ...
+        ...     def step(self, sweep):
+        ...         sweep.layers[-1].solve_z()
+        ...         sweep.layers[-1].solve_weights()
+        >>> LastLayerOnly().gradients.value
+        'no gradients at all'
     """
 
     online: ClassVar[bool] = False

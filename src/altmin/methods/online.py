@@ -18,7 +18,7 @@ from altmin.core.state import State
 from altmin.layerwise.function import layer_functions
 from altmin.layerwise.last_layer import refit_last
 from altmin.methods.base import Method, Terms
-from altmin.methods.registry import method, register
+from altmin.methods.registry import method, register_method
 from altmin.online.codes import Codes, Mu
 from altmin.online.compiled import prepare_compiled, refuse, require_compiler
 from altmin.online.forward_pass import forward_pass
@@ -144,6 +144,8 @@ class OnlineAM(Method):
             refit_last(sweep)
 
 
-register("am-sgd", OnlineAM(rule=SGD(1.0), last=SGD(0.1)), title="online alternating minimisation by SGD", paper=PAPER)
-register("am-mem", OnlineAM(rule=CoActivationMemory()), title="online least squares from a memory", paper=PAPER)
-register("am-newton", OnlineAM.newton(), title="online Newton steps from a memory", paper="of this library")
+register_method(
+    "am-sgd", OnlineAM(rule=SGD(1.0), last=SGD(0.1)), title="online alternating minimisation by SGD", paper=PAPER
+)
+register_method("am-mem", OnlineAM(rule=CoActivationMemory()), title="online least squares from a memory", paper=PAPER)
+register_method("am-newton", OnlineAM.newton(), title="online Newton steps from a memory", paper="of this library")

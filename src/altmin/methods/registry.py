@@ -41,7 +41,7 @@ METHODS: dict[str, Entry] = {}
 C = TypeVar("C", bound=Callable[[], Method])
 
 
-def register(
+def register_method(
     name: str, method: Method, *, title: str, paper: str, loss: str = "cross_entropy", epochs: int | None = None
 ) -> None:
     """Put a method under a name, so that the command line, comparisons and tables know it.
@@ -57,6 +57,12 @@ def register(
     Raises:
         TypeError: `method` is no instance of a `Method`.
         ValueError: The name is taken by another class.
+
+    Example:
+        >>> from altmin import DLADMM
+        >>> register_method("dladmm-proved", DLADMM(rho=2.0, nu=1.0), title="dlADMM, rho > 2H", paper="KDD 2019")
+        >>> entry("dladmm-proved").loss
+        'cross_entropy'
     """
     if not isinstance(method, Method):
         raise TypeError(f"`method` must be an instance of an altmin.Method, got {method!r}")
@@ -69,10 +75,21 @@ def register(
 def method(
     name: str, *, title: str, paper: str, loss: str = "cross_entropy", epochs: int | None = None
 ) -> Callable[[C], C]:
-    """A decorator that registers a class of methods, with the defaults of its numbers; see `register`."""
+    """A decorator that registers a class of methods, with the defaults of its numbers; see `register_method`.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @method("still", title="a method that changes nothing", paper="none")
+        ... @dataclass(frozen=True)
+        ... class Still(Method):
+        ...     def step(self, sweep):
+        ...         pass
+        >>> entry("still").method
+        Still()
+    """
 
     def decorate(cls: C) -> C:
-        register(name, cls(), title=title, paper=paper, loss=loss, epochs=epochs)
+        register_method(name, cls(), title=title, paper=paper, loss=loss, epochs=epochs)
         return cls
 
     return decorate
