@@ -227,7 +227,7 @@ def test_all_other_methods_ask_for_derivatives(name: str, net: str):
 
 
 @on_nets(Gradients.LAYER)
-def test_local_methods_train_where_no_graph_can_be_model_of(name: str, net: str):
+def test_local_methods_train_where_no_graph_can_be_made(name: str, net: str):
     """So they do not differentiate by autograd, which knows no bounds of layers."""
     free, loop = begin(name, net), begin(name, net)
     with torch.inference_mode():

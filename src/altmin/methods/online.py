@@ -1,7 +1,6 @@
 """Online alternating minimisation: AM-Adam, AM-SGD and AM-mem, and altmin's own AM-Newton.
 
-Choromanska et al., "Beyond backprop: online alternating minimization with auxiliary variables" (ICML 2019,
-arXiv:1806.09077), Algorithms 1 to 3.
+Choromanska et al., "Beyond backprop" (ICML 2019, arXiv:1806.09077), Algorithms 1 to 3.
 """
 
 from __future__ import annotations
