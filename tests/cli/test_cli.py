@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 import altmin
 from altmin.audit import Gradients
 from altmin.cli import main
+from altmin.data import names
 from altmin.methods.registry import METHODS, listed
 from altmin.study.setup import Setup
 
@@ -404,7 +405,7 @@ def test_lists(capsys):
     assert rows["sgd"].rstrip().endswith("everything")
     assert main(["datasets"]) == 0
     text = capsys.readouterr().out
-    for name in altmin.data.names():
+    for name in names():
         assert f"\n{name} " in text
 
 

@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ quick = DTP(rule=Adam(0.001), last=Adam(0.005), feedback=Adam(0.01), eta=3.0)
 class Case:
     """A network at its start, and a step of `DTP` from there."""
 
-    def __init__(self, model: nn.Sequential, method: DTP, n: int = 40, seed: int = 1, **options: object):
+    def __init__(self, model: nn.Sequential, method: DTP, n: int = 40, seed: int = 1, **options: Any):
         x, self.y = digits(n)
         self.method = method
         self.loop = Loop.on(method, model, x, self.y, seed=seed, **options)

@@ -92,7 +92,7 @@ def test_refitting_keeps_the_connection_to_the_outputs():
     x, y = digits(200)
     model = model_of("outputs")
     altmin.fit(model, OnlineAM(refit=True), (x, y), epochs=2)
-    last = model[1][1]
+    last = model.get_submodule("1.1")
     loss = nn.functional.cross_entropy(model(x), y)
     assert max(float(g.abs().max()) for g in torch.autograd.grad(loss, list(last.parameters()))) < 2e-3
 

@@ -53,6 +53,7 @@ def printed_loop(
     before = phi(x)
     (grad,) = torch.autograd.grad(before.sum(), x)
     x, before = x.detach(), before.detach()
+    assert search.start is not None
     alpha = torch.full_like(before, search.start)
 
     def total(t: Tensor) -> Tensor:
