@@ -84,6 +84,20 @@ def test_whoever_writes_makes_what_was_made_of_it_invalid(net: str, name: str, w
         assert_current(sweep)
 
 
+@nets
+def test_the_dual_variable_is_never_kept_in_a_product(net: str):
+    """It is a part of what the last layer's weights have to explain; written in place, or replaced."""
+    sweep = kept(sweep_of(net, dual=True))
+    all_of(sweep)
+    assert sweep.state.u is not None
+    sweep.state.u.add_(0.5)
+    assert_current(sweep)
+    sweep.ascend_dual(0.7)
+    assert_current(sweep)
+    sweep.state.u = torch.ones_like(sweep.state.u)
+    assert_current(sweep)
+
+
 def test_a_module_that_trains_elsewhere_invalidates_too():
     """Weights that share the storage of a module's."""
     sweep = kept(sweep_of("chain"))

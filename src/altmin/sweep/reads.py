@@ -153,6 +153,8 @@ class LayerReads:
         def make(_: Statistics | None) -> Statistics:
             return statistics(self.map, self.input, self.target(), self.sweep.batch, self.gram())
 
+        if self.u is not None:  # a part of the target, and it moves with every iteration
+            return make(None)
         return self.sweep.products.get(("statistics", self.i), versions, make)
 
     def _version(self, name: Literal["W", "z", "a"], i: int) -> Hashable:
