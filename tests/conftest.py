@@ -26,7 +26,7 @@ def generator() -> torch.Generator:
 @pytest.fixture
 def registrations() -> Iterator[None]:
     """What a test registers is gone behind it: other tests run over all that is registered."""
-    tables: tuple[dict[Any, Any], ...] = (registration._conversions, LOSSES._kinds, REGULARIZERS._kinds)
+    tables: list[dict[Any, Any]] = [registration._conversions, LOSSES._kinds, REGULARIZERS._kinds]
     before = [dict(table) for table in tables]
     yield
     for table, old in zip(tables, before, strict=True):

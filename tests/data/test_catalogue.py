@@ -85,7 +85,7 @@ def test_synthetic_images_are_drawn_by_the_seed_and_can_be_told_apart():
 
 
 def numpy_state():
-    state = np.random.get_state()  # noqa: NPY002
+    state = np.random.get_state(legacy=True)  # noqa: NPY002
     assert isinstance(state, tuple)
     return state[1].copy()
 

@@ -255,4 +255,4 @@ def test_files_that_are_no_text_are_named(tmp_path):
 
 def test_an_unknown_task_is_an_error(write):
     with pytest.raises(ValueError, match="did you mean 'regression'"):
-        load_csv(write("x,label", "1,2"), task="regresion")
+        load_csv(write("x,label", "1,2"), task="regresion")  # type: ignore[arg-type]

@@ -140,7 +140,7 @@ def test_a_loaded_state_does_not_share_what_was_saved(name: str):
 
 def world(loop: Loop) -> list[Any]:
     """Everything that a step may read and must not write."""
-    numpy = np.random.get_state()  # noqa: NPY002, the global one is what is looked at
+    numpy = np.random.get_state(legacy=True)  # noqa: NPY002, the global one is what is looked at
     assert isinstance(numpy, tuple)
     return [
         loop.batch.x.clone(),

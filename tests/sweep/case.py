@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ class Weighted:
     last: float | None = 1.9
     dual: Literal["residual", "outputs"] = "residual"
     backtracking: Backtracking = Backtracking()  # noqa: RUF009, it is frozen
-    reuse: tuple[int, int, int] = (0, 0, 0)
+    reuse: ClassVar[tuple[int, int, int]] = (0, 0, 0)
 
     def step(self, sweep: Sweep[Any]) -> None:
         """Nothing."""
@@ -153,7 +153,7 @@ def per_sample(sweep: Sweep[Any], state: State[Any] | None = None) -> Tensor:
     """The penalty objective of each sample without the regulariser, straight from `Penalty`'s docstring."""
     state, problem, x = state or sweep.state, sweep.problem, sweep.batch.x
     method, last = weights_of(sweep), len(problem.layers) - 1
-    inputs = [x, *state.a]
+    inputs, E = [x, *state.a], x.new_empty(0)
     out = state.a[last] if len(state.a) > last else state.z[last]
     total = torch.vmap(lambda z, y: problem.loss(z[None], y[None]))(out, sweep.batch.y)
     for i, layer in enumerate(problem.layers):

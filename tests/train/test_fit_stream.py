@@ -387,9 +387,9 @@ def test_kinds_of_targets_cannot_be_mixed(validation):
 )
 def test_options_that_do_not_fit_are_named(options, error, message):
     batches = iter(cut(X, Y))
-    chosen: dict[str, Any] = {"model": network(), "method": METHODS["am-adam"], "batches": batches, "steps": 3}
+    chosen: dict[str, Any] = {"method": METHODS["am-adam"], "steps": 3, **options}
     with pytest.raises(error, match=message):
-        fit_stream(**(chosen | options))
+        fit_stream(network(), chosen.pop("method"), batches, **chosen)
     assert len(list(batches)) == 3, "nothing is read before the options are checked"
 
 

@@ -115,6 +115,7 @@ def test_after_each_step_the_model_is_the_trained_one(name: str):
             assert own.data_ptr() == t.data_ptr()
     z = model.eval()(X)
     mean = torch.nn.functional.cross_entropy(z, Y).item()
+    assert trainer.samples is not None
     assert score(trainer.problem, trainer.state, trainer.samples, True).loss == pytest.approx(mean)
 
 

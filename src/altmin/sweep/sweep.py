@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -27,10 +27,7 @@ M = TypeVar("M", bound=Memory)
 class Stepper(Protocol):
     """What a sweep asks of a method."""
 
-    @property
-    def reuse(self) -> tuple[int, int, int]:
-        """How often its blocks ask again for the products of the first, the hidden and the last layers."""
-        ...
+    reuse: ClassVar[tuple[int, int, int]]
 
     def step(self, sweep: Sweep[Any]) -> None:
         """One iteration."""
