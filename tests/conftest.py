@@ -12,6 +12,7 @@ import torch
 
 from altmin import registration
 from altmin.losses import LOSSES
+from altmin.methods.registry import METHODS
 from altmin.regularizers import REGULARIZERS
 
 torch.set_num_threads(1)
@@ -26,7 +27,7 @@ def generator() -> torch.Generator:
 @pytest.fixture
 def registrations() -> Iterator[None]:
     """What a test registers is gone behind it: other tests run over all that is registered."""
-    tables: list[dict[Any, Any]] = [registration._conversions, LOSSES._kinds, REGULARIZERS._kinds]
+    tables: list[dict[Any, Any]] = [registration._conversions, LOSSES._kinds, REGULARIZERS._kinds, METHODS]
     before = [dict(table) for table in tables]
     yield
     for table, old in zip(tables, before, strict=True):

@@ -103,6 +103,7 @@ PYTHON = dict(blocks("python"))
 
 
 @quiet
+@pytest.mark.usefixtures("registrations")
 @pytest.mark.parametrize("block", PYTHON)
 def test_every_python_block_runs(block: str, capsys: pytest.CaptureFixture[str]):
     x, y = digits(200)

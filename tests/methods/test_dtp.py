@@ -258,6 +258,7 @@ def test_dropped_units_neither_send_nor_learn():
     assert not smooth(s).derivative(start.z[0])[dropped].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [Sign(), Step()])
 def test_learns_the_binary_network_without_backpropagation(first: nn.Module):
     x, y = digits(1000)
@@ -271,6 +272,7 @@ def test_learns_the_binary_network_without_backpropagation(first: nn.Module):
     assert last_error < first_error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "between"),
     [
@@ -289,6 +291,7 @@ def test_learns_networks_of_three_hidden_layers(loss: str, between: tuple[type[n
     assert history["train_accuracy"][-1] > 0.85
 
 
+@pytest.mark.slow
 def test_targets_teach_the_bits():
     """Twelve random bits carry little; targets make them carry more."""
     accuracy = {}

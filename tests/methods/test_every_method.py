@@ -166,6 +166,7 @@ def test_start_is_copied(name: str):
 # Convolutions with max pooling, and residual connections
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "net"), [pair for pair in on_nets if ROWS[pair[0]].learns])
 def test_lowers_the_loss_of_other_networks(name: str, net: str):
     loop = Loop.on_net(name, net)

@@ -16,6 +16,7 @@ from methods.table import Loop, network
 BAND = MDLAM(rho=0.01, eps=0.05, eps_rule="fixed", accelerated=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accelerated", [False, True])
 @pytest.mark.parametrize("s", [nn.ReLU, nn.Tanh, nn.Softplus, nn.LeakyReLU])
 def test_objective_never_rises_while_eps_is_fixed(accelerated: bool, s: type[nn.Module]):

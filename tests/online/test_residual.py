@@ -21,6 +21,7 @@ RULES = {
 }
 
 
+@pytest.mark.slow
 @nets
 @pytest.mark.parametrize("rule", RULES)
 def test_online_methods_learn(net: str, rule: str):

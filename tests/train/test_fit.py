@@ -114,6 +114,7 @@ def with_regularizers(*texts):
     return pytest.mark.parametrize(("name", "regularizer"), pairs)
 
 
+@pytest.mark.slow
 @no_bound_for_hinge
 @pytest.mark.parametrize("loss", LOSSES)
 @with_regularizers(None, "l1:0.01", "l2:0.01")
@@ -209,6 +210,7 @@ def test_a_network_of_one_layer_trains(name):
     assert history["train_loss"][-1] < 0.9 * plain(network(4, CLASSES), "cross_entropy", *samples())[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("s", [nn.Identity, nn.LeakyReLU, nn.Hardtanh, nn.ReLU6, nn.Sigmoid, nn.Tanh, nn.Softplus])
 def test_activations_train(name, s):
