@@ -423,6 +423,7 @@ def start(*options):
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_process(out):
     process = start("train", "adam", *SMALL, "--epochs", "2", "--out", str(out))
     text, errors = process.communicate(timeout=60)
@@ -430,6 +431,7 @@ def test_process(out):
     assert "adam 2/2: objective " in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["train", "compare"])
 def test_ctrl_c_keeps_what_was_trained(out, command):
     process = start(command, "am-sgd", *SMALL, "--epochs", "1000000", "--out", str(out))
@@ -458,6 +460,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_training(command, 
     assert text.out == ""
 
 
+@pytest.mark.slow
 def test_threads_do_not_depend_on_the_order_of_methods(out):
     before = torch.get_num_threads()
     torch.set_num_threads(2)

@@ -105,6 +105,7 @@ def resume(folder: str) -> None:
     torch.save(found, Path(folder, "found.pt"))
 
 
+@pytest.mark.slow
 def test_a_saved_state_goes_on_in_a_fresh_process(tmp_path: Path):
     """To the bit. All methods in one process, which takes seconds to start."""
     expected = {}

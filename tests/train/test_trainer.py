@@ -300,6 +300,7 @@ torch.save(model.state_dict(), path)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ipdlam", "am-adam"])
 def test_another_process_goes_on(name: str, tmp_path: Path):
     model, path = network(), tmp_path / "all.pt"
