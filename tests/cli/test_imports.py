@@ -162,8 +162,9 @@ def test_a_models_file_registers_the_loss(capsys: pytest.CaptureFixture[str]):
 def test_its_files_may_go_before_a_copied_model():
     imports = ["--import", "mine/fair.py", "--import", "mine/ramp.py"]
     assert main(["train", "bcd", "--model", "mine/model.py:network", "--loss", "fair:2", *SMALL]) == 0
-    for name in ("fair", "ramp"):
+    for name in ("fair", "ramp"):  # as in a new process
         del sys.modules[name]
+    del LOSSES._kinds["fair"], REGULARIZERS._kinds["ridge"]
     assert main(["predict", "out", *imports]) == 0
 
 

@@ -255,3 +255,35 @@ def test_numbers_of_losses_and_regularisers_are_checked(cls: Any):
 def test_advice_for_a_regulariser_that_is_no_square():
     with pytest.raises(TypeError, match="IPDLAM takes any with a prox"):
         altmin.fit(network(), altmin.BCD(), (X, Y), epochs=1, regularizer="l1:0.1")
+
+
+# What a call gets wrong
+
+LABELS = Y.to(X.dtype)
+CALLS: dict[str, tuple[type[Exception], Callable[[], Any]]] = {
+    r"fit has no option `epoch`; did you mean 'epochs'\?": (TypeError, lambda: altmin.fit(*GIVEN, epoch=5)),  # type: ignore[call-arg]
+    "fit needs `epochs`: passes over the data": (TypeError, lambda: altmin.fit(*GIVEN)),  # type: ignore[call-arg]
+    "fit_stream has no option `epochs`": (TypeError, lambda: altmin.fit_stream(*GIVEN, steps=1, epochs=1)),  # type: ignore[call-arg]
+    "Trainer has no option `los`; did you mean 'loss'": (TypeError, lambda: altmin.Trainer(*GIVEN[:2], los="hinge")),  # type: ignore[call-arg]
+    r"y has shape \(30,\); class labels must be integers: y\.long\(\)": (
+        ValueError,
+        lambda: altmin.fit(network(), own(), (X, LABELS), epochs=1, loss="squared"),
+    ),
+}
+GIVEN = network(), own(), (X, Y)
+
+
+@pytest.mark.parametrize("text", CALLS)
+def test_a_call_that_goes_wrong(text: str):
+    error, call = CALLS[text]
+    with pytest.raises(error, match=text):
+        call()
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_parts_of_the_data_are_advised_to_methods_that_take_them(batched: bool):
+    trainer = altmin.Trainer(network(), own(batched=batched))
+    trainer.step(X, Y)
+    with pytest.raises(ValueError, match="is not that of the first step") as error:
+        trainer.step(X[:10], Y[:10])
+    assert ("by `rows`" in str(error.value)) == batched

@@ -56,7 +56,7 @@ class Trainer(Driver):
 
     @takes(TrainerOptions)
     def __init__(self, model: nn.Sequential, method: Method, **options: Any):
-        super().__init__(model, method, TrainerOptions(**options))
+        super().__init__(model, method, TrainerOptions.given("Trainer", options))
         self._given = TrainingSamples()
         self._saved: dict[str, Any] | None = None
         self._taken = 0
