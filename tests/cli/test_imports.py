@@ -85,20 +85,18 @@ SMALL = ["--threads", "1", "--quiet", "--epochs", "1", "--train-samples", "60", 
 
 
 @pytest.fixture(autouse=True)
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registrations: None) -> Iterator[None]:
     """The files in the present folder's `mine`; what they register is forgotten at the end."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     for name, text in FILES.items():
         (tmp_path / "mine" / name).write_text(text)
-    registered = METHODS, LOSSES._kinds, REGULARIZERS._kinds, registration._conversions
-    before, modules = [dict(mapping) for mapping in registered], set(sys.modules)  # type: ignore[call-overload]
+    methods = dict(METHODS)
     yield
-    for mapping, values in zip(registered, before, strict=True):
-        mapping.clear()
-        mapping.update(values)  # type: ignore[call-overload]
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
+    METHODS.clear()
+    METHODS.update(methods)
+    for name in FILES:
+        sys.modules.pop(Path(name).stem, None)
 
 
 def run() -> dict:
