@@ -110,7 +110,7 @@ def test_help_has_meaning_default_and_the_papers_value(capsys):
     with pytest.raises(SystemExit):
         main(["train", "dladmm", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "penalty of the last layer at the start; paper: 1e-6 (type: float, default: 1e-06)" in text
+    assert "penalty of the last layer at the start; > 0; paper: 1e-6 (type: float, default: 1e-06)" in text
 
 
 def test_nested_numbers_reach_the_method(out):

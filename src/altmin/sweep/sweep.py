@@ -100,7 +100,12 @@ class Sweep(Generic[M]):
 
     def run(self) -> Self:
         """One iteration of the method, counted."""
-        self.method.step(self)
+        returned: object = self.method.step(self)  # type: ignore[func-returns-value]
+        if returned is not None:
+            raise TypeError(
+                f"{type(self.method).__name__}.step returned a {type(returned).__name__}, which nobody takes; "
+                "change `sweep.state` in place and return nothing"
+            )
         if self.state is not self.whole:
             _scatter(self.state, self.whole, self.batch)
         self.whole.k += 1
