@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import altmin
+from altmin import activations, maps, operations
 from altmin.checks import number
 from altmin.core.problem import known_features
 from altmin.losses import Loss
@@ -162,7 +163,7 @@ def annotated() -> None:
     @altmin.method("own", title="t", paper="p")
     @dataclass(frozen=True)
     class Own(altmin.Method):
-        cure: str = "smaller steps"
+        cure: str = "smaller steps"  # type: ignore[misc]
 
 
 def registered(unsupported: Any) -> Callable[[], None]:
@@ -201,7 +202,7 @@ class Silent(Loss):
     pass
 
 
-class SilentActivation(altmin.activations.Activation):
+class SilentActivation(activations.Activation):
     pass
 
 
@@ -216,9 +217,9 @@ ABSENT: dict[str, Callable[[], Any]] = {
     "Silent has no `encode`": lambda: altmin.fit(network(), altmin.DLADMM(), (X, Y), epochs=1, loss=Silent()),
     "SilentActivation has no `prox`": lambda: SilentActivation().prox(X, 1.0, X),
     "Regularizer has no `prox`": lambda: Regularizer().prox(X, 1.0),
-    "LinearMap has no `of`": lambda: altmin.maps.LinearMap.of(nn.Linear(2, 2)),
-    "LinearMap has no `rows`": lambda: altmin.maps.LinearMap().rows(X),
-    "Operation has no `image`": lambda: altmin.operations.Operation().image(X, X),
+    "LinearMap has no `of`": lambda: maps.LinearMap.of(nn.Linear(2, 2)),
+    "LinearMap has no `rows`": lambda: maps.LinearMap().rows(X),
+    "Operation has no `image`": lambda: operations.Operation().image(X, X),
 }
 
 
