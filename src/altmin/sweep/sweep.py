@@ -56,7 +56,12 @@ class Sweep(Generic[M]):
         products: What earlier sweeps over the same samples have kept; fresh where it is not given.
 
     Attributes:
+        method: The method at work.
+        problem: What is minimised: its layers, `loss` and `regularizer`.
+        batch: The samples; ``batch.sum`` adds up over processes.
         state: The variables of the batch's samples, and the weights.
+        whole: The state with the variables of all samples.
+        products: What is kept of products with unchanged variables.
 
     Example:
         >>> import altmin, torch
