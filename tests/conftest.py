@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from altmin import registration
 from altmin.losses import LOSSES
+from altmin.methods.registry import METHODS
 from altmin.regularizers import REGULARIZERS
 
 torch.set_num_threads(1)
@@ -25,7 +27,7 @@ def generator() -> torch.Generator:
 @pytest.fixture
 def registrations() -> Iterator[None]:
     """What a test registers is gone behind it: other tests run over all that is registered."""
-    tables = (registration._conversions, LOSSES._kinds, REGULARIZERS._kinds)
+    tables: list[dict[Any, Any]] = [registration._conversions, LOSSES._kinds, REGULARIZERS._kinds, METHODS]
     before = [dict(table) for table in tables]
     yield
     for table, old in zip(tables, before, strict=True):

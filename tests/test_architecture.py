@@ -122,7 +122,7 @@ def memories(cls: type = Memory) -> Iterator[type]:
             yield from memories(sub)
 
 
-def annotations(cls: type) -> dict[str, Any]:
+def annotated(cls: type) -> dict[str, Any]:
     return {name: value for base in cls.__mro__ for name, value in vars(base).get("__annotations__", {}).items()}
 
 
@@ -131,6 +131,6 @@ def test_memories_say_what_they_hold():
     found = list(memories())
     assert len(found) > 10
     for cls in found:
-        for name, annotation in annotations(cls).items():
+        for name, annotation in annotated(cls).items():
             words = {node.id for node in ast.walk(ast.parse(str(annotation))) if isinstance(node, ast.Name)}
             assert not words & {"Any", "object", "Callable"}, f"{cls.__name__}.{name}: {annotation}"

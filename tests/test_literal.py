@@ -87,7 +87,7 @@ def test_dladmm(per_sample: bool, rho: float, nu: float, start: float, factor: f
 @pytest.mark.parametrize("eps", [1.0, 0.05])
 def test_mdlam(rho: float, start: float, factor: float, eps: float):
     """The band stays wide: in a narrow one momentum ends in the corner where it began, and rounding says which step."""
-    numbers = {"rho": rho, "start": start, "factor": factor, "eps": eps}
+    numbers: dict[str, Any] = {"rho": rho, "start": start, "factor": factor, "eps": eps}
     compare(library.MDLAM(**numbers), literal.MDLAM, "cross_entropy", 8, tol=1e-14, **numbers)
 
 

@@ -98,11 +98,42 @@ def own_method(scope: dict, printed: str) -> None:
         scope["LastLayer"](lr=0.0)
 
 
-CHECKS = {"README.md:0": readme, "docs/architecture.md:0": loop, "docs/extending.md:0": own_method}
+def all_at_once(scope: dict, printed: str) -> None:
+    """The objective falls at every step, with convolutions too."""
+    objectives = scope["history"]["objective"]
+    assert objectives == sorted(objectives, reverse=True)
+    assert objectives[-1] < 0.9 * objectives[0]
+    x, y = digits(60)
+    layers = torch.nn.Unflatten(1, (1, 8, 8)), torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.Flatten()
+    model = torch.nn.Sequential(*layers, torch.nn.Linear(72, 10)).to(x.dtype)
+    images = altmin.fit(model, scope["ProximalGradient"](), (x, y), loss="squared", epochs=5)["objective"]
+    assert images == sorted(images, reverse=True)
+
+
+def huber(scope: dict, printed: str) -> None:
+    """The derivative and the prox are those of the loss; its number is checked."""
+    loss, (x, _) = scope["Huber"](0.5), digits(4)
+    v, y = 2.0 * x[:2], x[2:]
+    v.requires_grad_()
+    assert torch.equal(torch.autograd.grad(loss(v, y), v)[0], loss.grad(v, y))
+    z = loss.prox(v.detach(), 0.7, y)
+    assert torch.allclose(loss.grad(z, y) + 0.7 * (z - v.detach()), torch.zeros_like(z), atol=1e-12)
+    with pytest.raises(ValueError, match="`delta` must be > 0"):
+        altmin.problem_of(network(4), "huber:0")
+
+
+CHECKS = {
+    "README.md:0": readme,
+    "docs/architecture.md:0": loop,
+    "docs/extending.md:1": own_method,
+    "docs/extending.md:2": all_at_once,
+    "docs/extending.md:5": huber,
+}
 PYTHON = dict(blocks("python"))
 
 
 @quiet
+@pytest.mark.usefixtures("registrations")
 @pytest.mark.parametrize("block", PYTHON)
 def test_every_python_block_runs(block: str, capsys: pytest.CaptureFixture[str]):
     x, y = digits(200)

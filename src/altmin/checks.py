@@ -95,7 +95,14 @@ def check_number(
         raise TypeError(f"`{name}` must be a number, got {value!r}")
     if isinstance(default, int) and not isinstance(value, Integral):
         raise TypeError(f"`{name}` must be an integer, got {value!r}")
-    bounds = [(above, ">", operator.gt), (least, ">=", operator.ge), (most, "<=", operator.le)]
-    wanted = " and ".join(f"{sign} {bound:g}" for bound, sign, _ in bounds if bound is not None)
-    if math.isnan(value) or any(bound is not None and not holds(value, bound) for bound, _, holds in bounds):
-        raise ValueError(f"`{name}` must be {wanted or 'a number'}, got {value}")
+    bounds = [(above, operator.gt), (least, operator.ge), (most, operator.le)]
+    if math.isnan(value) or any(bound is not None and not holds(value, bound) for bound, holds in bounds):
+        raise ValueError(f"`{name}` must be {allowed_range(above, least, most) or 'a number'}, got {value}")
+
+
+def allowed_range(
+    above: float | None = None, least: float | None = None, most: float | None = None, **_: object
+) -> str:
+    """The bounds of a number in signs, such as ``"> 0 and <= 1"``; an empty text where there are none."""
+    bounds = {">": above, ">=": least, "<=": most}
+    return " and ".join(f"{sign} {bound:g}" for sign, bound in bounds.items() if bound is not None)

@@ -44,6 +44,17 @@ class DataError(ValueError):
     """A data set that is missing, cut short, or not what its file name says."""
 
 
+class UnknownNameError(ValueError):
+    """A name that nothing is registered under, as far as files were imported by now."""
+
+
+def absent(owner: object, name: str, advice: str = "") -> NotImplementedError:
+    """The error of a base class where `owner`, a subclass or an object of one, has no method `name` of its own."""
+    kind = owner if isinstance(owner, type) else type(owner)
+    text = f"{kind.__name__} has no `{name}`, which its base class leaves to it"
+    return NotImplementedError(f"{text}; {advice}" if advice else text)
+
+
 def nearest(name: str, known: list[str]) -> str:
     """The end of an error message about an unknown name: the nearest known one, and the list."""
     import difflib

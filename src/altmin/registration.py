@@ -7,15 +7,18 @@ that strings name, such as losses and regularisers. Whoever imports a class has 
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from torch import nn
 
-from altmin.errors import nearest
+from altmin.errors import UnknownNameError, nearest
 
 C = TypeVar("C", bound=type)
 T = TypeVar("T")
+USER_MODULE = "altmin_user_"  # begins the names of the modules that are made of files named on the command line
 
 
 class Conversion(NamedTuple):
@@ -79,6 +82,11 @@ def converts(*modules: type[nn.Module], of: Callable[[Any], Any] | None = None) 
 def conversion_of(module: type[nn.Module]) -> Conversion | None:
     """How modules of a class are converted; `None` where that very class is not registered."""
     return _conversions.get(module)
+
+
+def kinds_registered() -> list[Any]:
+    """The classes whose objects modules become, in the order of their registration."""
+    return [conversion.kind for conversion in _conversions.values()]
 
 
 def modules_of(role: str) -> list[type[nn.Module]]:
@@ -153,7 +161,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             ValueError: An unknown name; the message has the nearest known one.
         """
         if name not in self._kinds:
-            raise ValueError(f"unknown `{self.what}` {name!r}; {nearest(name, list(self._kinds))}")
+            raise UnknownNameError(f"unknown `{self.what}` {name!r}; {nearest(name, list(self._kinds))}")
         return self._kinds[name]
 
     def make(self, text: str) -> T:
@@ -176,7 +184,8 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     def forms(self) -> list[str]:
         """What `make` takes: every name with the names of its numbers, such as ``"l1:WEIGHT"``."""
         arguments = {name: inspect.signature(kind).parameters for name, kind in self._kinds.items()}
-        return [":".join([name, *(word.upper() for word in words)]) for name, words in arguments.items()]
+        numbers = {name: [p for p in own.values() if not isinstance(p.default, str)] for name, own in arguments.items()}
+        return [":".join([name, *(p.name.upper() for p in own)]) for name, own in numbers.items()]
 
     def __getitem__(self, name: str) -> type[T]:
         return self._kinds[name]
@@ -189,8 +198,18 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
 
 def _same(one: type, other: type) -> bool:
-    """Whether two classes are one, or one by name: a file that is run twice defines its classes anew."""
-    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
+    """Whether two classes are one, or one by name and file: a file that is run twice defines its classes anew.
+
+    Files that users name may be copies of each other, as the one that is kept with a network's weights.
+    """
+    both_named = all(kind.__module__.startswith(USER_MODULE) for kind in (one, other))
+    return one.__qualname__ == other.__qualname__ and (both_named or _home(one) == _home(other))
+
+
+def _home(kind: type) -> str:
+    """The file that a class is defined in, which may be run under several names; without one the module's name."""
+    path = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return kind.__module__ if path is None else os.path.realpath(path)
 
 
 def pair(value: Any) -> tuple[int, int]:

@@ -59,7 +59,7 @@ def bent() -> Case:
     """Three sloped pieces, none of the others' slopes, two of them off the origin."""
     lines = [(0.5, -1.5), (2.0, 0.0), (0.25, 1.75)]
     ends = (-math.inf, -1.0, 1.0, math.inf)
-    s = PiecewiseLinear(tuple(Piece(*end, *line) for *end, line in zip(ends, ends[1:], lines, strict=False)))
+    s = PiecewiseLinear(tuple(Piece(low, high, *line) for low, high, line in zip(ends, ends[1:], lines, strict=False)))
     return Case(s, lambda z: 2 * z.clamp(-1, 1) + 0.5 * (z + 1).clamp_max(0) + 0.25 * (z - 1).clamp_min(0), (-1.0, 1.0))
 
 

@@ -79,6 +79,7 @@ def kib(count: int) -> torch.Tensor:
 def test_peak_is_what_lives_at_once():
     x = kib(10)
     with Ledger() as ledger:
+        y = None
         for _ in range(5):
             y = x + 1  # the last one lives until the next is there
         del y

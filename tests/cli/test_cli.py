@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 import altmin
 from altmin.audit import Gradients
 from altmin.cli import main
+from altmin.data import names
 from altmin.methods.registry import METHODS, listed
 from altmin.study.setup import Setup
 
@@ -109,7 +110,7 @@ def test_help_has_meaning_default_and_the_papers_value(capsys):
     with pytest.raises(SystemExit):
         main(["train", "dladmm", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "penalty of the last layer at the start; paper: 1e-6 (type: float, default: 1e-06)" in text
+    assert "penalty of the last layer at the start; > 0; paper: 1e-6 (type: float, default: 1e-06)" in text
 
 
 def test_nested_numbers_reach_the_method(out):
@@ -404,7 +405,7 @@ def test_lists(capsys):
     assert rows["sgd"].rstrip().endswith("everything")
     assert main(["datasets"]) == 0
     text = capsys.readouterr().out
-    for name in altmin.data.names():
+    for name in names():
         assert f"\n{name} " in text
 
 
@@ -422,6 +423,7 @@ def start(*options):
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_process(out):
     process = start("train", "adam", *SMALL, "--epochs", "2", "--out", str(out))
     text, errors = process.communicate(timeout=60)
@@ -429,6 +431,7 @@ def test_process(out):
     assert "adam 2/2: objective " in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["train", "compare"])
 def test_ctrl_c_keeps_what_was_trained(out, command):
     process = start(command, "am-sgd", *SMALL, "--epochs", "1000000", "--out", str(out))
@@ -457,6 +460,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_training(command, 
     assert text.out == ""
 
 
+@pytest.mark.slow
 def test_threads_do_not_depend_on_the_order_of_methods(out):
     before = torch.get_num_threads()
     torch.set_num_threads(2)

@@ -106,7 +106,7 @@ def test_its_help_has_its_numbers(own: Path, capsys: pytest.CaptureFixture[str])
     text = " ".join(capsys.readouterr().out.split())
     assert end.value.code == 0
     assert "Train by LastLayer: Gradient descent on the last layer. (own.py)." in text
-    assert "--lr LR length of a step (type: float, default: 0.5)" in text
+    assert "--lr LR length of a step; > 0 (type: float, default: 0.5)" in text
 
 
 def test_it_is_compared_by_its_name(own: Path, tmp_path: Path):
@@ -142,9 +142,9 @@ def test_the_file_is_read_afresh(own: Path, tmp_path: Path):
 
 
 WRONG = {
-    "own.py:Last": "own.py has no method 'Last', a class that derives from altmin.Method; classes: ['LastLayer', ",
+    "own.py:Last": "own.py has no method 'Last', deriving from altmin.Method; its methods: LastLayer",
     "own.py:Nothing": "own.py has no method 'Nothing'",
-    "own.py:": "own.py has no method ''",
+    "own.py:": "own.py needs the name of a class behind it, own.py:CLASS; its methods: LastLayer",
     "own.py:Bare": "own.py:Bare: the field `lr` must be an altmin.checks.number",
     "own.py:Open": "own.py:Open: the field `lr` must be an altmin.checks.number",
     "nowhere.py:LastLayer": "cannot read the file nowhere.py",

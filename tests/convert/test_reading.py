@@ -182,6 +182,8 @@ def model_of(name):
     model = nn.Sequential(*MODELS[name]()).double().eval()
     for module in model.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             for t in (module.weight.data, module.bias.data, module.running_mean, module.running_var):
                 t.uniform_(0.5, 2.0)
     return model
@@ -239,14 +241,16 @@ def test_variables_share_the_memory_of_the_model(name):
     assert [float(t.abs().sum()) for t, layer in zip(b, problem.layers, strict=True) if not layer.map.bias] == [0.0] * (
         len(b) - len(biased)
     )
-    z = forward(problem, State(tuple(W), tuple(b), norm=tuple(norms)), x.flatten(1) if problem.inputs else x)[0][-1]
+    z = forward(problem, State(list(W), list(b), norm=list(norms)), x.flatten(1) if problem.inputs else x)[0][-1]
     torch.testing.assert_close(z, model(x).detach(), rtol=1e-8, atol=1e-8)
 
 
 def test_a_kernel_that_no_matrix_shares_memory_with_is_refused():
     model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(90, 3))
+    kernel = model.get_parameter("0.weight")
+    kernel.data = kernel.data.to(memory_format=torch.channels_last)
     with pytest.raises(ValueError, match="contiguous_format"):
-        variables_of(model.to(memory_format=torch.channels_last))
+        variables_of(model)
 
 
 def test_a_layer_without_bias_has_a_zero_intercept_that_is_not_trained():
@@ -264,8 +268,8 @@ def test_sign_and_step_are_two_valued_at_zero_too():
 class Twice(nn.ReLU):
     """A subclass may compute anything."""
 
-    def forward(self, x):
-        return 2 * x
+    def forward(self, input):
+        return 2 * input
 
 
 def twice_normed():
@@ -449,6 +453,7 @@ def test_elman_starts_as_pytorchs_recurrence_within_the_root_of_its_width():
     torch.manual_seed(0)
     elman = Elman(10, 100)
     assert 0.099 < elman.weight.abs().max() <= 0.1
+    assert elman.bias is not None
     assert 0.08 < elman.bias.abs().max() <= 0.1
 
 

@@ -76,7 +76,7 @@ def test_weights_are_views_of_the_module(own: ModuleType):
     model = model_of(own)
     W = variables_of(model)[0][0]
     W[2, 4] = 7.0
-    assert model[0].weight[4, 2] == 7.0
+    assert model.get_parameter("0.weight")[4, 2] == 7.0
 
 
 METHODS = {

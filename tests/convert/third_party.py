@@ -57,7 +57,8 @@ class ScaledMap(LinearMap):
 
     @classmethod
     def of(cls, module: Scaled) -> ScaledMap:
-        return cls(*module.weight.shape, module.scale, module.bias is not None)
+        inputs, outputs = module.weight.shape
+        return cls(inputs, outputs, module.scale, module.bias is not None)
 
     @property
     def shape(self) -> tuple[int, int]:

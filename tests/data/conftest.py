@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
         end = mirror.breaks.pop(0) if mirror.breaks else len(body)
         self.wfile.write(body[start:end])
 
-    def log_message(self, *args):
+    def log_message(self, format, *args):
         pass
 
 

@@ -84,13 +84,19 @@ def test_synthetic_images_are_drawn_by_the_seed_and_can_be_told_apart():
     assert float((nearest == first.test.y).double().mean()) > 0.95
 
 
+def numpy_state():
+    state = np.random.get_state(legacy=True)  # noqa: NPY002
+    assert isinstance(state, tuple)
+    return state[1].copy()
+
+
 def test_importing_and_loading_leave_random_states_alone():
     torch.manual_seed(5)
     np.random.seed(5)  # noqa: NPY002
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    before = torch.get_rng_state(), numpy_state()
     load("digits", seed=3)
     assert torch.equal(torch.get_rng_state(), before[0])
-    assert (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
+    assert (numpy_state() == before[1]).all()
 
 
 def test_the_package_imports_only_the_errors_of_the_library():

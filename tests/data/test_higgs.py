@@ -124,9 +124,10 @@ def test_gzip_data_cut_short_is_an_error(table, kept):
 
 
 def test_real_higgs(real_data):
-    if HIGGS.find(real_data) is None:
+    files = HIGGS.find(real_data)
+    if files is None:
         pytest.skip(f"no HIGGS in {real_data}")
-    if next(iter(HIGGS.find(real_data).values())).stat().st_size > 100_000_000:
+    if next(iter(files.values())).stat().st_size > 100_000_000:
         pytest.skip("the whole HIGGS takes minutes; this test is for a sample")
     data = load("higgs", data_dir=real_data)
     assert data.train.x.mean(0).abs().max() < 1e-4

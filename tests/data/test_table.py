@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+from typing import Literal
 
 import pytest
 import torch
@@ -29,7 +30,10 @@ def rows(count: int) -> list[str]:
     return [f"{i},{'red' if i % 4 < 2 else 'green'},{'yes' if i % 2 else 'no'}" for i in range(count)]
 
 
-def load_csv(train, test=None, target="label", task="classification", **settings):
+Task = Literal["classification", "regression"]
+
+
+def load_csv(train, test=None, target="label", task: Task = "classification", **settings):
     return load("csv", csv=TableOptions(train=train, test=test, target=target, task=task), **settings)
 
 
@@ -251,4 +255,4 @@ def test_files_that_are_no_text_are_named(tmp_path):
 
 def test_an_unknown_task_is_an_error(write):
     with pytest.raises(ValueError, match="did you mean 'regression'"):
-        load_csv(write("x,label", "1,2"), task="regresion")
+        load_csv(write("x,label", "1,2"), task="regresion")  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,7 +128,7 @@ def test_hinge_prox_is_the_minimiser_on_a_line(r, y):
         def f(z: float, v=v) -> float:
             return max(0.0, 1 - y * z) + r / 2 * (z - v) ** 2
 
-        best = minimize_scalar(f, bounds=(v - reach, v + reach), method="bounded", options={"xatol": 1e-10})
+        best: Any = minimize_scalar(f, bounds=(v - reach, v + reach), method="bounded", options={"xatol": 1e-10})
         assert f(z) <= best.fun + 1e-12
         assert z == pytest.approx(best.x, abs=1e-5)
 

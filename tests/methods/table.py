@@ -215,9 +215,7 @@ class Loop:
     kept: tuple[State[Any], Products] | None = None
 
     @classmethod
-    def of(
-        cls, method: Method, model: nn.Sequential, loss: str = "cross_entropy", n: int = 300, **more: object
-    ) -> Loop:
+    def of(cls, method: Method, model: nn.Sequential, loss: str = "cross_entropy", n: int = 300, **more: Any) -> Loop:
         """The method's start on `model` and digits; what it draws comes from a seed."""
         return cls.on(method, model, *digits(n), loss, **more)
 
@@ -231,10 +229,10 @@ class Loop:
         loss: str = "cross_entropy",
         classes: int = 10,
         seed: int = 0,
-        **more: object,
+        **more: Any,
     ) -> Loop:
         """The method's start on `model` and samples: class indices, or real targets."""
-        problem = problem_of(model, loss, **more)  # type: ignore[arg-type]
+        problem = problem_of(model, loss, **more)
         batch = Batch(x, y if y.is_floating_point() else problem.loss.encode(y, classes, x.dtype))
         return cls(method, problem, batch, begun(method, problem, batch, state_of(model), seed))
 
@@ -246,7 +244,7 @@ class Loop:
         hidden: tuple[int, ...] = (20, 15),
         n: int = 300,
         s: type[nn.Module] = nn.ReLU,
-        **more: object,
+        **more: Any,
     ) -> Loop:
         """The method's start on a fully connected network and digits."""
         return cls.of(method, network(*hidden, s=s), loss, n, **more)

@@ -161,6 +161,7 @@ def test_sweep_goes_from_the_last_layer_to_the_first_as_published():
         assert torch.equal(one, two)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "n", "steps"), [(chain, 300, 40), (residual, 100, 40), (images, 40, 10)])
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy", "hinge"])
 @pytest.mark.parametrize("method", [BCD(), BCD(gamma=0.3, alpha=0.0)])

@@ -93,11 +93,11 @@ def paper_run(rho: float, start: float | None, iterations: int) -> tuple[list[fl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PenaltyWarning)
         loop = Loop.on_digits(DLADMM(rho=rho, nu=rho, schedule="constant", start=start), n=1000)
-        start, g = loop.state.weights(), torch.Generator().manual_seed(0)
-        for group in (start.W, start.b):
+        weights, g = loop.state.weights(), torch.Generator().manual_seed(0)
+        for group in (weights.W, weights.b):
             for t in group:
                 t.copy_(0.1 * torch.randn(t.shape, generator=g, dtype=t.dtype))
-        loop.state = begun(loop.method, loop.problem, loop.batch, start)
+        loop.state = begun(loop.method, loop.problem, loop.batch, weights)
     loop.state.z[-1].copy_(2 * loop.batch.y - 1)
     values, residual = [], []
     for _ in range(iterations):

@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ quick = DTP(rule=Adam(0.001), last=Adam(0.005), feedback=Adam(0.01), eta=3.0)
 class Case:
     """A network at its start, and a step of `DTP` from there."""
 
-    def __init__(self, model: nn.Sequential, method: DTP, n: int = 40, seed: int = 1, **options: object):
+    def __init__(self, model: nn.Sequential, method: DTP, n: int = 40, seed: int = 1, **options: Any):
         x, self.y = digits(n)
         self.method = method
         self.loop = Loop.on(method, model, x, self.y, seed=seed, **options)
@@ -257,6 +258,7 @@ def test_dropped_units_neither_send_nor_learn():
     assert not smooth(s).derivative(start.z[0])[dropped].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [Sign(), Step()])
 def test_learns_the_binary_network_without_backpropagation(first: nn.Module):
     x, y = digits(1000)
@@ -270,6 +272,7 @@ def test_learns_the_binary_network_without_backpropagation(first: nn.Module):
     assert last_error < first_error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "between"),
     [
@@ -288,6 +291,7 @@ def test_learns_networks_of_three_hidden_layers(loss: str, between: tuple[type[n
     assert history["train_accuracy"][-1] > 0.85
 
 
+@pytest.mark.slow
 def test_targets_teach_the_bits():
     """Twelve random bits carry little; targets make them carry more."""
     accuracy = {}

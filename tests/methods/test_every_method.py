@@ -50,6 +50,7 @@ def assert_never_rises(name: str, values: list[float]) -> None:
     assert max(rises) <= 1e-9 * abs(values[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", learning)
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy", "hinge"])
 def test_learns_the_training_set(name: str, loss: str):
@@ -166,6 +167,7 @@ def test_start_is_copied(name: str):
 # Convolutions with max pooling, and residual connections
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "net"), [pair for pair in on_nets if ROWS[pair[0]].learns])
 def test_lowers_the_loss_of_other_networks(name: str, net: str):
     loop = Loop.on_net(name, net)
@@ -221,6 +223,7 @@ def _share(rank: int, store: str, out: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_two_processes_equal_one(tmp_path: Path):
     """Every method, with and without a regulariser, in one pair of processes, which take seconds to start."""

@@ -73,6 +73,7 @@ def test_objective_and_residuals_are_the_printed_ones():
     assert set(loop.residuals()) == {"A_1", "A_2"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy", "hinge"])
 @pytest.mark.parametrize("s", [nn.ReLU, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.LeakyReLU, nn.Hardtanh])
 def test_objective_never_rises_for_a_fixed_penalty(loss: str, s: type[nn.Module]):

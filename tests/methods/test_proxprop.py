@@ -119,7 +119,7 @@ def test_hidden_weights_minimise_the_proximal_objective(solver: str, steps: int,
 def test_last_layer_takes_a_gradient_step():
     model = network(20)
     x, y = digits(SIZE)
-    gradient = torch.autograd.grad(F.cross_entropy(model(x), y), model[2].weight)[0]
+    gradient = torch.autograd.grad(F.cross_entropy(model(x), y), model.get_parameter("2.weight"))[0]
     before, after, _ = one_step(model, ProxProp("sgd", lr=0.3, tau_theta=5.0))
     torch.testing.assert_close(after[2], before[2] - 0.3 * gradient, rtol=0, atol=1e-12)
 

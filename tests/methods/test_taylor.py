@@ -125,6 +125,7 @@ def test_sweep_goes_from_the_first_layer_to_the_last_as_published():
         assert torch.equal(one, two)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "n", "steps"), [(chain, 150, 30), (images, 40, 10)])
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy", "hinge"])
 @pytest.mark.parametrize("regularizer", [None, "l2:0.1"])

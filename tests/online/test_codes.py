@@ -15,7 +15,8 @@ from methods.table import Loop
 def problem() -> tuple[Tensor, Tensor, Tensor]:
     g = torch.Generator().manual_seed(0)
     H = torch.randn(4, 4, generator=g, dtype=torch.float64)
-    return H @ H.T, *torch.randn(2, 5, 4, generator=g, dtype=torch.float64)
+    one, two = torch.randn(2, 5, 4, generator=g, dtype=torch.float64)
+    return H @ H.T, one, two
 
 
 @pytest.mark.parametrize("steps", range(7))
@@ -187,7 +188,7 @@ def test_crossing_is_the_least_value_on_a_grid(name, step, cost):
 
     found, best = crossing(s, c, g, step, cost), torch.full_like(c, float("inf"))
     for z in torch.linspace(-12, 12, 2401, dtype=torch.float64):
-        best = torch.minimum(best, value(torch.full_like(c, z)))
+        best = torch.minimum(best, value(torch.full_like(c, float(z))))
     assert (value(found) <= torch.minimum(best, value(c)) + 1e-9).all()
     moved = found != c
     assert moved.any() == (step >= 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 import torch
 from torch import Tensor
@@ -25,7 +27,11 @@ def layer_of(scale: float = 1.0) -> tuple[LayerFunction, Recurrent, Tensor]:
     """A recurrent layer and sequences."""
     map = Recurrent(P, Q)
     return (
-        LayerFunction(Layer(map, Identity()), scale * randn(*map.shape, seed=1), randn(Q, seed=2)),
+        LayerFunction(
+            Layer(cast(Any, map), Identity()),  # it is called, as a linear map is
+            scale * randn(*map.shape, seed=1),
+            randn(Q, seed=2),
+        ),
         map,
         randn(N, T, P),
     )

@@ -21,6 +21,7 @@ RULES = {
 }
 
 
+@pytest.mark.slow
 @nets
 @pytest.mark.parametrize("rule", RULES)
 def test_online_methods_learn(net: str, rule: str):
@@ -92,7 +93,7 @@ def test_refitting_keeps_the_connection_to_the_outputs():
     x, y = digits(200)
     model = model_of("outputs")
     altmin.fit(model, OnlineAM(refit=True), (x, y), epochs=2)
-    last = model[1][1]
+    last = model.get_submodule("1.1")
     loss = nn.functional.cross_entropy(model(x), y)
     assert max(float(g.abs().max()) for g in torch.autograd.grad(loss, list(last.parameters()))) < 2e-3
 

@@ -85,7 +85,7 @@ def by_search(case: Case, v: Tensor, r: float, target: Tensor | None) -> float:
     x = v[0].numpy().copy()
     for j in range(len(x)):
         points, width = np.concatenate([np.linspace(-12, 12, 961), [v[0, j].item(), 0.0, 1e-300]]), 0.025
-        for _ in range(12):
+        for _ in range(6):
             values = [fun(np.concatenate([x[:j], [p], x[j + 1 :]])) for p in points]
             x[j] = points[int(np.argmin(values))]
             points = np.concatenate([[x[j]], np.linspace(x[j] - width, x[j] + width, 41)])
@@ -93,6 +93,7 @@ def by_search(case: Case, v: Tensor, r: float, target: Tensor | None) -> float:
     return fun(x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("r", [0.3, 2.0])
 @pytest.mark.parametrize("name", CASES)
 def test_prox_is_the_argmin_of_the_function_and_the_proximal_term(name: str, r: float):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def test_prox_is_the_minimiser_on_a_line(omega: Regularizer, t):
         def f(v: float, w=w) -> float:
             return omega(torch.tensor([v], dtype=torch.float64)).item() + (v - w.item()) ** 2 / (2 * t)
 
-        best = minimize_scalar(f, bounds=(-6, 6), method="bounded", options={"xatol": 1e-11})
+        best: Any = minimize_scalar(f, bounds=(-6, 6), method="bounded", options={"xatol": 1e-11})
         assert f(found.item()) <= best.fun + 1e-12
         assert found.item() == pytest.approx(best.x, abs=1e-5)
 

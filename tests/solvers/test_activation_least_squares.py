@@ -86,6 +86,7 @@ def test_activations_are_the_dense_minimiser(name: str, c1: float, c2: float, d:
     torch.testing.assert_close(case.solve(), case.dense(), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [0.0, 0.7])
 @pytest.mark.parametrize(("c1", "c2"), WEIGHTS)
 @pytest.mark.parametrize("name", PIECEWISE)

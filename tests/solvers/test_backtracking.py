@@ -53,6 +53,7 @@ def printed_loop(
     before = phi(x)
     (grad,) = torch.autograd.grad(before.sum(), x)
     x, before = x.detach(), before.detach()
+    assert search.start is not None
     alpha = torch.full_like(before, search.start)
 
     def total(t: Tensor) -> Tensor:
@@ -205,6 +206,7 @@ def test_activations_steps_descend_and_stay_in_the_box(search, per_sample):
         assert ((boxed.low <= clipped) & (clipped <= boxed.high)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", [EXACT, *SEARCHES[::4]], ids=repr)
 def test_clipped_step_stays_put_only_where_it_is_optimal(search):
     """A projected gradient step of any length stands still at the minimiser over the box, and only there."""

@@ -231,8 +231,8 @@ def test_models_are_trained_named_and_found_again(model, tmp_path, capsys):
 @pytest.fixture
 def pictures(monkeypatch):
     generator = torch.Generator().manual_seed(0)
-    parts = (Split(torch.rand(20, prod(IMAGE), generator=generator), torch.arange(20) % 2) for _ in range(3))
-    data = Dataset("digits", *parts, ("even", "odd"), (prod(IMAGE),), IMAGE)
+    one, two, three = (Split(torch.rand(20, prod(IMAGE), generator=generator), torch.arange(20) % 2) for _ in range(3))
+    data = Dataset("digits", one, two, three, ("even", "odd"), (prod(IMAGE),), IMAGE)
     monkeypatch.setattr("altmin.cli.data.load", lambda *args, **more: data)
     return data
 

@@ -69,6 +69,7 @@ def fit(model: nn.Sequential, method: altmin.Method, case: Case) -> altmin.Histo
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
 @pytest.mark.parametrize(
     ("name", "kind"), [(n, k) for n, m in WALKED.items() for k in LAYERS if support.takes(m, "layers", k)]

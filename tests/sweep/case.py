@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ class Weighted:
     last: float | None = 1.9
     dual: Literal["residual", "outputs"] = "residual"
     backtracking: Backtracking = Backtracking()  # noqa: RUF009, it is frozen
-    reuse: tuple[int, int, int] = (0, 0, 0)
+    reuse: ClassVar[tuple[int, int, int]] = (0, 0, 0)
 
     def step(self, sweep: Sweep[Any]) -> None:
         """Nothing."""
@@ -144,11 +144,16 @@ def banded(net: str, eps: float, s: type[nn.Module] = nn.Tanh, **options: Any) -
     return sweep
 
 
+def weights_of(sweep: Sweep[Any]) -> Weighted:
+    assert isinstance(sweep.method, Weighted)
+    return sweep.method
+
+
 def per_sample(sweep: Sweep[Any], state: State[Any] | None = None) -> Tensor:
     """The penalty objective of each sample without the regulariser, straight from `Penalty`'s docstring."""
     state, problem, x = state or sweep.state, sweep.problem, sweep.batch.x
-    method, last = sweep.method, len(problem.layers) - 1
-    inputs = [x, *state.a]
+    method, last = weights_of(sweep), len(problem.layers) - 1
+    inputs, E = [x, *state.a], x.new_empty(0)
     out = state.a[last] if len(state.a) > last else state.z[last]
     total = torch.vmap(lambda z, y: problem.loss(z[None], y[None]))(out, sweep.batch.y)
     for i, layer in enumerate(problem.layers):
@@ -157,13 +162,13 @@ def per_sample(sweep: Sweep[Any], state: State[Any] | None = None) -> Tensor:
             kind, j = layer.skip
             predicted = predicted + (state.z[j] if kind == "z" else inputs[j + 1])
         E = (state.z[i] - predicted).flatten(1)
-        c = method.linear if i < last or method.last is None else method.last  # type: ignore[attr-defined]
+        c = method.linear if i < last or method.last is None else method.last
         total = total + 0.5 * c * (E * E).sum(1)
         if i < len(state.a):
             D = (state.a[i] - layer.activation(state.z[i])).flatten(1)
-            total = total + 0.5 * method.activation * (D * D).sum(1)  # type: ignore[attr-defined]
+            total = total + 0.5 * method.activation * (D * D).sum(1)
     if state.u is not None:
-        total = total + (state.u * (E if method.dual == "residual" else state.z[last])).sum(1)  # type: ignore[attr-defined]
+        total = total + (state.u * (E if method.dual == "residual" else state.z[last])).sum(1)
     return total
 
 

@@ -267,7 +267,15 @@ def test_kept_predictions_take_a_share_of_the_variables(name: str, hidden: tuple
     assert all(taken + state.z[i].numel() > room for i in wanted)
 
 
+class Often(Weighted):
+    reuse = 1, 1, 1
+
+
+class VeryOften(Weighted):
+    reuse = 9, 9, 9
+
+
 def test_methods_that_reuse_nothing_keep_no_predictions():
     assert sweep_of("chain", Weighted()).products.layers == frozenset()
-    assert sweep_of("chain", Weighted(reuse=(1, 1, 1)), n=30).products.layers != frozenset()
-    assert 1 not in sweep_of("images", Weighted(reuse=(9, 9, 9))).products.layers, "behind max pooling no image moves"
+    assert sweep_of("chain", Often(), n=30).products.layers != frozenset()
+    assert 1 not in sweep_of("images", VeryOften()).products.layers, "behind max pooling no image moves"

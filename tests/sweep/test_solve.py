@@ -219,6 +219,7 @@ def test_one_step_under_l1_is_the_prox_of_a_gradient_step():
     smooth = lambda t: energy(sweep, "W", 1, prox, hat)(t) - 0.9 * t.abs().sum()  # noqa: E731
     g = gradient(smooth, W)
     alpha = float(((gradient(smooth, W + g) - g) * g).sum() / (g * g).sum())
+    new = W
     for _ in range(50):
         new = W - g / alpha
         new = new.sign() * (new.abs() - 0.9 / alpha).clamp_min(0.0)

@@ -23,6 +23,7 @@ from sweep.case import (
     gradient,
     others_untouched,
     sweep_of,
+    weights_of,
 )
 
 nets = pytest.mark.parametrize("net", NETS)
@@ -172,6 +173,7 @@ def test_weights_under_l1_take_the_step_of_the_prox(net: str, dual: str, search:
 
         g = gradient(smooth, W)
         alpha = float(quotient(smooth, W, False)) if search.start is None else search.start
+        new = W
         for _ in range(100):
             new = W - g / alpha
             new = new.sign() * (new.abs() - 0.9 / alpha).clamp_min(0.0)
@@ -319,19 +321,19 @@ def test_activations_step_from_the_point_ahead_but_for_samples_that_rose(
         value = energy(sweep, "a", i, each=True)
         layer.step_a(ahead, band)
         new = sweep.state.a[i]
-        assert torch.equal(sweep.state.previous.a[i], old)
+        assert torch.equal(previous.a[i], old)
         if piecewise(sweep, i):
             assert_lower(value, new, old)
             continue
         clip = None if band is None else (lambda t, s=s: torch.clamp(t, s - band, s + band))  # type: ignore[operator]
-        search = sweep.method.backtracking
+        search = weights_of(sweep).backtracking
         far, near = (step_from(value, at, search, each=True, clip=clip) for at in (point, old))
         rose = value(far) > value(old)
         clear = (value(far) - value(old)).abs() > 1e-9 * value(old).abs()
         seen |= set(rose[clear].tolist())
         expected = torch.where(rose[:, None] if far.ndim == 2 else rose[:, None, None, None], near, far)
         torch.testing.assert_close(new[clear], expected[clear], rtol=1e-8, atol=1e-9 * (1 + ahead))
-    assert seen == {True, False} or piecewise(sweep, 0) or seen == {ahead > 1}
+    assert seen == {True, False} or piecewise(sweep_of(net), 0) or seen == {ahead > 1}
 
 
 @nets
@@ -343,7 +345,7 @@ def test_stretches_do_not_matter(net: str, size: int, band: float | None, each: 
 
     def stepped() -> list[Tensor]:
         sweep = banded(net, band or 0.4, previous=True, dual=band is None)
-        sweep.method = replace(sweep.method, backtracking=Backtracking(per_sample=each))
+        sweep.method = replace(weights_of(sweep), backtracking=Backtracking(per_sample=each))
         for layer in sweep.layers[:-1]:
             layer.step_a(0.3, band)
             if band:
@@ -364,7 +366,7 @@ def test_dual_variable_ascends_along_the_residual(net: str, rows: Any):
     assert sweep.state.u is not None
     before, u, z = sweep.state.clone(), sweep.state.u.clone(), sweep.state.z[-1].clone().requires_grad_()
     # The residual is the derivative of 1/2 ||E_L||^2 in Z_L.
-    free = replace(sweep.method, linear=1.0, last=1.0, activation=0.0)  # type: ignore[type-var]
+    free = replace(weights_of(sweep), linear=1.0, last=1.0, activation=0.0)
     plain = sweep_of(net, free, rows=rows, loss="squared")
     value = energy(plain, "z", len(plain.layers) - 1)
     E = gradient(value, z) - (z.detach() - plain.batch.y)

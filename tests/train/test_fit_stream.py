@@ -7,6 +7,7 @@ import math
 import time
 import weakref
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -124,7 +125,7 @@ def test_a_record_is_about_the_latest_batch():
         z = [model(x) for x, _ in (batches[2 * len(history) - 1], held)]
         y = [batches[2 * len(history) - 1][1], held[1]]
         losses = [nn.functional.cross_entropy(a, b).item() for a, b in zip(z, y, strict=True)]
-        omega = sum(0.5 * 0.3 * model[i].weight.square().sum().item() for i in (0, 2, 4))
+        omega = sum(0.5 * 0.3 * model.get_parameter(f"{i}.weight").square().sum().item() for i in (0, 2, 4))
         rates = [(a.argmax(1) == b).double().mean().item() for a, b in zip(z, y, strict=True)]
         seen.append((losses[0] * SIZE + omega, *losses, *rates))
 
@@ -212,8 +213,8 @@ def script(*slopes, kind=Scripted, model=None, batches=None, **options):
     """A model that starts with slope 7, trained by the script."""
     model = model or nn.Sequential(nn.Linear(1, 2, bias=False))
     model[0].weight.data = torch.tensor([[-7.0], [7.0]])
-    options = {"steps": len(slopes), "every": 1} | options
-    return model, fit_stream(model, kind(slopes), batches or [SIDES] * len(slopes), **options)
+    chosen: dict[str, Any] = {"steps": len(slopes), "every": 1, **options}
+    return model, fit_stream(model, kind(slopes), batches or [SIDES] * len(slopes), **chosen)
 
 
 def slope(model):
@@ -355,7 +356,8 @@ def test_batches_that_do_not_fit_are_named(batches, error, message):
 def test_images_that_do_not_pass_through_the_network_are_named():
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 2 * 2, CLASSES))
     right, wrong = ((torch.randn(N, 1, n, n), Y) for n in (4, 5))
-    for there, options in ([right, wrong], {}), ([right] * 2, {"validation": wrong}):
+    cases: list[tuple[list[Any], dict[str, Any]]] = [([right, wrong], {}), ([right] * 2, {"validation": wrong})]
+    for there, options in cases:
         name = "validation" if options else r"batches\[1\]"
         with pytest.raises(ValueError, match=rf"`{name}`: samples of shape \(1, 5, 5\) do not fit"):
             fit_stream(model, METHODS["backprop"], there, steps=5, **options)
@@ -385,9 +387,9 @@ def test_kinds_of_targets_cannot_be_mixed(validation):
 )
 def test_options_that_do_not_fit_are_named(options, error, message):
     batches = iter(cut(X, Y))
-    options = {"model": network(), "method": METHODS["am-adam"], "batches": batches, "steps": 3} | options
+    chosen: dict[str, Any] = {"method": METHODS["am-adam"], "steps": 3, **options}
     with pytest.raises(error, match=message):
-        fit_stream(**options)
+        fit_stream(network(), chosen.pop("method"), batches, **chosen)
     assert len(list(batches)) == 3, "nothing is read before the options are checked"
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from typing import Literal
 
 import pytest
 
@@ -13,7 +14,7 @@ def record(iteration, accuracy=None, loss=None, **more):
     return {"iteration": iteration, "validation_loss": loss, "validation_accuracy": accuracy} | more
 
 
-def history_of(*figures, keep="best"):
+def history_of(*figures, keep: Literal["last", "best"] = "best"):
     """A history of records with these pairs of validation accuracy and loss."""
     history = History(keep=keep)
     for i, (accuracy, loss) in enumerate(figures, 1):
@@ -50,7 +51,9 @@ def test_add_says_whether_the_record_is_the_best_so_far():
 
 @pytest.mark.parametrize(("keep", "kept"), [("best", 2), ("last", 3)])
 def test_kept_is_the_record_of_the_weights_that_the_model_holds(keep, kept):
-    assert history_of((0.5, 1.0), (0.9, 1.0), (0.7, 1.0), keep=keep).kept["iteration"] == kept
+    found = history_of((0.5, 1.0), (0.9, 1.0), (0.7, 1.0), keep=keep).kept
+    assert found is not None
+    assert found["iteration"] == kept
 
 
 def test_an_empty_history_has_no_kept_record_and_can_be_written(tmp_path):

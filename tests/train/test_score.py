@@ -24,7 +24,7 @@ def network():
 def line(loss, slope, x, y):
     """The problem, the state and the batch of a network ``z = slope x`` with one output."""
     model = nn.Sequential(nn.Linear(1, 1, bias=False))
-    nn.init.constant_(model[0].weight, slope)
+    nn.init.constant_(model.get_parameter("0.weight"), slope)
     problem, x = problem_of(model, loss), torch.tensor(x)[:, None]
     return problem, state_of(model), Batch(x, problem.loss.encode(torch.tensor(y), 1, x.dtype))
 

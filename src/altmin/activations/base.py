@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from altmin.errors import absent
+
 
 class Activation:
     """An elementwise function ``s`` with its derivative, its prox and the interval where it has nearly a given value.
@@ -45,11 +47,11 @@ class Activation:
 
     def __call__(self, z: Tensor) -> Tensor:
         """``s(z)``, elementwise, the shape of `z`."""
-        raise NotImplementedError
+        raise absent(self, "__call__")
 
     def derivative(self, z: Tensor) -> Tensor:
         """``s'(z)``, elementwise, the shape of `z`; at a kink the derivative of one side."""
-        raise NotImplementedError
+        raise absent(self, "derivative")
 
     def vjp(self, g: Tensor, z: Tensor) -> Tensor:
         """``s'(z) g``, the vector-Jacobian product: a derivative `g` in the value becomes one in `z`."""
@@ -64,7 +66,7 @@ class Activation:
             target: What the value is to be near, the shape of `v`.
             start: Where an iteration may begin; closed forms and safeguarded searches need none.
         """
-        raise NotImplementedError
+        raise absent(self, "prox")
 
     def interval(self, a: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         """Ends of ``{z : |s(z) - a| <= eps}`` for monotone ``s``, the shapes of `a`; ``low > high`` where it is empty.
@@ -73,7 +75,7 @@ class Activation:
             a: Values, any shape.
             eps: How far ``s(z)`` may be from them, >= 0.
         """
-        raise NotImplementedError
+        raise absent(self, "interval")
 
     def estimated(self) -> Activation:
         """The same value with a derivative to go by: the straight-through estimator's where the own one is zero."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -47,7 +48,10 @@ class PiecewiseLinear(Activation):
     """A nondecreasing function made of lines; its prox is the global minimiser whatever the lines are.
 
     Attributes:
-        pieces: The lines, from left to right.
+        pieces: The lines, from left to right; they cover the real numbers, and the function jumps upwards only.
+
+    Raises:
+        ValueError: Pieces with a gap or an overlap between them, or where the function falls.
 
     Examples:
         >>> import torch
@@ -57,6 +61,21 @@ class PiecewiseLinear(Activation):
     """
 
     pieces: tuple[Piece, ...]
+
+    def __post_init__(self) -> None:
+        ends = [-math.inf, *(p.high for p in self.pieces)]
+        if ends[-1] != math.inf or any(p.low != end for p, end in zip(self.pieces, ends, strict=False)):
+            spans = ", ".join(f"[{p.low:g}, {p.high:g}]" for p in self.pieces)
+            raise ValueError(f"`pieces` must cover the line, each beginning where the one before ends; got {spans}")
+        for p in self.pieces:
+            if not 0.0 <= p.slope < math.inf:
+                raise ValueError(f"`pieces` must not fall; the slope on [{p.low:g}, {p.high:g}] is {p.slope:g}")
+        for left, right in pairwise(self.pieces):
+            before, after = left.value(left.high), right.value(right.low)
+            if after < before - 1e-9 * max(1.0, abs(before)):
+                raise ValueError(
+                    f"`pieces` must not fall; the value at {left.high:g} goes from {before:g} to {after:g}"
+                )
 
     @property
     def differentiable(self) -> bool:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from altmin.activations.base import Activation
+from altmin.errors import absent
 from altmin.prox.smooth import smooth_prox
 
 
@@ -44,11 +45,11 @@ class Smooth(Activation):
 
     def derivatives(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``s(z), s'(z), s''(z)``, elementwise, the shape of `z` each."""
-        raise NotImplementedError
+        raise absent(self, "derivatives")
 
     def inverse(self, y: Tensor) -> Tensor:
         """``s^{-1}(y)``, elementwise, for `y` inside ``(low, high)``."""
-        raise NotImplementedError
+        raise absent(self, "inverse")
 
     def derivative(self, z: Tensor) -> Tensor:
         """``s'(z)``, elementwise, the shape of `z`."""

@@ -16,6 +16,7 @@ from altmin.cli.prediction import predict
 from altmin.cli.screen import complain, plain_warnings
 from altmin.cli.tables import datasets, methods
 from altmin.cli.training import INTERRUPTED, compare, train
+from altmin.errors import UnknownNameError
 
 RUN: dict[str, Callable[[Namespace], int]] = {
     "train": train,
@@ -25,6 +26,9 @@ RUN: dict[str, Callable[[Namespace], int]] = {
     "methods": methods,
     "datasets": datasets,
 }
+
+
+IMPORT_ADVICE = "; a file of your own that registers it goes to --import"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,8 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (argparse.ArgumentError, argparse.ArgumentTypeError) as error:
         complain("error", readable(str(error)))
         return 2
-    except (ValueError, TypeError, OSError, BackpropError) as error:
-        complain("error", error)
+    except (ValueError, TypeError, NotImplementedError, OSError, BackpropError) as error:
+        unknown = any(isinstance(e, UnknownNameError) for e in (error, error.__cause__))
+        complain("error", f"{error}{IMPORT_ADVICE if unknown else ''}")
         return 2
     except KeyboardInterrupt:
         complain("interrupted", "nothing more is written")

@@ -8,9 +8,9 @@ from dataclasses import fields, is_dataclass
 
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, entry, load_plugins, register_method
-from altmin.study.files import failures_named, read_file, run_file
+from altmin.study.files import read_file, run_file, users_code
 
-FILE = re.compile(r"(?P<path>.+\.py):(?P<name>\w*)")
+FILE = re.compile(r"(?P<path>.+\.py)(?::(?P<name>\w*))?")
 
 
 def load_all() -> None:
@@ -34,7 +34,7 @@ def name_of(text: str) -> str:
         TypeError: Something in a file that is no method.
     """
     found = FILE.fullmatch(text)
-    return entry(text).name if found is None else _from_file(found["path"], found["name"])
+    return entry(text).name if found is None else _from_file(found["path"], found["name"] or "")
 
 
 def with_names(argv: Sequence[str]) -> list[str]:
@@ -46,17 +46,20 @@ def with_names(argv: Sequence[str]) -> list[str]:
 def _from_file(path: str, name: str) -> str:
     """Run a user's file and register its class `name`, where the file does not do so itself."""
     text = read_file(path)
-    with failures_named(path, name):
+    with users_code(path, name):
         module = run_file(path, text)
-    cls = getattr(module, name, None)
-    if not isinstance(cls, type) or not issubclass(cls, Method):
-        own = [n for n, c in vars(module).items() if isinstance(c, type) and c.__module__ == module.__name__]
-        raise TypeError(f"{path} has no method {name!r}, a class that derives from altmin.Method; classes: {own}")
+    classes = {n: c for n, c in vars(module).items() if isinstance(c, type) and issubclass(c, Method)}
+    own = ", ".join(n for n, c in classes.items() if not c.__module__.startswith("altmin.")) or "none"
+    if not name:
+        raise ValueError(f"{path} needs the name of a class behind it, {path}:CLASS; its methods: {own}")
+    cls = classes.get(name)
+    if cls is None:
+        raise TypeError(f"{path} has no method {name!r}, deriving from altmin.Method; its methods: {own}")
     _check_numbers(cls, path)
     registered = [e.name for e in METHODS.values() if type(e.method) is cls]
     if registered:
         return registered[0]
-    with failures_named(path, name):
+    with users_code(path, name):
         register_method(name, cls(), title=(cls.__doc__ or name).strip().splitlines()[0], paper=path)
     return name
 

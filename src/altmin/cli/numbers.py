@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 
+from altmin.checks import allowed_range
 from altmin.train.options import described
 
 T = TypeVar("T")
@@ -48,9 +49,10 @@ def _numbers(method: Any) -> Iterator[tuple[str, Any, Any, str]]:
 
 
 def _meaning(metadata: Any) -> str:
-    """The help of a number; the paper's value where the field has it. None is spelled null in YAML."""
+    """The help of a number, what is allowed, and the paper's value where it has one. None is spelled null in YAML."""
+    allowed = f"; {wanted}" if (wanted := allowed_range(**metadata)) else ""
     paper = f"; paper: {metadata['paper']}" if metadata["paper"] else ""
-    return (metadata["help"].replace("none:", "null:") + paper).replace("%", "%%")
+    return (metadata["help"].replace("none:", "null:") + allowed + paper).replace("%", "%%")
 
 
 def configured(method: T, options: Namespace) -> T:

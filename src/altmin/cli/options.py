@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 import altmin
+from altmin.cli.imports import add_import, import_files
 from altmin.cli.methods import load_all, name_of, with_names
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
@@ -38,15 +39,17 @@ def parse(argv: Sequence[str]) -> Namespace:
         ValueError: An unknown method.
         argparse.ArgumentError: Anything else that does not fit.
     """
-    argv, method = list(argv) or ["--help"], None
+    argv, method, shown = list(argv) or ["--help"], None, None
     load_all()
+    argv = import_files(argv)
     if argv[0] in ("compare", "bench"):
         argv = with_names(argv)
     elif argv[0] == "train" and len(argv) > 1 and not argv[1].startswith("-"):
-        method = name_of(argv.pop(1))
+        shown = argv.pop(1)
+        method = name_of(shown)
     elif argv[0] == "train" and not {"-h", "--help"} & set(argv):
         raise ValueError(f"name the method first: altmin train METHOD [options]; known: {_names()}, or {OWN}")
-    parsed = _parser(method, _unexplained(argv)).parse_args(argv)
+    parsed = _parser(method, shown, _unexplained(argv)).parse_args(argv)
     options = parsed[parsed.command] or Namespace()
     options.update(Namespace(command=parsed.command, method=method))
     return options
@@ -61,13 +64,13 @@ def _unexplained(argv: Sequence[str]) -> set[str]:
     return set(METHODS) - set(argv) if {"-h", "--help"} & set(argv) else set()
 
 
-def _parser(method: str | None, unexplained: set[str]) -> ArgumentParser:
+def _parser(method: str | None, shown: str | None, unexplained: set[str]) -> ArgumentParser:
     parser = ArgumentParser(
         prog="altmin", description=altmin.__doc__, version=altmin.__version__, exit_on_error=False, allow_abbrev=False
     )
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
     parsers = {
-        "train": _train(method),
+        "train": _train(method, shown),
         "compare": _compare(unexplained),
         "bench": _bench(unexplained),
         "predict": _predict(),
@@ -85,17 +88,18 @@ def _options(usage: str, description: str, config: bool = True) -> ArgumentParse
         allow_abbrev=False,
         print_config="--print-config",
     )
+    add_import(parser)
     if config:
         parser.add_argument("--config", action="config", help="YAML file with any of these options")
     return parser
 
 
-def _train(method: str | None) -> ArgumentParser:
+def _train(method: str | None, shown: str | None) -> ArgumentParser:
     if method is None:
         about = f"METHOD is one of {_names()}, or {OWN}. See its own options by: altmin train METHOD --help"
     else:
         about = f"Train by {method}: {METHODS[method].title} ({METHODS[method].paper})."
-    parser = _options(f"altmin train {method or 'METHOD'} [options]", about)
+    parser = _options(f"altmin train {shown or 'METHOD'} [options]", about)
     if method is not None:
         add_method(parser.add_argument_group(f"numbers of {method}"), METHODS[method].method)
     _add_training(parser, out="altmin-train")

@@ -123,10 +123,10 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
     """
     names = ["seed", *(f.name for f in Setup.listed() if f.metadata["flag"] is not None)]
     shared = {name: options[name] for name in names if name in options}
+    model, own = chosen(options)  # first: the model's file may register the loss and the regulariser
     make_loss(options.loss or "squared")
     make_regularizer(options.regularizer)
     shared["device"] = check_device(options.device)
-    model, own = chosen(options)
     dtype = {None: options.dtype, "bf16": "float32"}.get(options.precision, options.precision)
     dataset, origin = load_data(options, dtype, screen, Origin(name=data))
     network = NetworkDescription(

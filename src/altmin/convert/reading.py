@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from altmin.activations import Activation, DropoutBefore, Identity
+from altmin.convert.probe import check_same_values
 from altmin.core.problem import BatchNorm, Layer, Skip
 from altmin.maps import Composed, LinearMap
 from altmin.nn import Residual
@@ -40,7 +42,7 @@ def layers_of(model: nn.Sequential) -> tuple[Layer, ...]:
     """
     if not isinstance(model, nn.Sequential):
         raise TypeError(f"`model` must be an nn.Sequential of {supported()}; got {type(model).__name__}")
-    reader = _Reader()
+    reader = _Reader(next(model.parameters(), torch.empty(0)))
     reader.read_all(model, "")
     return reader.layers()
 
@@ -62,7 +64,8 @@ class _Found:
 class _Reader:
     """Reads modules in turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, like: Tensor) -> None:
+        self.like = like
         self.found: list[_Found] = []
         self.pending: list[Operation] = []
         self.fresh = False  # whether the module before is a map
@@ -154,6 +157,7 @@ class _Reader:
             self.pending.append(operation)
 
     def activation(self, s: Activation, module: nn.Module, name: str) -> None:
+        check_same_values(s, module, self.like)
         if self.found and len(self.pending) == 1 and isinstance(self.pending[0], Dropout):
             s = DropoutBefore(self.pending[0].p, s)
             self.pending = []

@@ -10,7 +10,7 @@ from torch import nn
 from altmin.activations import Activation
 from altmin.losses import CrossEntropy, Loss
 from altmin.maps import LinearMap
-from altmin.registration import converts
+from altmin.registration import converts, kinds_registered
 from altmin.regularizers import NoRegularizer, Regularizer
 
 
@@ -52,6 +52,11 @@ class Skip(NamedTuple):
     def feature(self) -> str:
         """The name under which a method may refuse it."""
         return "residual connections"
+
+
+def known_features() -> set[str]:
+    """The names by which methods may refuse layers (`Layer.features`), as far as they are registered by now."""
+    return {Skip("z", 0).feature, *(kind.feature for kind in kinds_registered() if kind.feature is not None)}
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from altmin.checks import Checked
+from altmin.errors import absent
 from altmin.registration import Registry
 
 
-class Loss:
+class Loss(Checked):
     """A convex function ``R(z; y)`` of outputs and targets, a sum over samples, with its gradient and its prox.
 
-    A subclass gives a call, `grad`, `prox` and `encode`; `altmin.register_loss` gives it a name.
+    A subclass gives a call, `grad`, `prox` and `encode`; `altmin.register_loss` gives it a name. In a dataclass, fields
+    made by `altmin.checks.number` are checked, and text such as ``"huber:0.5"`` gives them values.
 
     Class attributes:
         name: What it is called in errors and on the command line.
@@ -23,7 +27,7 @@ class Loss:
     """
 
     name: ClassVar[str] = "a loss"
-    lipschitz: ClassVar[float]
+    lipschitz: ClassVar[float] = math.inf
     regression: ClassVar[bool] = False
     middle: ClassVar[float] = 0.0
 
@@ -34,7 +38,7 @@ class Loss:
             z: Outputs, ``(N, q)``.
             y: Targets, ``(N, q)``.
         """
-        raise NotImplementedError
+        raise absent(self, "__call__")
 
     def grad(self, z: Tensor, y: Tensor) -> Tensor:
         """``dR/dz``, ``(N, q)``; a subgradient where the loss has kinks.
@@ -43,7 +47,7 @@ class Loss:
             z: Outputs, ``(N, q)``.
             y: Targets, ``(N, q)``.
         """
-        raise NotImplementedError
+        raise absent(self, "grad")
 
     def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """``argmin_z R(z; target) + r/2 ||z - v||^2``, ``(N, q)``, each row by itself (P2).
@@ -54,7 +58,7 @@ class Loss:
             target: Targets, ``(N, q)``.
             start: Where an iterative solver begins, ``(N, q)``; closed forms need none.
         """
-        raise NotImplementedError
+        raise absent(self, "prox")
 
     def encode(self, labels: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
         """Class indices ``(N,)`` as the targets that this loss wants, ``(N, outputs)``.
@@ -67,7 +71,7 @@ class Loss:
         Raises:
             ValueError: A number of outputs that the loss cannot take.
         """
-        raise NotImplementedError
+        raise absent(self, "encode")
 
 
 LOSSES: Registry[Loss] = Registry("loss")
@@ -76,14 +80,14 @@ register_loss = LOSSES.register
 
 
 def make_loss(loss: str | Loss) -> Loss:
-    """A loss from its name; an object is passed through.
+    """A loss from its name and numbers, such as ``"huber:0.5"``; an object is passed through.
 
     Raises:
-        TypeError: Neither a name nor a loss.
-        ValueError: An unknown name; the message has the nearest known one.
+        TypeError: Neither text nor a loss.
+        ValueError: An unknown name; the message has the nearest known one. Or numbers that the loss does not take.
     """
     if isinstance(loss, str):
-        return LOSSES.find(loss)()
+        return LOSSES.make(loss) if ":" in loss else LOSSES.find(loss)()
     if not isinstance(loss, Loss):
         raise TypeError(f"`loss` must be a name or an object such as altmin.CrossEntropy(), got {loss!r}")
     return loss

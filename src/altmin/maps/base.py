@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from altmin.errors import absent
+
 
 class Map:
     """A module with weights: its shape, and its weights as the matrix of a least-squares problem.
@@ -49,12 +51,12 @@ class Map:
         Raises:
             ValueError: Options of the module that are not supported.
         """
-        raise NotImplementedError
+        raise absent(cls, "of")
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of `W`."""
-        raise NotImplementedError
+        raise absent(self, "shape")
 
     @property
     def sample_size(self) -> int | None:
@@ -90,7 +92,7 @@ class Map:
 
     def __call__(self, W: Tensor, b: Tensor, a: Tensor) -> Tensor:
         """The pre-activation of input `a`, ``(N, outputs, ...)``."""
-        raise NotImplementedError
+        raise absent(self, "__call__")
 
 
 class LinearMap(Map):
@@ -101,20 +103,20 @@ class LinearMap(Map):
 
     def image(self, W: Tensor, d: Tensor, a: Tensor) -> Tensor:
         """The derivative in the input at `a`, applied to the movement `d` of the shape of `a`; no intercept."""
-        raise NotImplementedError
+        raise absent(self, "image")
 
     def adjoint(self, W: Tensor, r: Tensor, a: Tensor) -> Tensor:
         """The transposed derivative in the input: ``<adjoint(W, r, a), d> = <r, image(W, d, a)>``, the shape of `a`."""
-        raise NotImplementedError
+        raise absent(self, "adjoint")
 
     def gradient(self, r: Tensor, a: Tensor) -> Tensor:
         """The transposed derivative in `W`, ``targets(r)^T rows(a)``, in the shape of `W`."""
-        raise NotImplementedError
+        raise absent(self, "gradient")
 
     def rows(self, a: Tensor) -> Tensor:
         """The least-squares design, ``(N', p)``, for several groups ``(groups, N', p)``."""
-        raise NotImplementedError
+        raise absent(self, "rows")
 
     def targets(self, z: Tensor) -> Tensor:
         """The least-squares right-hand side that belongs to `rows`, ``(N', q)`` or ``(groups, N', q)``."""
-        raise NotImplementedError
+        raise absent(self, "targets")

@@ -13,6 +13,8 @@ from altmin.checks import Checked
 from altmin.core.forward import start_forward
 from altmin.core.problem import Problem
 from altmin.core.state import State
+from altmin.errors import absent
+from altmin.methods.definition import check_definition
 from altmin.solvers.backtracking import Backtracking
 from altmin.sweep import Penalty, Sweep, penalty_terms
 
@@ -60,6 +62,10 @@ class Method(Checked):
     differentiable: ClassVar[bool] = False
     reuse: ClassVar[tuple[int, int, int]] = (0, 0, 0)
 
+    def __post_init__(self) -> None:
+        check_definition(type(self), frozenset(Method.__annotations__))
+        super().__post_init__()
+
     def check(self, problem: Problem) -> None:
         """Refuse a problem that the method does not support.
 
@@ -76,7 +82,8 @@ class Method(Checked):
                 raise TypeError(f"{name} needs activations with a derivative, {s} (layer {i + 1}) has none; DLADMM can")
         omega = problem.regularizer
         if self.quadratic and omega.curvature is None:
-            raise TypeError(f"{name} supports the regularisers none and l2, got {omega!r}; IPDLAM takes l1")
+            advice = "IPDLAM takes any with a prox"
+            raise TypeError(f"{name} supports the regularisers none and l2, got {omega!r}; {advice}")
 
     def init(self, sweep: Sweep[Any]) -> None:
         """Give a state that has weights what else the method needs: by default ``Z`` and ``A`` by a forward pass.
@@ -89,11 +96,11 @@ class Method(Checked):
 
     def step(self, sweep: Sweep[Any]) -> None:
         """One iteration on the samples of `sweep`, whose state is changed in place; the driver counts it."""
-        raise NotImplementedError
+        raise absent(self, "step")
 
     def penalty(self, sweep: Sweep[Any]) -> Penalty:
         """The present weights of the penalty objective, for methods of that family."""
-        raise NotImplementedError(f"{type(self).__name__} has no penalty objective")
+        raise absent(self, "penalty", "a method without a penalty objective gives `evaluate`")
 
     def search(self, sweep: Sweep[Any]) -> Backtracking:
         """Where searches for step sizes start; by default each begins at the exact quotient."""

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from typing import TypeVar
 
 from altmin.audit import Gradients
-from altmin.errors import nearest
+from altmin.errors import UnknownNameError, nearest
 from altmin.methods.base import Method
 
 ENTRY_POINTS = "altmin.methods"  # the group in which other packages name the modules that register theirs
@@ -104,7 +104,7 @@ def entry(name: str) -> Entry:
     if name not in METHODS:
         load_plugins()
     if name not in METHODS:
-        raise ValueError(f"unknown method {name!r}; {nearest(name, list(METHODS))}")
+        raise UnknownNameError(f"unknown method {name!r}; {nearest(name, list(METHODS))}")
     return METHODS[name]
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool1d, avg_pool1d
 
+from altmin.errors import absent
 from altmin.operations.base import LinearOperation
 from altmin.registration import converts, pair
 
@@ -23,7 +24,7 @@ class Average(LinearOperation):
 
     def matrices(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """The matrices `P`, that acts on columns, and `Q`, on rows, for images of the size of `a`."""
-        raise NotImplementedError
+        raise absent(self, "matrices")
 
     def __call__(self, a: Tensor) -> Tensor:
         """``P a Q^T``, the means of images `a`, ``(N, channels, h, w)``."""

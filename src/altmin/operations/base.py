@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from altmin.errors import absent
+
 
 class Operation:
     """A map `f` without weights that is linear, or, as max pooling is, linear on pieces.
@@ -64,15 +66,15 @@ class Operation:
 
     def __call__(self, a: Tensor) -> Tensor:
         """``f(a)`` for samples `a`, ``(N, ...)``."""
-        raise NotImplementedError
+        raise absent(self, "__call__")
 
     def image(self, d: Tensor, a: Tensor) -> Tensor:
         """``f'(a) d``, the derivative at `a` applied to the movement `d`: the shape of ``f(a)``."""
-        raise NotImplementedError
+        raise absent(self, "image")
 
     def adjoint(self, r: Tensor, a: Tensor) -> Tensor:
         """``f'(a)^T r``, the transposed derivative at `a`: the shape of `a`."""
-        raise NotImplementedError
+        raise absent(self, "adjoint")
 
 
 class LinearOperation(Operation):

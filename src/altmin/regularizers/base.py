@@ -6,14 +6,17 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from altmin.checks import Checked
+from altmin.errors import absent
 from altmin.registration import Registry
 
 
-class Regularizer:
+class Regularizer(Checked):
     """A convex function ``Omega(W)`` of one layer's weights, with its prox.
 
     A subclass gives a call and `prox`; `altmin.register_regularizer` gives it a name. Methods ask no more of it than
-    whether it is zero and whether it is a square, for which weights have closed forms.
+    whether it is zero and whether it is a square, for which weights have closed forms. In a dataclass, fields made by
+    `altmin.checks.number` are checked.
 
     Class attributes:
         name: What it is called in text such as ``"l1:1e-4"``.
@@ -33,7 +36,7 @@ class Regularizer:
 
     def __call__(self, W: Tensor) -> Tensor:
         """``Omega(W)``, a scalar, for weights of any shape."""
-        raise NotImplementedError
+        raise absent(self, "__call__")
 
     def prox(self, v: Tensor, r: float | Tensor, target: Tensor | None = None, start: Tensor | None = None) -> Tensor:
         """``argmin_W Omega(W) + r/2 ||W - v||^2``, the shape of `v`.
@@ -44,7 +47,7 @@ class Regularizer:
             target: Not used: a regulariser has none.
             start: Not used by closed forms.
         """
-        raise NotImplementedError
+        raise absent(self, "prox")
 
     def complete_square(self, center: Tensor, d: float) -> tuple[Tensor, float]:
         """Centre and weight of the one square that ``d/2 ||W - center||^2 + Omega(W)`` is, up to a constant.

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from altmin.registration import USER_MODULE
+
 
 def read_file(path: str | Path) -> str:
     """The text of a user's file.
@@ -30,24 +32,45 @@ def run_file(path: str, text: str) -> ModuleType:
         path: Where it was read, for errors.
         text: The code.
     """
-    module = ModuleType(f"altmin_user_{zlib.crc32(f'{path}{text}'.encode()):08x}")
+    module = ModuleType(f"{USER_MODULE}{zlib.crc32(f'{path}{text}'.encode()):08x}")
     module.__file__ = path
     sys.modules[module.__name__] = module
     exec(compile(text, path, "exec", dont_inherit=True), vars(module))
     return module
 
 
+def import_file(path: str) -> None:
+    """Run a user's file for what it registers; other files then find it by its name, as after ``import``.
+
+    Raises:
+        ValueError: No such file, or code that fails.
+    """
+    text, name = read_file(path), Path(path).stem
+    with users_code(path, name):
+        module = run_file(path, text)
+    known = sys.modules.get(name)
+    if known is None or known.__name__.startswith(USER_MODULE):
+        sys.modules[name] = module
+
+
 @contextmanager
-def failures_named(path: str, name: str) -> Iterator[None]:
-    """A context in which what fails in a user's code becomes a `ValueError` with the line of the file, in one line.
+def users_code(path: str, name: str) -> Iterator[None]:
+    """A context to run a user's code in: the files beside it can be imported, and failures say where, in one line.
 
     Args:
         path: The file.
         name: What is asked of it, where no line of it failed.
+
+    Raises:
+        ValueError: What failed, with the line of the file.
     """
+    folder = str(Path(path).resolve().parent)
+    sys.path.insert(0, folder)
     try:
         yield
     except Exception as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
         place = f"{path}, line {lines[-1]}" if lines else f"{path}:{name}"
         raise ValueError(f"{place}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(folder)

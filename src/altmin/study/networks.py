@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import nn
 
-from altmin.errors import nearest
+from altmin.errors import UnknownNameError, nearest
 from altmin.nn import Elman, Residual, Sign
 from altmin.registration import modules_of
-from altmin.study.files import failures_named, read_file, run_file
+from altmin.study.files import read_file, run_file, users_code
 
 
 class _ActivationNames(Mapping[str, type[nn.Module]]):
@@ -166,7 +166,7 @@ def activation_of(name: str) -> type[nn.Module]:
         ValueError: An unknown name.
     """
     if name not in ACTIVATION_NAMES:
-        raise ValueError(f"unknown activation {name!r}; {nearest(str(name), list(ACTIVATION_NAMES))}")
+        raise UnknownNameError(f"unknown activation {name!r}; {nearest(str(name), list(ACTIVATION_NAMES))}")
     return ACTIVATION_NAMES[name]
 
 
@@ -212,7 +212,7 @@ class ModelSource:
             ValueError: The code fails, or has no such function.
             TypeError: The function returns no `nn.Sequential`.
         """
-        with failures_named(self.path, self.function):
+        with users_code(self.path, self.function):
             function = vars(run_file(self.path, self.text)).get(self.function)
             model = function() if callable(function) else None
         if not callable(function):

@@ -46,12 +46,12 @@ class LayerReads:
     @property
     def z(self) -> Tensor:
         """The pre-activations of the batch's samples."""
-        return self.sweep.state.z[self.i]
+        return self._variable("z", self.i)
 
     @property
     def a(self) -> Tensor:
-        """The activations of the batch's samples, in the last layer the output variable."""
-        return self.sweep.state.a[self.i]
+        """The activations of the batch's samples, in the last layer the output variable where there is one."""
+        return self._variable("a", self.i)
 
     @property
     def has_a(self) -> bool:
@@ -66,11 +66,17 @@ class LayerReads:
     @property
     def input(self) -> Tensor:
         """``A_{l-1}``, for the first layer the data."""
-        return self.sweep.state.a[self.i - 1] if self.i else self.sweep.batch.x
+        return self._variable("a", self.i - 1) if self.i else self.sweep.batch.x
 
     @property
     def above(self) -> LayerView:
-        """The next layer."""
+        """The next layer.
+
+        Raises:
+            IndexError: This is the last one.
+        """
+        if self.last:
+            raise IndexError(f"layer {self.i + 1} is the last: it has none `above`")
         return self.sweep.layers[self.i + 1]
 
     @property
@@ -156,6 +162,16 @@ class LayerReads:
         if self.u is not None:  # a part of the target, and it moves with every iteration
             return make(None)
         return self.sweep.products.get(("statistics", self.i), versions, make)
+
+    def _variable(self, name: Literal["z", "a"], i: int) -> Tensor:
+        """Layer `i`'s variable; `IndexError` where there is none."""
+        group: Variables = getattr(self.sweep.state, name)
+        if i < len(group):
+            return group[i]
+        if name == "a" and self.last and i == self.i:
+            raise IndexError(f"layer {i + 1} is the last: it has no `a`; ask `layer.last` first")
+        method, advice = type(self.sweep.method).__name__, "begin it with super().init(sweep)"
+        raise IndexError(f"layer {i + 1} has no `{name}`: {method}.init left {len(group)} of them; {advice}")
 
     def _version(self, name: Literal["W", "z", "a"], i: int) -> Hashable:
         """The version of a variable; the data, activations of layer -1, never change."""

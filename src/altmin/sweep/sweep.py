@@ -56,7 +56,12 @@ class Sweep(Generic[M]):
         products: What earlier sweeps over the same samples have kept; fresh where it is not given.
 
     Attributes:
+        method: The method at work.
+        problem: What is minimised: its layers, `loss` and `regularizer`.
+        batch: The samples; ``batch.sum`` adds up over processes.
         state: The variables of the batch's samples, and the weights.
+        whole: The state with the variables of all samples.
+        products: What is kept of products with unchanged variables.
 
     Example:
         >>> import altmin, torch
@@ -100,7 +105,12 @@ class Sweep(Generic[M]):
 
     def run(self) -> Self:
         """One iteration of the method, counted."""
-        self.method.step(self)
+        returned: object = self.method.step(self)  # type: ignore[func-returns-value]
+        if returned is not None:
+            raise TypeError(
+                f"{type(self.method).__name__}.step returned a {type(returned).__name__}, which nobody takes; "
+                "change `sweep.state` in place and return nothing"
+            )
         if self.state is not self.whole:
             _scatter(self.state, self.whole, self.batch)
         self.whole.k += 1

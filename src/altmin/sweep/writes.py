@@ -18,7 +18,7 @@ class LayerWrites(LayerReads):
 
         With inertia both are the previous iterate's memory, of which there is no more need.
         """
-        now, previous = getattr(self.sweep.state, name)[self.i], self.sweep.state.previous
+        now, previous = getattr(self, name), self.sweep.state.previous
         if prox == 0.0:
             return now, None
         if inertia is None or previous is None:

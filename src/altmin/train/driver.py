@@ -18,6 +18,7 @@ from altmin.errors import DivergenceError
 from altmin.methods.base import Method
 from altmin.precision import computing, exact
 from altmin.sweep import Products, Sweep
+from altmin.train.guard import Guard, versions_of
 from altmin.train.inputs import SampleReader
 from altmin.train.options import TrainerOptions
 from altmin.train.place import Place, Storage
@@ -77,17 +78,23 @@ class Driver:
         """
         state = self._attach()
         state.samples = samples.count if count is None else count
+        before = versions_of(samples)
         self.method.init(Sweep(self.method, self.problem, state, samples))
+        self._guard = Guard(self.method, state)
+        self._guard.check_samples(samples, before)
         self.samples = samples
 
     def advance(self, batch: Batch) -> None:
         """One iteration on a batch that is known to fit, within `active`."""
         whole = batch.rows is None and not self.method.online
         sweep = Sweep(self.method, self.problem, self.state, batch, self._products if whole else None)
+        before = versions_of(batch)
         try:
             sweep.run()
         except DivergenceError as error:
             raise error.at(self.state.k + 1, self.method.cure) from error
+        self._guard.check_weights(self.state)
+        self._guard.check_samples(batch, before)
         if whole:
             self._products = sweep.products
 

@@ -50,7 +50,7 @@ def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> Hist
         >>> history["train_accuracy"][-1] > 0.9
         True
     """
-    chosen = FitOptions(**options)
+    chosen = FitOptions.given("fit", options)
     trainer = Trainer(model, method, **chosen.of(Options))
     with trainer.active():
         train = trainer.reader.read("data", data)

@@ -59,7 +59,7 @@ def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **o
         >>> fit_stream(model, OnlineAM(), stream, steps=100, every=25)["steps"]
         [25, 50, 75, 100]
     """
-    chosen = StreamOptions(**options)
+    chosen = StreamOptions.given("fit_stream", options)
     trainer = Trainer(model, method, **chosen.of(Options))
     _check_streams(method, batches)
     with trainer.active():

@@ -183,9 +183,11 @@ def _real(name: str, y: Tensor, problem: Problem, like: Tensor) -> Tensor:
     if not problem.loss.regression:
         advice = "use y.argmax(1) for one-hot rows, or loss='squared'"
         raise TypeError(f"`{name}`: {problem.loss.name} wants integer class labels, got {y.dtype}; {advice}")
+    shape, given = tuple(y.shape), y.ndim
     y = y[:, None] if y.ndim == 1 else y
     if y.ndim != 2 or y.shape[1] != problem.outputs:
-        raise ValueError(f"`{name}`: the model has {problem.outputs} output(s), y has shape {tuple(y.shape)}")
+        advice = "; class labels must be integers: y.long()" if given == 1 else ""
+        raise ValueError(f"`{name}`: the model has {problem.outputs} output(s), y has shape {shape}{advice}")
     if y.dtype != like.dtype:
         raise TypeError(f"`{name}`: y has dtype {y.dtype}, the model {like.dtype}; convert one of them")
     check_finite(name, "y", y)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 
+from altmin.errors import nearest
 from altmin.losses import Loss, make_loss
 from altmin.precision import Precision, dtype_of
 from altmin.regularizers import Regularizer, make_regularizer
@@ -134,6 +135,26 @@ class Options:
             value, check = getattr(self, f.name), f.metadata["check"]
             if check is not None and not (value is None and f.default is None):
                 check(f.name, value)
+
+    @classmethod
+    def given(cls, caller: str, options: dict[str, Any]) -> Self:
+        """The options that a caller was given by name.
+
+        Args:
+            caller: Its name, for errors.
+            options: What it was given.
+
+        Raises:
+            TypeError: An option that does not exist, or one that has no default and is not named.
+        """
+        known = {f.name: f for f in cls.listed()}
+        for name in options:
+            if name not in known:
+                raise TypeError(f"{caller} has no option `{name}`; {nearest(name, list(known))}")
+        for name, f in known.items():
+            if f.default is MISSING and name not in options:
+                raise TypeError(f"{caller} needs `{name}`: {described(f)}")
+        return cls(**options)
 
     @classmethod
     def listed(cls) -> Iterator[Field[Any]]:

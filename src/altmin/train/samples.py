@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from altmin.core.batch import Batch
+from altmin.methods.base import Method
 
 
 class TrainingSamples:
@@ -28,17 +29,18 @@ class TrainingSamples:
         """Know `x` and `y` again."""
         self._given, self._versions, self._batch = (x, y), [_version(x), _version(y)], batch
 
-    def require(self, x: Any, y: Any, batch: Batch, method: str) -> None:
+    def require(self, x: Any, y: Any, batch: Batch, method: Method) -> None:
         """Raise `ValueError` where the samples, and the batch made of them, are others than before."""
         if self._batch is None or self._given is None:
             return
         if all(map(_same_place, (x, y), self._given)):
             raise ValueError("`data`: the samples were written to since the last step")
+        advice = ", and name a part of it by `rows`" if method.batched else ""
         for name, t, own in (("x", batch.x, self._batch.x), ("y", batch.y, self._batch.y)):
             if t.shape != own.shape or not torch.equal(t, own):
                 raise ValueError(
-                    f"`data`: {name} is not that of the first step, of which {method} keeps variables; "
-                    "hand in the whole training set every time, and name a part of it by `rows`"
+                    f"`data`: {name} is not that of the first step, of which {type(method).__name__} keeps variables; "
+                    f"hand in the whole training set every time{advice}"
                 )
 
 

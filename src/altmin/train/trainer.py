@@ -56,7 +56,7 @@ class Trainer(Driver):
 
     @takes(TrainerOptions)
     def __init__(self, model: nn.Sequential, method: Method, **options: Any):
-        super().__init__(model, method, TrainerOptions(**options))
+        super().__init__(model, method, TrainerOptions.given("Trainer", options))
         self._given = TrainingSamples()
         self._saved: dict[str, Any] | None = None
         self._taken = 0
@@ -115,7 +115,7 @@ class Trainer(Driver):
         if batch is None:
             batch = self.reader.read("data", (x, y))
             if self._state is not None and not self.method.online:
-                self._given.require(x, y, batch, type(self.method).__name__)
+                self._given.require(x, y, batch, self.method)
             self._given.remember(x, y, batch)
         if self._state is None or self.samples is None:
             self.begin(batch, self.options.samples)

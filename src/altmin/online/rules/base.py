@@ -8,6 +8,7 @@ from typing import ClassVar, Generic, TypeVar
 from altmin.checks import Checked
 from altmin.core.memory import Memory
 from altmin.core.problem import Problem
+from altmin.errors import absent
 from altmin.layerwise.function import LayerFunction
 from altmin.online.targets import LayerGradient, LayerTarget
 from altmin.regularizers import Regularizer
@@ -33,7 +34,7 @@ class Rule(Checked, Generic[M]):
 
     def init(self, functions: Sequence[LayerFunction]) -> M:
         """What the rule keeps between batches of these layers, at the start."""
-        raise NotImplementedError
+        raise absent(self, "init")
 
     def learn(
         self, memory: M, targets: Sequence[LayerTarget], omega: Regularizer, steps: int = 1, factor: float = 1.0
@@ -47,7 +48,7 @@ class Rule(Checked, Generic[M]):
             steps: How many steps, for rules that follow gradients.
             factor: What the learning rate is multiplied by at present.
         """
-        raise NotImplementedError
+        raise absent(self, "learn")
 
 
 class StepRule(Rule[M]):
@@ -74,4 +75,4 @@ class StepRule(Rule[M]):
             omega: ``Omega``.
             factor: What the learning rate is multiplied by at present.
         """
-        raise NotImplementedError
+        raise absent(self, "step")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from altmin.core.memory import Memory
+from altmin.errors import absent
 from altmin.layerwise.function import LayerFunction
 from altmin.online.rules.base import StepRule
 from altmin.online.targets import LayerGradient
@@ -36,7 +37,7 @@ class GradientRule(StepRule[OptimizerMemory]):
 
     def optimizer(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
         """The optimiser of `params`."""
-        raise NotImplementedError
+        raise absent(self, "optimizer")
 
     def init(self, functions: Sequence[LayerFunction]) -> OptimizerMemory:
         """One optimiser of all these layers."""

@@ -118,7 +118,7 @@ def test_saved_states_go_on_in_a_fresh_process(tmp_path: Path):
         torch.save(loop.state.state_dict(), tmp_path / f"{name}.pt")
         expected[name] = advance(loop, AFTER).state.state_dict()
     paths = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
-    call = f"from online import test_states\ntest_states.resume({str(tmp_path)!r})"
+    call = f"from online import test_online_states\ntest_online_states.resume({str(tmp_path)!r})"
     subprocess.run([sys.executable, "-c", call], check=True, env={**os.environ, "PYTHONPATH": paths}, timeout=300)
     found = torch.load(tmp_path / "found.pt", weights_only=True)
     for name, state in expected.items():

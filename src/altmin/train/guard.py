@@ -1,0 +1,71 @@
+"""Whether a method keeps to what every method promises: found out at once, before wrong figures are recorded."""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass
+from typing import Any
+
+from torch import Tensor
+
+from altmin.core.batch import Batch
+from altmin.core.memory import Memory
+from altmin.core.state import State
+from altmin.methods.base import Method
+
+
+class Guard:
+    """Compares a method's state and samples with what they were: pointers and versions, a few a layer.
+
+    Args:
+        method: Whose `init` has given `state` its variables.
+        state: Its weights share the memory of the user's model.
+
+    Raises:
+        TypeError: A memory that cannot be saved, or too few variables for the method's penalty.
+    """
+
+    def __init__(self, method: Method, state: State[Any]):
+        self.name = type(method).__name__
+        self._places = _places(state)
+        kind = type(state.memory)
+        if not isinstance(state.memory, Memory) or not is_dataclass(kind):
+            raise TypeError(
+                f"{self.name}.init left a {kind.__name__} as the state's memory; make it an object of a dataclass that "
+                "derives from altmin.Memory, so that it can be saved"
+            )
+        if type(method).penalty is not Method.penalty and len(state.z) != len(state.W):
+            raise TypeError(
+                f"{self.name}.init left {len(state.z)} pre-activations `z` for {len(state.W)} layers, which its "
+                "penalty needs; begin it with super().init(sweep)"
+            )
+
+    def check_weights(self, state: State[Any]) -> None:
+        """Raise `RuntimeError` where a variable of the network is no longer in the model's memory."""
+        if (places := _places(state)) != self._places:
+            changed = next((name for name, p in places.items() if p != self._places.get(name)), "a layer's weights")
+            raise RuntimeError(
+                f"{self.name}.step put a new tensor in the place of {changed}, which training then does not share with "
+                f"the model; write in place, such as layer.{changed[0] if changed[0] in 'Wb' else 'W'}.copy_(...)"
+            )
+
+    def check_samples(self, batch: Batch, versions: list[int]) -> None:
+        """Raise `RuntimeError` where the samples were written to since they had these versions."""
+        if versions_of(batch) != versions:
+            raise RuntimeError(
+                f"{self.name}.step wrote into the samples: the first layer's `input` is the data, `sweep.batch.y` the "
+                "targets; work on a copy, such as layer.input.clone()"
+            )
+
+
+def _places(state: State[Any]) -> dict[str, int]:
+    """Where the weights, intercepts and normalisations lie, by the names of `State.named`."""
+    return {f"{name}_{i + 1}": t.data_ptr() for name in ("W", "b") for i, t in enumerate(getattr(state, name))}
+
+
+def versions_of(batch: Batch) -> list[int]:
+    """How often inputs and targets were written to."""
+    return [_version(batch.x), _version(batch.y)]
+
+
+def _version(t: Tensor) -> int:
+    return 0 if t.is_inference() else t._version
