@@ -26,7 +26,8 @@ penalised = [(name, regularizer) for name, row in ROWS.items() for regularizer i
 on_nets = list(pairs())
 # From a forward pass hidden gradients are rounding, which says where the search for a regularised step begins: with a
 # regulariser all begin off it.
-shared_runs = [(name, regularizer) for name in adding for regularizer in (None, *ROWS[name].regularizers)]
+shared_runs = [(name, regularizer, 20, 300) for name in adding for regularizer in (None, *ROWS[name].regularizers)]
+shared_runs += [("ipdlam", None, 70, 90), ("bcd", "l2:0.05", 70, 90)]  # of fewer samples in a process than units
 
 
 def begin(name: str, **options: object) -> Loop:
@@ -205,19 +206,19 @@ def _share(rank: int, store: str, out: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     found = {}
-    for name, regularizer in shared_runs:
-        whole = begin(name, regularizer=regularizer)
-        half = slice(0, 130) if rank == 0 else slice(130, 300)
+    for name, regularizer, width, n in shared_runs:
+        whole = begin(name, regularizer=regularizer, hidden=(width, 15), n=n)
+        half = slice(0, 40) if rank == 0 else slice(40, n)
         loop = whole.restarted(Batch(whole.batch.x[half], whole.batch.y[half], group=dist.group.WORLD))
         if regularizer:
             whole.scattered()
             for own, all_of_it in ((loop.state.z, whole.state.z), (loop.state.a, whole.state.a)):
                 for t, value in zip(own, all_of_it, strict=True):
                     t.copy_(value[half])
-        assert loop.state.samples == 300
+        assert loop.state.samples == n
         for _ in range(5):
             loop.step()
-        found[name, regularizer] = [*loop.state.W, *loop.state.b], loop.objective(), loop.residuals()
+        found[name, regularizer, width, n] = [*loop.state.W, *loop.state.b], loop.objective(), loop.residuals()
     if rank == 1:
         torch.save(found, out)
     dist.destroy_process_group()
@@ -231,8 +232,8 @@ def test_two_processes_equal_one(tmp_path: Path):
     mp.spawn(_share, (str(tmp_path / "store"), out), nprocs=2)  # type: ignore[attr-defined]
     shared = torch.load(out)
     assert list(shared) == shared_runs
-    for (name, regularizer), (weights, objective, residuals) in shared.items():
-        loop, close = begin(name, regularizer=regularizer), ROWS[name].rounding
+    for (name, regularizer, width, n), (weights, objective, residuals) in shared.items():
+        loop, close = begin(name, regularizer=regularizer, hidden=(width, 15), n=n), ROWS[name].rounding
         loop = loop.scattered() if regularizer else loop
         for _ in range(5):
             loop.step()

@@ -110,15 +110,16 @@ def test_objective_is_the_docstrings():
     assert loop.objective() == pytest.approx(float(written_out(loop, loop.state)), rel=1e-12)
 
 
-def test_sweep_goes_from_the_first_layer_to_the_last_as_published():
-    loop = begin(chain(), replace(METHOD, warmup=1000))
+@pytest.mark.parametrize("ridge", [0.0, 0.8])
+def test_sweep_goes_from_the_first_layer_to_the_last_as_published(ridge: float):
+    loop = begin(chain(), replace(METHOD, warmup=1000, ridge=ridge))
     by_hand = loop.twin()
     first, second, last = by_hand.sweep().layers
     for layer in (first, second):
-        layer.solve_weights(jointly=True)
+        layer.solve_weights(prox=2 * ridge, jointly=True)
         layer.solve_a()
         layer.solve_z()
-    last.solve_weights(jointly=True)
+    last.solve_weights(prox=2 * ridge, jointly=True)
     last.solve_z()
     new, found = loop.step(), by_hand.state
     for one, two in zip([*found.W, *found.b, *found.z, *found.a], [*new.W, *new.b, *new.z, *new.a], strict=True):
