@@ -234,6 +234,22 @@ def test_pre_activations_in_their_band(net: str, s: type[nn.Module], eps: float)
         assert others_untouched(sweep, before, ("z", i))
 
 
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_pre_activation_that_rounding_has_put_outside_its_band_may_stay(side: float):
+    """Moved to the end of the band, away from where it wants to be, it would raise the objective."""
+    eps = 0.2
+    sweep = banded("chain", eps)
+    layer = sweep.layers[0]
+    layer.a.clamp_(-0.5, 0.5)
+    low, high = layer.activation.interval(layer.a, eps)
+    layer.z.copy_((low if side < 0 else high) + side * 1e-13)
+    layer.b.fill_(side * 100.0)
+    before, old = float(energy(sweep, "z", 0)(layer.z)), layer.z.clone()
+    layer.solve_z_in_band(eps)
+    assert torch.equal(layer.z, old)
+    assert float(energy(sweep, "z", 0)(layer.z)) <= before
+
+
 @pytest.mark.parametrize("net", ["chain", "images"])
 def test_activations_are_clipped_to_their_band(net: str):
     sweep = banded(net, 1.0)
