@@ -154,5 +154,5 @@ def test_squares_of_rows():
 
 
 def test_a_method_outside_the_family_says_so():
-    with pytest.raises(NotImplementedError, match="Method has no penalty objective"):
+    with pytest.raises(NotImplementedError, match="Method has no `penalty`"):
         Method().penalty(sweep_of("chain", Weighted()))
