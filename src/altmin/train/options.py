@@ -90,7 +90,7 @@ class Options:
         >>> Options(loss="square")
         Traceback (most recent call last):
         ...
-        altmin.errors.UnknownNameError: unknown `loss` 'square'; did you mean 'squared'? known: cross_entropy, squared, hinge
+        altmin.errors.UnknownNameError: unknown `loss` 'square'; did you mean 'squared'? ...
     """
 
     loss: str | Loss = option(
