@@ -28,11 +28,18 @@ on_nets = list(pairs())
 # regulariser all begin off it.
 shared_runs = [(name, regularizer, 20, 300) for name in adding for regularizer in (None, *ROWS[name].regularizers)]
 shared_runs += [("ipdlam", None, 70, 90), ("bcd", "l2:0.05", 70, 90)]  # of fewer samples in a process than units
+# Rules that ask for the loss of all samples: that of one process alone would not double this band.
+RULES = {
+    "dladmm-adaptive": Row(altmin.DLADMM(rho=3.0, nu=1.0, schedule="adaptive")),
+    "mdlam-sum": Row(altmin.MDLAM(rho=0.3, eps=63.0, eps_rule="sum", accelerated=False)),
+}
+shared_runs += [(name, None, 20, 300) for name in RULES]
 
 
 def begin(name: str, **options: object) -> Loop:
     """A row's method on a fully connected network."""
-    return Loop.on_digits(ROWS[name].method, s=ROWS[name].s, **options)  # type: ignore[arg-type]
+    row = ROWS.get(name) or RULES[name]
+    return Loop.on_digits(row.method, s=row.s, **options)  # type: ignore[arg-type]
 
 
 def accuracy(loop: Loop) -> float:
@@ -202,6 +209,11 @@ def test_every_network_has_methods_and_every_method_has_the_networks_it_supports
 # Processes
 
 
+def numbers(loop: Loop) -> dict[str, float]:
+    """What the method remembers beside tensors, which is the same on every process."""
+    return {k: v for k, v in loop.state.memory.state_dict().items() if isinstance(v, int | float)}
+
+
 def _share(rank: int, store: str, out: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
@@ -218,7 +230,8 @@ def _share(rank: int, store: str, out: str) -> None:
         assert loop.state.samples == n
         for _ in range(5):
             loop.step()
-        found[name, regularizer, width, n] = [*loop.state.W, *loop.state.b], loop.objective(), loop.residuals()
+        result = [*loop.state.W, *loop.state.b], loop.objective(), loop.residuals(), numbers(loop)
+        found[name, regularizer, width, n] = result
     if rank == 1:
         torch.save(found, out)
     dist.destroy_process_group()
@@ -232,8 +245,8 @@ def test_two_processes_equal_one(tmp_path: Path):
     mp.spawn(_share, (str(tmp_path / "store"), out), nprocs=2)  # type: ignore[attr-defined]
     shared = torch.load(out)
     assert list(shared) == shared_runs
-    for (name, regularizer, width, n), (weights, objective, residuals) in shared.items():
-        loop, close = begin(name, regularizer=regularizer, hidden=(width, 15), n=n), ROWS[name].rounding
+    for (name, regularizer, width, n), (weights, objective, residuals, remembered) in shared.items():
+        loop, close = begin(name, regularizer=regularizer, hidden=(width, 15), n=n), (ROWS | RULES)[name].rounding
         loop = loop.scattered() if regularizer else loop
         for _ in range(5):
             loop.step()
@@ -243,6 +256,7 @@ def test_two_processes_equal_one(tmp_path: Path):
             )
         assert objective == pytest.approx(loop.objective(), rel=1e-9), name
         assert residuals == pytest.approx(loop.residuals(), rel=1e-6, abs=1e-7), name
+        assert remembered == pytest.approx(numbers(loop), rel=1e-9), name
 
 
 # The table itself
