@@ -67,15 +67,20 @@ def test_linear_network_ends_at_least_squares():
     assert loop.objective() >= float(least) * (1 - 1e-12)
 
 
-def test_l2_is_a_decay_of_the_weights_and_spares_the_intercept():
-    """The first step with and without it differs by ``-step_size weight / N  W (G + damping)^{-1}`` alone."""
+@pytest.mark.parametrize("rows", [None, slice(20, 120)])
+def test_l2_is_a_decay_of_the_weights_and_spares_the_intercept(rows: slice | None):
+    """The first step with and without it differs by ``-step_size weight / N  W (G + damping)^{-1}`` alone.
+
+    ``N`` are the samples of the training set, of a mini-batch too.
+    """
     method = AMRidge(step_size=0.5, momentum=0.0)
     plain, decayed = (Loop.on_digits(method, regularizer=r) for r in (None, "l2:3.0"))
     W, A = plain.state.W[0].clone(), with_ones(plain.batch.x)
     G = A.T @ A / 300
     pull = torch.cat([W, torch.zeros_like(W[:, :1])], 1)
     wanted = -0.5 * 3.0 / 300 * torch.linalg.solve(G + 10.0 * G.diagonal().mean() * torch.eye(65), pull.T).T
-    difference = decayed.step().W[0] - plain.step().W[0]
+    batch = None if rows is None else plain.batch.select(rows, ends_epoch=False)
+    difference = decayed.step(batch).W[0] - plain.step(batch).W[0]
     torch.testing.assert_close(difference, wanted[:, :-1])
 
 
