@@ -140,6 +140,7 @@ def test_value_is_the_function(case):
     torch.testing.assert_close(case.s(z), case.same(z), rtol=1e-14, atol=1e-16)
 
 
+@pytest.mark.slow
 @over(CASES)
 @pytest.mark.parametrize("r", WEIGHTS)
 def test_prox_attains_the_global_minimum(case, r):

@@ -68,6 +68,7 @@ def test_learns_the_training_set(name: str, loss: str):
     assert accuracy(loop) > 0.5, "chance is 0.1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", descending)
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
 @pytest.mark.parametrize("hidden", [(20, 15), (12,), ()])

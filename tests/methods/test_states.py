@@ -180,6 +180,7 @@ def network_tensors(state: State[Any]) -> list[Tensor]:
     return [*state.W, *state.b, *(t for norm in state.norm if norm is not None for t in norm.tensors())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "net"), [*((name, "dense") for name in ROWS), *pairs()])
 def test_a_module_that_shares_the_weights_is_always_current(name: str, net: str):
     """Weights are written in place, those of convolutions in groups included."""

@@ -132,6 +132,7 @@ def task(scaling: str, proximity: float, sparsity: float, steps: int, size: floa
     return Task(Codes(scaling=scaling, **settings), lr)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @stated
 @proximities
 def test_sparse_codes_minimise_the_stated_objective(scaling: str, proximity: float):

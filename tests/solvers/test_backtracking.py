@@ -126,6 +126,7 @@ class Activations:
         return clipped_step(self.A, self.grad(), image, *weights, *box, search, batch(self.A))[0]
 
 
+@pytest.mark.slow
 @proximal
 @regularizers
 @searches

@@ -134,6 +134,7 @@ def test_activations(net: str, prox: float, inertia: float | None, dual: str | N
         assert others_untouched(sweep, before, ("a", i))
 
 
+@pytest.mark.slow
 @nets
 @proximal
 @duals

@@ -126,6 +126,7 @@ def test_training_lowers_the_loss(name, loss, regularizer):
     assert all(math.isfinite(v) for record in history.records for v in numbers_of(record))
 
 
+@pytest.mark.slow
 @with_regularizers("l1:20", "l2:80")
 def test_a_strong_regulariser_shrinks_every_layer(name, regularizer):
     without, _ = run(name, epochs=15)
