@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from altmin.bench.contenders import ADAM
 from altmin.bench.measure import BenchRow
-from altmin.study.checkpoint import replacing
+from altmin.files import replacing
 from altmin.study.plots import COLOURS
 
 

@@ -15,7 +15,8 @@ import torch
 import altmin
 from altmin.bench.measure import BenchRow, machine
 from altmin.convert import layers_of
-from altmin.study.checkpoint import DTYPES, write_json
+from altmin.files import write_json
+from altmin.study.saved_network import DTYPES
 from altmin.study.setup import Setup
 
 

@@ -10,8 +10,8 @@ from jsonargparse import Namespace
 
 from altmin.cli.screen import Screen
 from altmin.data import Dataset, TableOptions, load
-from altmin.study.checkpoint import DESCRIPTION, DTYPES, SOURCE, NetworkDescription, Origin
 from altmin.study.networks import ModelSource
+from altmin.study.saved_network import DESCRIPTION, DTYPES, SOURCE, NetworkDescription, Origin
 
 
 def load_data(options: Namespace, dtype: str, screen: Screen, trained: Origin | None = None) -> tuple[Dataset, Origin]:

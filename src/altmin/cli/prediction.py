@@ -15,8 +15,9 @@ from altmin.cli.screen import Screen
 from altmin.convert import problem_of, state_of
 from altmin.core.forward import outputs
 from altmin.data import Dataset
-from altmin.study.checkpoint import load, replacing
+from altmin.files import replacing
 from altmin.study.run import scored
+from altmin.study.saved_network import load
 from altmin.train.place import check_device
 from altmin.train.score import predict as decide
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from altmin.study.checkpoint import replacing, write_json
+from altmin.files import replacing, write_json
 from altmin.study.run import TrainedRun
 from altmin.train.history import Record, finite, flat
 

@@ -20,9 +20,9 @@ from altmin.losses import make_loss
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, entry, listed
 from altmin.regularizers import make_regularizer
-from altmin.study.checkpoint import SOURCE, NetworkDescription, Origin, save
 from altmin.study.networks import ModelSource
 from altmin.study.run import TrainedRun, run
+from altmin.study.saved_network import SOURCE, NetworkDescription, Origin, save
 from altmin.study.setup import REFUSED, Setup
 from altmin.train.place import check_device
 

@@ -17,7 +17,7 @@ from altmin.core.state import State
 from altmin.data import Dataset, Split
 from altmin.errors import DivergenceError
 from altmin.methods import Method
-from altmin.study.checkpoint import NetworkDescription
+from altmin.study.saved_network import NetworkDescription
 from altmin.study.setup import Setup
 from altmin.train.fit import fit
 from altmin.train.history import History

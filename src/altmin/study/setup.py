@@ -15,7 +15,7 @@ from altmin.core.problem import Problem
 from altmin.data import Dataset
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, listed
-from altmin.study.checkpoint import NetworkDescription
+from altmin.study.saved_network import NetworkDescription
 from altmin.train.inputs import check_batch_size, check_shapes
 from altmin.train.options import FitOptions, check_positive, option, restated
 

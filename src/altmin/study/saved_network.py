@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from altmin.errors import DataError
+from altmin.files import replacing, write_json
 from altmin.study.networks import NETWORKS, ModelSource, defaults
 
 DESCRIPTION, WEIGHTS, SOURCE = "model.json", "model.safetensors", "model.py"
@@ -145,20 +143,3 @@ def _description(values: dict[str, Any], folder: Path) -> NetworkDescription:
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON in one move."""
-    with replacing(path) as part:
-        part.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path to write to, which takes the place of `path` if that went well."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

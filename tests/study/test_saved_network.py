@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from altmin import DataError
-from altmin.study.checkpoint import NetworkDescription, Origin, load, replacing, save
+from altmin.files import replacing
 from altmin.study.networks import ACTIVATION_NAMES, ModelSource
+from altmin.study.saved_network import NetworkDescription, Origin, load, save
 
 TABLE = Origin(name="csv", seed=3, train_samples=7, table={"train": "a.csv", "target": "y"})
 SMALL = {"inputs": (2,), "outputs": 3, "options": {"hidden": ()}}
