@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -37,6 +38,32 @@ def write_json(path: Path, value: Any) -> None:
     """
     with replacing(path) as part:
         part.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, most: int = 2**20) -> Any:
+    """What a JSON file holds.
+
+    Args:
+        path: The file.
+        most: The bytes that it may have; a description needs few, and what has more is none.
+
+    Raises:
+        ValueError: A file that is larger, nested too deeply, or no JSON.
+    """
+    with path.open("rb") as file:
+        text = file.read(most + 1)
+    if len(text) > most:
+        raise ValueError(f"{path}: more than {most:,} bytes, which no such file needs")
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"{path}: nested too deeply") from error
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

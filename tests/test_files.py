@@ -1,0 +1,38 @@
+import hashlib
+
+import pytest
+
+from altmin.files import digest, read_json, replacing, write_json
+
+
+def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(OSError, match="full"), replacing(path) as part:
+        part.write_text("half")
+        raise OSError("full")
+    assert read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_json_holds_no_nan(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", float("nan"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[" * 100_000, "nested too deeply"), ("1" * 300, "more than 256 bytes"), ("{", "Expecting property name")],
+)
+def test_json_of_others_is_refused(tmp_path, text, message):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_json(path, most=256 if len(text) == 300 else 2**20)
+
+
+def test_digest(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    assert digest(path) == hashlib.sha256(b"abc").hexdigest()
