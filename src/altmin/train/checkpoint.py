@@ -123,7 +123,7 @@ class Checkpoints:
         try:
             body = _checked(read_json(file, LARGEST))
             for name, expected in body["files"].items():
-                file = folder / name
+                file = folder / Path(name).name
                 if digest(file) != expected:
                     raise CheckpointError("its bytes are not those that were written")
             return decode(body["content"], read_shards(folder, list(body["files"])))

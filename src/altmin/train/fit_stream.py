@@ -80,7 +80,7 @@ def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **o
         ahead = islice(chain([first], feed), chosen.steps)
         if saved is not None:
             feed.skip(**saved["position"])
-            ahead = islice(feed, chosen.steps - feed.steps)
+            ahead, saved = islice(feed, chosen.steps - feed.steps), None
         return loop.run(_rounds(ahead, chosen.every))
 
 

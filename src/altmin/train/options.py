@@ -217,13 +217,13 @@ class LoopOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_together()
-        if self.resume and self.checkpoint is None:
-            raise ValueError("`resume=True` needs the folder of the run's checkpoints, `checkpoint`")
 
     def check_together(self) -> None:
         """What no option can tell alone."""
         if self.keep == "best" and self.validation is None:
             raise ValueError("`keep='best'` needs a `validation` set to be best on")
+        if self.resume and self.checkpoint is None:
+            raise ValueError("`resume=True` needs the folder of the run's checkpoints, `checkpoint`")
 
 
 @dataclass(frozen=True)
@@ -247,8 +247,9 @@ class FitOptions(LoopOptions):
         check=_check_count,
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_together(self) -> None:
+        """What no option can tell alone."""
+        super().check_together()
         if self.every is not None and self.checkpoint is None:
             raise ValueError(
                 "`every` says how often checkpoints are written, and needs a folder for them, `checkpoint`"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count, takewhile
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -24,11 +28,15 @@ def write_shards(tensors: dict[str, Tensor], folder: Path) -> dict[str, str]:
 
     Returns:
         The SHA-256 of each file by its name.
+
+    Raises:
+        OSError: The disk is full or fails.
     """
     digests = {}
     for i, part in enumerate(_parts(tensors)):
         path = folder / f"tensors-{i + 1:05}.safetensors"
-        save_file({name: _own(t) for name, t in part.items()}, path)
+        with _system_errors(path):
+            save_file({name: _own(t) for name, t in part.items()}, path)
         digests[path.name] = digest(path)
     return digests
 
@@ -43,6 +51,18 @@ def read_shards(folder: Path, names: list[str]) -> dict[str, Tensor]:
 
 def _counted(name: str, found: dict[str, Tensor]) -> Iterator[int]:
     return takewhile(lambda i: f"{name}:{i}" in found, count())
+
+
+@contextmanager
+def _system_errors(path: Path) -> Iterator[None]:
+    """Raise what the system said where safetensors put it into words."""
+    try:
+        yield
+    except SafetensorError as error:
+        if (found := re.search(r"os error (\d+)", str(error))) is None:
+            raise
+        number = int(found[1])
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def _parts(tensors: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
