@@ -56,7 +56,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def remove_folder(path: Path) -> None:
     """Remove a folder and its files; whatever ends the process meanwhile, no half of it keeps the name."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.old.part")
     os.rename(path, part)
     shutil.rmtree(part)
 

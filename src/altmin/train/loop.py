@@ -16,6 +16,7 @@ from altmin.train.history import History, Record
 from altmin.train.options import LoopOptions
 from altmin.train.record import record_of
 from altmin.train.saver import Saver
+from altmin.train.shards import uncut
 from altmin.train.trainer import Trainer
 
 Callback = Callable[[History, State], bool | None]
@@ -55,7 +56,8 @@ class Loop:
         self.fallback = self.trainer.state.weights()
         if saved is not None:
             self.history = History(**saved["history"] | {"status": "ok"})
-            self.fallback.load_state_dict(saved["fallback"])
+            if saved["best"] is not None:
+                self.fallback.load_state_dict(uncut(saved["best"]))
 
     def run(self, rounds: Rounds) -> History:
         """Steps on the batches of each round to come, and a record at its end."""
@@ -106,7 +108,7 @@ class Loop:
         """All that the rounds to come depend on, and what was recorded; tensors are not copied."""
         return {
             "trainer": self.trainer.state_dict(),
-            "fallback": self.fallback.state_dict(),
+            "best": self.fallback.state_dict() if self.options.keep == "best" else None,
             "history": asdict(self.history),
             "position": self.position(),
         }
