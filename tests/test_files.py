@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from altmin.files import digest, read_json, replacing, write_json
+from altmin.files import abandoned, digest, new_folder, read_json, remove_folder, replacing, write_json
 
 
 def write_half(path):
@@ -41,3 +41,22 @@ def test_digest(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"abc")
     assert digest(path) == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a"
+    with new_folder(path) as part:
+        (part / "b").write_text("whole")
+        assert not path.exists()
+        assert abandoned(tmp_path) == [part]
+    assert (path / "b").read_text() == "whole"
+    with new_folder(path.with_name("c")) as part:
+        remove_folder(path)  # in the place of which a new one may just be made
+        assert [p for p in abandoned(tmp_path) if p != part] == []
+    assert [p.name for p in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_folder_that_could_not_be_written_is_gone(tmp_path):
+    with pytest.raises(FileNotFoundError), new_folder(tmp_path / "a") as part:
+        (part / "b" / "c").write_text("")
+    assert not list(tmp_path.iterdir())
