@@ -115,15 +115,20 @@ class _Bounded(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         piece = self._stream.read1(len(buffer))  # pyright: ignore[reportAttributeAccessIssue]
-        end = piece.rfind(b"\n") + 1
         self._count += len(piece)
-        self._since = len(piece) - end + (0 if end else self._since)
         if self._most is not None and self._count > self._most:
             raise damaged(self._path, f"more than the {self._most:,} unpacked bytes that it may have")
-        if self._line is not None and self._since > self._line:
+        if self._line is not None and self._longest(piece) > self._line:
             raise damaged(self._path, f"a line of more than {self._line:,} bytes")
         buffer[: len(piece)] = piece
         return len(piece)
+
+    def _longest(self, piece: bytes) -> int:
+        """The bytes of the longest line that passes through a piece, as far as it is known."""
+        first, *rest = piece.split(b"\n")
+        lengths = [self._since + len(first), *map(len, rest)]
+        self._since = lengths[-1]
+        return max(lengths)
 
     def close(self) -> None:
         self._stream.close()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
-from threading import Timer
+from threading import Event, Timer
 from typing import Any, BinaryIO
 from urllib import request
 from urllib.error import HTTPError
@@ -131,18 +131,23 @@ class _Hurried(request.AbstractHTTPHandler):
 
 def _in_time(connection: Any, respond: Callable[[], HTTPResponse]) -> Callable[[], HTTPResponse]:
     def getresponse() -> HTTPResponse:
-        timer = Timer(connection.timeout, _hang_up, (connection.sock,))
+        late = Event()
+        timer = Timer(connection.timeout, _hang_up, (connection.sock, late))
         timer.daemon = True
         timer.start()
         try:
             return respond()
         finally:
             timer.cancel()
+            if late.is_set():  # an end that is a hang-up looks like the end of the headers
+                connection.close()
+                raise TimeoutError(f"the server sent no whole headers in {connection.timeout:g} seconds")
 
     return getresponse
 
 
-def _hang_up(sock: socket.socket) -> None:
+def _hang_up(sock: socket.socket, late: Event) -> None:
+    late.set()
     with suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)
 

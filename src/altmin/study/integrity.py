@@ -68,7 +68,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         _require_header(path)
         return load_file(path)
     except (SafetensorError, OSError, RuntimeError, ValueError) as error:
-        raise DataError(f"{path}: not whole, or no weights ({error})"[:500]) from error
+        raise DataError(f"{path}: not the weights of a network, or not whole ({error})"[:500]) from error
 
 
 def _require_header(path: Path) -> None:

@@ -93,8 +93,9 @@ class NetworkDescription:
         with torch.device("meta"):
             try:
                 return kinds(self._made().state_dict())
-            except (RuntimeError, OverflowError) as error:
-                raise ValueError(f"{self.model} cannot be made with these numbers ({error})") from error
+            except (RuntimeError, OverflowError, TypeError) as error:
+                reason = str(error).partition("\n")[0]
+                raise ValueError(f"{self.model} cannot be made with these numbers ({reason})") from error
 
     @property
     def name(self) -> str:
