@@ -1,4 +1,5 @@
 import hashlib
+import os
 
 import pytest
 
@@ -60,3 +61,32 @@ def test_a_folder_that_could_not_be_written_is_gone(tmp_path):
     with pytest.raises(FileNotFoundError), new_folder(tmp_path / "a") as part:
         (part / "b" / "c").write_text("")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_link_is_replaced_and_not_written_through(tmp_path):
+    (mine := tmp_path / "mine").write_text("mine")
+    (tmp_path / "a.json").symlink_to(mine)
+    write_json(tmp_path / "a.json", 1)
+    assert mine.read_text() == "mine"
+    assert read_json(tmp_path / "a.json") == 1
+    assert not (tmp_path / "a.json").is_symlink()
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        with pytest.raises(FileExistsError, match="no file that could be replaced"):
+            write_json(tmp_path / name, 1)
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_all_files_have_the_mode_that_the_user_asks_for(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with replacing(tmp_path / "a") as part:
+            (tmp_path / "own").touch(mode=0o600)
+            (tmp_path / "own").replace(part)
+        write_json(tmp_path / "b", 1)
+    finally:
+        os.umask(before)
+    assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o640}

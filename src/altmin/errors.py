@@ -52,6 +52,10 @@ class DataError(ValueError):
     """A data set that is missing, cut short, or not what its file name says."""
 
 
+class UntrustedCodeError(ValueError):
+    """A saved network whose own code would have to run, and nobody said that it may."""
+
+
 class UnknownNameError(ValueError):
     """A name that nothing is registered under, as far as files were imported by now."""
 

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import shutil
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +19,21 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which takes the place of `path` if that went well.
 
     The new file is on the disk before the old one is gone, and so is its name: a power cut leaves one or the other.
+    Nothing is written through a link: one that stands at `path` is replaced, and what it leads to is left alone.
 
     Args:
         path: The file that is written or replaced; its folder exists.
+
+    Raises:
+        FileExistsError: Something at `path` that is no file, such as a folder or a device.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{path} is there and is no file that could be replaced; name another one")
+    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    mode = _create(part)
     try:
         yield part
+        os.chmod(part, mode)  # a writer that puts a file of its own there may have made it for its owner alone
         _flush(part)
         os.replace(part, path)
         _flush(path.parent)
@@ -100,6 +110,15 @@ def digest(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _create(path: Path) -> int:
+    """Make an empty file where nothing stands yet, not even a link to elsewhere, and give its mode."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
 
 
 def _flush(path: Path) -> None:

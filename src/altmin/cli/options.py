@@ -151,12 +151,14 @@ class _Given(argparse.Action):
 
 def _predict() -> ArgumentParser:
     about = (
-        "Apply the network in DIR to the test part of a data set. If the network came from a file of yours, this runs "
-        "the copy of it in DIR, model.py."
+        "Apply the network in DIR to the test part of a data set. If the network came from a file of yours, the copy "
+        "of it in DIR, model.py, has to run: say --trust-model-code."
     )
     parser = _options("altmin predict DIR [options]", about)
     parser.add_argument("dir", type=str, metavar="DIR", help="what train wrote, or compare in a method's folder")
     _add_data(parser, "as in training", seed=None)
+    trust = "run DIR/model.py, the code that makes a network of your own: only in folders that you trust"
+    parser.add_argument("--trust-model-code", action="store_true", help=trust)
     parser.add_argument("--out", type=str | None, default=None, help="CSV file to write the predictions to")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--quiet", action="store_true", help="print the result only")

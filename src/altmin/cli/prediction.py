@@ -30,7 +30,7 @@ def predict(options: Namespace) -> int:
         if Path(options.out).is_dir():
             raise ValueError(f"--out {options.out}: this is a folder; name a file for the predictions")
         require_writable(Path(options.out).parent)
-    model, network = load(folder)
+    model, network = load(folder, options.trust_model_code)
     dataset, _ = load_data(options, network.dtype, screen, network.data)
     require_fit(folder, network, dataset)
     model.to(device)

@@ -17,7 +17,7 @@ from altmin.core.state import State
 from altmin.data import Dataset, Split
 from altmin.errors import DivergenceError
 from altmin.methods import Method
-from altmin.study.saved_network import NetworkDescription
+from altmin.study.saved_network import NetworkDescription, new_run
 from altmin.study.setup import Setup
 from altmin.train.fit import fit
 from altmin.train.history import History
@@ -50,7 +50,7 @@ class TrainedRun:
 
 def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] = ()) -> TrainedRun:
     """Train one method and measure it; divergence is a result, not an exception."""
-    network = replace(setup.network, loss=setup.loss_of(name))
+    network = replace(setup.network, loss=setup.loss_of(name), run=new_run())
     model = network.build(setup.seed)
     problem = problem_of(model, network.loss, setup.regularizer)
     last, error, train = _Last(), None, setup.dataset.train
@@ -63,7 +63,11 @@ def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] =
         history, error = diverged.history, diverged
     finally:
         torch.set_num_threads(threads)
-    result = _entry(setup, name, method, problem, history) | _measures(setup, problem, model, history, last.state)
+    result = (
+        {"run": network.run}
+        | _entry(setup, name, method, problem, history)
+        | _measures(setup, problem, model, history, last.state)
+    )
     return TrainedRun(name, network, model, history, result, error)
 
 
