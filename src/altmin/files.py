@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
