@@ -40,6 +40,10 @@ class PrecisionWarning(UserWarning):
     """A precision that was asked for cannot be had, or not for a step: float32 is used instead."""
 
 
+class LeakWarning(UserWarning):
+    """A column of a table tells the target in every row, as a copy of it would."""
+
+
 class DataError(ValueError):
     """A data set that is missing, cut short, or not what its file name says."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from altmin.data import TableEncoder
 from altmin.errors import DataError
-from altmin.files import replacing, write_json
+from altmin.files import read_json, replacing, write_json
 from altmin.study.networks import NETWORKS, ModelSource, defaults
 
-DESCRIPTION, WEIGHTS, SOURCE = "model.json", "model.safetensors", "model.py"
+DESCRIPTION, WEIGHTS, SOURCE, ENCODER = "model.json", "model.safetensors", "model.py", "encoder.json"
+LARGEST_ENCODER = 2**27  # bytes: names of columns and categories may be long
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -28,7 +31,7 @@ class Origin:
         name: The data set's name.
         seed: The seed of its splits.
         train_samples: How many training samples were used; `None` for all.
-        table: The options of ``csv``: ``train``, ``test``, ``target`` and ``task``.
+        table: The options of ``csv``, fields of `altmin.data.TableOptions`.
         center: Whether the training samples' mean was subtracted.
     """
 
@@ -52,6 +55,8 @@ class NetworkDescription:
         loss: What it was trained with.
         classes: The outputs' names; `None` for regression.
         data: What it was trained on.
+        encoder: What turns the rows of a table into its inputs; `None` where it was not trained on a table. It has a
+            file of its own.
     """
 
     model: str | ModelSource = "mlp"
@@ -62,6 +67,7 @@ class NetworkDescription:
     loss: str = "cross_entropy"
     classes: tuple[str, ...] | None = None
     data: Origin = Origin()
+    encoder: TableEncoder | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -89,8 +95,11 @@ class NetworkDescription:
 
 def save(description: NetworkDescription, model: nn.Sequential, folder: str | Path) -> None:
     """Write `model` and what rebuilds it into `folder`; each file appears whole or not at all."""
-    folder, values = Path(folder), asdict(description)
+    folder, values = Path(folder), asdict(replace(description, encoder=None))
+    del values["encoder"]
     folder.mkdir(parents=True, exist_ok=True)
+    if description.encoder is not None:
+        write_json(folder / ENCODER, description.encoder.to_json())
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in model.state_dict().items()}
     with replacing(folder / WEIGHTS) as path:
         save_file(tensors, path)
@@ -127,6 +136,8 @@ def read_description(folder: Path) -> NetworkDescription:
         raise DataError(f"{folder} holds no {DESCRIPTION}" + (f"; its folders {', '.join(below)} do" if below else ""))
     try:
         return _description(json.loads(path.read_text()), folder)
+    except DataError:
+        raise
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path}: not a model's description ({error})") from error
 
@@ -136,9 +147,28 @@ def _description(values: dict[str, Any], folder: Path) -> NetworkDescription:
     name, _, function = str(values["model"]).partition(":")
     model = ModelSource.read(folder / SOURCE, function) if function else name
     options = _tuples(dict(values["options"]))
-    return NetworkDescription(
+    made = NetworkDescription(
         **{**_tuples(values), "model": model, "options": options, "data": Origin(**values["data"])}
     )
+    return replace(made, encoder=_encoder(folder, made) if made.data.name == "csv" else None)
+
+
+def _encoder(folder: Path, network: NetworkDescription) -> TableEncoder | None:
+    """What the rows of a table are encoded by; `None` in folders of versions that did not keep it.
+
+    Raises:
+        DataError: A file that is damaged, or does not belong to the network.
+    """
+    path = folder / ENCODER
+    if not path.is_file():
+        return None
+    try:
+        encoder = TableEncoder.from_json(read_json(path, LARGEST_ENCODER))
+    except ValueError as error:
+        raise DataError(f"{path}: not the encoder of a table ({error})") from error
+    if (encoder.width, getattr(encoder.target, "classes", None)) != (prod(network.inputs), network.classes):
+        raise DataError(f"{path}: not the encoder of the network that {DESCRIPTION} describes")
+    return encoder
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
