@@ -35,12 +35,17 @@ class Cells:
             values, native = days_of(pd.DatetimeIndex(distinct)), "date"
         elif pd.api.types.is_numeric_dtype(distinct):  # booleans too
             values = np.asarray(distinct, dtype=np.float64)
-        texts = np.array([text_of(value) for value in distinct], dtype=object)
+        texts = np.array([text_of(value) for value in np.asarray(distinct, dtype=object).tolist()], dtype=object)
         again, merged = pd.factorize(texts)
         if len(merged) < len(texts):  # texts that differ in their blanks
             texts, codes, values = np.asarray(merged, dtype=object), np.where(codes < 0, -1, again[codes]), None
         empty = np.flatnonzero(texts == "")
         return cls(texts, codes, values, native) if not len(empty) else cls(*_without(texts, codes, int(empty[0])))
+
+    @cached_property
+    def parsed(self) -> dict[Any, np.ndarray]:
+        """The texts' values by what read them: each is read once."""
+        return {}
 
     @cached_property
     def counts(self) -> np.ndarray:

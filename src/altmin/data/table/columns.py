@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from altmin.data.table.cells import Cells
 from altmin.data.table.dates import PARTS, Dates
 from altmin.data.table.kinds import Reading
+from altmin.data.table.numerals import are_codes
 from altmin.data.table.reading import Table
 from altmin.errors import DataError
 
@@ -200,6 +201,7 @@ def about_text(cells: Cells, categories: list[str], count: int, others: bool) ->
     """What a column of text was taken for."""
     names = f" ({', '.join(categories)})" if len(categories) <= 3 and sum(map(len, categories)) < 40 else ""
     about = f"{count:,} {'category' if count == 1 else 'categories'}{names}"
+    about += ", codes with leading zeros" if are_codes(cells.texts.tolist()) else ""
     about += f", the {len(categories)} most frequent by themselves, the others together" if others else ""
     missing = int((cells.codes < 0).sum())
     return about + (f", {missing:,} missing: a category of their own" if missing else "")

@@ -41,7 +41,7 @@ class Reading:
         """The value of each distinct cell, nan where it stands for no value or cannot be read."""
         if cells.values is not None and cells.native == self.measure.native:
             return cells.values
-        return self.measure.parse(cells.texts.tolist())
+        return parsed(cells, self.measure)
 
     def values(self, table: Table, name: str, cells: Cells) -> np.ndarray:
         """The value of every row, ``(N,)`` float64, nan where there is none.
@@ -55,6 +55,13 @@ class Reading:
         if stray.any():
             raise stray_text(table, name, cells, stray, self.measure.noun)
         return cells.spread(np.where(empty, np.nan, values))
+
+
+def parsed(cells: Cells, measure: Measure) -> np.ndarray:
+    """The value of each distinct text, nan where it has none."""
+    if measure not in cells.parsed:
+        cells.parsed[measure] = measure.parse(cells.texts.tolist())
+    return cells.parsed[measure]
 
 
 def stray_text(table: Table, name: str, cells: Cells, stray: np.ndarray, noun: str) -> DataError:
@@ -98,7 +105,7 @@ def words_for_none(table: Table, name: str, cells: Cells, measure: Measure) -> t
     A word without digits that comes again and again among values stands for none, such as ``refused``. A text that is
     rare, or has digits, is a mistake where there are few of them, and an error.
     """
-    values, counts = measure.parse(cells.texts.tolist()), cells.counts
+    values, counts = parsed(cells, measure), cells.counts
     finite = np.isfinite(values)
     other = ~finite & ~_none(cells)
     good, rows = counts[finite].sum(), counts[finite | other].sum()

@@ -38,10 +38,12 @@ class Numerals:
 
     def about(self, texts: Sequence[str]) -> str:
         """What a column of such texts was taken for."""
+        grouped = self.thousands and any(re.search(self.thousands, text) for text in texts)
         ways = [
-            f"{NAMED.get(self.thousands, self.thousands)} between thousands" if self.thousands else "",
-            "decimal comma" if self.decimal == "," else "",
+            f"{NAMED[self.thousands]} between thousands" if grouped else "",
+            "decimal comma" if self.decimal == "," and any("," in text for text in texts) else "",
             f"in {self.sign}" if self.sign else "",
+            "minus as parentheses" if any("(" in text for text in texts) else "",
         ]
         return ", ".join(["number", *filter(None, ways)])
 
@@ -58,15 +60,19 @@ class Numerals:
         return re.compile(rf"[+-]?(?:(?:\d+{groups})(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?")
 
     def _value(self, text: str, pattern: re.Pattern[str]) -> float:
+        if self.sign != "%" and pattern.fullmatch(text):
+            return self._float(text)
         parts = SIGNED.fullmatch(text.replace("\u2212", "-"))
         if parts is None or not pattern.fullmatch(parts["body"]):
             return np.nan
-        digits = re.sub(self.thousands, "", parts["body"]) if self.thousands else parts["body"]
-        value = float(digits.replace(self.decimal, "."))
+        value = self._float(parts["body"])
         sign = parts["before"] or parts["after"] or ""
         if sign != self.sign and not (sign == "" and (self.sign != "%" or value == 0.0)):
             return np.nan
         return -value if (parts["minus"] == "-") != bool(parts["open"]) else value
+
+    def _float(self, digits: str) -> float:
+        return float((re.sub(self.thousands, "", digits) if self.thousands else digits).replace(self.decimal, "."))
 
 
 PLAIN = Numerals()
@@ -84,15 +90,18 @@ def numerals_of(texts: Sequence[str], counts: np.ndarray, decimal_commas: bool) 
         decimal_commas: Whether the table writes decimal commas: a comma or a point that could mean either is then that
             of ``1.234,5``.
     """
-    pointed = decimal_commas and any("." in text for text in texts)
-    if not pointed and not np.isnan(PLAIN.parse(texts)).any():
+    either = decimal_commas and any("." in text or "," in text for text in texts)
+    if not either and not np.isnan(PLAIN.parse(texts)).any():
         return PLAIN
-    if np.isnan(PLAIN.parse(texts[:SAMPLE])).all() and not any(map(SIGNED.fullmatch, texts[:SAMPLE])):
-        return PLAIN
-    sign = sign_of(texts, counts)
-    styles = sorted(STYLES, key=lambda style: style != COMMAS) if decimal_commas else STYLES
-    ways = [Numerals(*style, sign) for style in styles]
-    return max(ways, key=lambda way: counts[~np.isnan(way.parse(texts))].sum())
+    styles = sorted(STYLES, key=lambda style: style != COMMAS) if either else STYLES
+    sign, first = sign_of(texts, counts), texts[:SAMPLE]
+    likely = [way for style in styles if _fits(way := Numerals(*style, sign), first)]
+    return max(likely, key=lambda way: counts[~np.isnan(way.parse(texts))].sum(), default=PLAIN)
+
+
+def _fits(way: Numerals, texts: Sequence[str]) -> bool:
+    """Whether at least half of some texts are such numbers."""
+    return 2 * np.count_nonzero(np.isnan(way.parse(texts))) <= len(texts)
 
 
 def sign_of(texts: Sequence[str], counts: np.ndarray | None = None) -> str:
@@ -106,7 +115,7 @@ def sign_of(texts: Sequence[str], counts: np.ndarray | None = None) -> str:
     return max(rows, key=lambda sign: rows[sign], default="")
 
 
-COMMA_FRACTION = re.compile(r"[+-]?(?:\d+|[1-9]\d{0,2}(?:\.\d{3})+),(?:\d{1,2}|\d{4,})")
+COMMA_FRACTION = re.compile(r",(?:\d{1,2}|\d{4,})(?!\d)")  # digits that are no group of thousands
 
 
 def has_decimal_commas(texts: Sequence[str], certain: bool) -> bool:

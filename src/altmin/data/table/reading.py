@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ class Table:
 
     frame: pd.DataFrame
     file: TextFile | None = None
+    _cells: dict[str, Cells] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -42,8 +43,10 @@ class Table:
         return "the table" if self.file is None else str(self.file.path)
 
     def cells(self, name: str) -> Cells:
-        """A column's distinct cells."""
-        return Cells.of(self.frame.iloc[:, self.names.index(name)])
+        """A column's distinct cells, found once."""
+        if name not in self._cells:
+            self._cells[name] = Cells.of(self.frame.iloc[:, self.names.index(name)])
+        return self._cells[name]
 
     def where(self, row: int) -> str:
         """The file and the line that a row starts on."""
