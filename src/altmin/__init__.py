@@ -13,6 +13,7 @@ from altmin.errors import (
     DataError,
     DivergenceError,
     InertiaWarning,
+    LeakWarning,
     PenaltyWarning,
     PrecisionWarning,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "History",
     "InertiaWarning",
     "Layer",
+    "LeakWarning",
     "Memory",
     "Penalty",
     "PenaltyWarning",

@@ -48,6 +48,10 @@ class CheckpointError(ValueError):
     """Checkpoints that are damaged, or those of another run than the one that is to go on."""
 
 
+class LeakWarning(UserWarning):
+    """A column of a table tells the target in every row, as a copy of it would."""
+
+
 class DataError(ValueError):
     """A data set that is missing, cut short, or not what its file name says."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,13 +13,15 @@ from safetensors.torch import save_file
 from torch import nn
 
 from altmin.checks import check_types
+from altmin.data import TableEncoder
 from altmin.errors import DataError, UntrustedCodeError
 from altmin.files import digest, read_json, replacing, write_json
 from altmin.study.integrity import Seal, kinds, read_weights, require_finite, require_tensors
 from altmin.study.networks import NETWORKS, ModelSource, check_options
 
-DESCRIPTION, WEIGHTS, SOURCE = "model.json", "model.safetensors", "model.py"
+DESCRIPTION, WEIGHTS, SOURCE, ENCODER = "model.json", "model.safetensors", "model.py", "encoder.json"
 MOST = 2**22  # bytes of a description; what has more is none
+LARGEST_ENCODER = 2**27  # bytes: names of columns and categories may be long
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -30,7 +33,7 @@ class Origin:
         name: The data set's name.
         seed: The seed of its splits.
         train_samples: How many training samples were used; `None` for all.
-        table: The options of ``csv``: ``train``, ``test``, ``target`` and ``task``.
+        table: The options of ``csv``, fields of `altmin.data.TableOptions`.
         center: Whether the training samples' mean was subtracted.
     """
 
@@ -58,6 +61,8 @@ class NetworkDescription:
         classes: The outputs' names; `None` for regression.
         data: What it was trained on.
         run: Which run trained it, a name that no other run has; its results have it too.
+        encoder: What turns the rows of a table into its inputs; `None` where it was not trained on a table. It has a
+            file of its own.
     """
 
     model: str | ModelSource = "mlp"
@@ -69,6 +74,7 @@ class NetworkDescription:
     classes: tuple[str, ...] | None = None
     data: Origin = Origin()
     run: str | None = field(default=None, compare=False)
+    encoder: TableEncoder | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -122,8 +128,11 @@ def save(description: NetworkDescription, model: nn.Sequential, folder: str | Pa
     The description comes last, with the digests of the others: where the process ends between the files, `load` sees
     that they do not belong together.
     """
-    folder, values = Path(folder), asdict(description)
+    folder, values = Path(folder), asdict(replace(description, encoder=None))
+    del values["encoder"]
     folder.mkdir(parents=True, exist_ok=True)
+    if description.encoder is not None:
+        write_json(folder / ENCODER, description.encoder.to_json())
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in model.state_dict().items()}
     with replacing(folder / WEIGHTS) as path:
         save_file(tensors, path)
@@ -155,6 +164,8 @@ def load(folder: str | Path, trust_code: bool = False) -> tuple[nn.Sequential, N
     """
     folder = Path(folder)
     description, seal = _described(folder)
+    if ENCODER in seal.sha256 and description.encoder is None:
+        raise DataError(f"{folder / ENCODER}: there is no such file, and {DESCRIPTION} needs it")
     path = folder / WEIGHTS
     weights = read_weights(path)
     for expected in (seal.tensors, description.tensors()):
@@ -171,7 +182,8 @@ def load(folder: str | Path, trust_code: bool = False) -> tuple[nn.Sequential, N
 
 def _files(description: NetworkDescription) -> tuple[str, ...]:
     """The files that go with a description."""
-    return (WEIGHTS, SOURCE) if isinstance(description.model, ModelSource) else (WEIGHTS,)
+    source = (SOURCE,) if isinstance(description.model, ModelSource) else ()
+    return (WEIGHTS, *source, *(() if description.encoder is None else (ENCODER,)))
 
 
 def _require_trust(folder: Path, description: NetworkDescription, trust_code: bool) -> None:
@@ -192,6 +204,8 @@ def _described(folder: Path) -> tuple[NetworkDescription, Seal]:
         values = dict(read_json(path, MOST))
         seal = Seal(sha256=values.pop("sha256", {}), tensors=values.pop("tensors", None))
         return _description(values, folder), seal
+    except DataError:
+        raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f"{path}: not a model's description ({error})"[:500]) from error
 
@@ -201,9 +215,28 @@ def _description(values: dict[str, Any], folder: Path) -> NetworkDescription:
     name, _, function = str(values["model"]).partition(":")
     model = ModelSource.read(folder / SOURCE, function) if function else name
     options = _tuples(dict(values["options"]))
-    return NetworkDescription(
+    made = NetworkDescription(
         **{**_tuples(values), "model": model, "options": options, "data": Origin(**values["data"])}
     )
+    return replace(made, encoder=_encoder(folder, made) if made.data.name == "csv" else None)
+
+
+def _encoder(folder: Path, network: NetworkDescription) -> TableEncoder | None:
+    """What the rows of a table are encoded by; `None` in folders of versions that did not keep it.
+
+    Raises:
+        DataError: A file that is damaged, or does not belong to the network.
+    """
+    path = folder / ENCODER
+    if not path.is_file():
+        return None
+    try:
+        encoder = TableEncoder.from_json(read_json(path, LARGEST_ENCODER))
+    except ValueError as error:
+        raise DataError(f"{path}: not the encoder of a table ({error})") from error
+    if (encoder.width, getattr(encoder.target, "classes", None)) != (prod(network.inputs), network.classes):
+        raise DataError(f"{path}: not the encoder of the network that {DESCRIPTION} describes")
+    return encoder
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
