@@ -11,19 +11,19 @@ from typing import Any
 from torch import nn
 from torch.nn.modules import module as torch_module
 from torch.nn.utils import parametrize
-from torch.nn.utils.prune import BasePruningMethod
-from torch.nn.utils.spectral_norm import SpectralNorm
-from torch.nn.utils.weight_norm import WeightNorm
 
 from altmin.registration import conversion_of
 
-# What PyTorch's own hooks do to a module, and how they are taken off: {weight} stands for the weight's name.
-_KNOWN_HOOKS: dict[type, tuple[str, str]] = {
-    BasePruningMethod: ("prunes its `{weight}`", "torch.nn.utils.prune.remove(module, '{weight}')"),
-    WeightNorm: ("computes its `{weight}` by weight_norm", "torch.nn.utils.remove_weight_norm(module, '{weight}')"),
-    SpectralNorm: (
-        "computes its `{weight}` by spectral_norm",
-        "torch.nn.utils.remove_spectral_norm(module, '{weight}')",
+# What PyTorch's own hooks do, by the names of their classes, some of which are deprecated; {0} is the weight's name.
+_KNOWN_HOOKS = {
+    "torch.nn.utils.prune.BasePruningMethod": ("prunes its `{0}`", "prune.remove(module, '{0}')"),
+    "torch.nn.utils.weight_norm.WeightNorm": (
+        "computes its `{0}` by weight_norm",
+        "remove_weight_norm(module, '{0}')",
+    ),
+    "torch.nn.utils.spectral_norm.SpectralNorm": (
+        "computes its `{0}` by spectral_norm",
+        "remove_spectral_norm(module, '{0}')",
     ),
 }
 _CALLS = ("forward", "_call_impl", "__call__")  # what decides what a module gives
@@ -81,6 +81,8 @@ def check_no_global_hooks() -> None:
 
 def _alterations(module: nn.Module) -> Iterator[str]:
     yield from _parametrizations(module)
+    if conversion_of(type(module)) is None and not isinstance(module, (nn.Sequential, nn.Identity)):
+        return  # a class that nobody registered, which reading refuses
     yield from _hooks(module)
     yield from _calls(module)
     yield from _computed_weights(module)
@@ -98,11 +100,11 @@ def _parametrizations(module: nn.Module) -> Iterator[str]:
 def _hooks(module: nn.Module) -> Iterator[str]:
     """Forward hooks; PyTorch's own are named by what they do."""
     for hook in module._forward_pre_hooks.values():
-        for kind, (what, cure) in _KNOWN_HOOKS.items():
-            if isinstance(hook, kind):
+        for kind in type(hook).__mro__:
+            if known := _KNOWN_HOOKS.get(f"{kind.__module__}.{kind.__qualname__}"):
                 weight = getattr(hook, "name", None) or getattr(hook, "_tensor_name", "weight")
-                what, cure = (text.format(weight=weight) for text in (what, cure))
-                yield f"{what}, which training would not follow; make the value its own first: {cure}"
+                what, cure = (text.format(weight) for text in known)
+                yield f"{what}, which training would not follow; make the value its own first: torch.nn.utils.{cure}"
     for kind, hooks in (("pre-hook", module._forward_pre_hooks), ("hook", module._forward_hooks)):
         for hook in hooks.values():
             yield (

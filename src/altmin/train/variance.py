@@ -33,7 +33,7 @@ class BatchVariance:
 
     def check(self, name: str, batch: Batch) -> None:
         """Raise `ValueError` where a step is to work on one sample that has none; `name` is the argument's."""
-        if len(batch.x) == 1 and not self._alone[batch.x.shape[1:]]:
+        if len(batch.x) == 1 and not self._alone.get(batch.x.shape[1:], True):
             raise ValueError(f"`{name}` is a batch of one sample, {NONE}; leave it out, or take it with others")
 
     def check_split(self, batch_size: int, data: Batch) -> None:
