@@ -116,7 +116,9 @@ class _Feed:
         return self
 
     def __next__(self) -> Batch:
-        batch = self.trainer.reader.read(f"batches[{self.steps}]", next(self.source))
+        name = f"batches[{self.steps}]"
+        batch = self.trainer.reader.read(name, next(self.source))
+        self.trainer.reader.variance.check(name, batch)
         batch = replace(batch, ends_epoch=False, done=self.steps / self.most)
         self.steps, self.samples, self.trainer.samples = self.steps + 1, self.samples + len(batch.x), batch
         return batch
