@@ -32,6 +32,7 @@ class LayerFunction:
         W: Weights, as `State.W` has them.
         b: Intercept, ``(q,)``.
         norm: Batch normalisation, or `None`.
+        reads_data: Whether its input is the data, whose scale is the user's.
 
     Example:
         >>> from altmin import Layer
@@ -46,6 +47,7 @@ class LayerFunction:
     W: Tensor
     b: Tensor
     norm: Norm | None = None
+    reads_data: bool = False
 
     def params(self) -> list[Tensor]:
         """What is trained: ``W``, ``b`` where the layer has one, scale and shift where it is normalised."""
@@ -159,4 +161,4 @@ def _all_but_channels(z: Tensor) -> tuple[int, ...]:
 def layer_functions(problem: Problem, state: State[Any]) -> list[LayerFunction]:
     """The layers of `problem` with the weights of `state`."""
     layers = zip(problem.layers, state.W, state.b, state.norm, strict=True)
-    return [LayerFunction(*numbers) for numbers in layers]
+    return [LayerFunction(*numbers, reads_data=i == 0) for i, numbers in enumerate(layers)]
