@@ -7,7 +7,7 @@ from altmin.core.batch import Batch
 from altmin.core.memory import Memory
 from altmin.core.problem import Layer, Problem
 from altmin.core.state import State
-from altmin.errors import DataError, DivergenceError, InertiaWarning, PenaltyWarning, PrecisionWarning
+from altmin.errors import DataError, DivergenceError, InertiaWarning, PenaltyWarning, PrecisionWarning, ScaleWarning
 from altmin.losses import CrossEntropy, Hinge, SquaredLoss, register_loss
 from altmin.methods import *
 from altmin.nn import Elman, Residual, Sign, Step
@@ -38,6 +38,7 @@ __all__ = [
     "PrecisionWarning",
     "Problem",
     "Residual",
+    "ScaleWarning",
     "Sign",
     "SquaredLoss",
     "State",

@@ -11,6 +11,7 @@ import torch
 from altmin.core.batch import Batch
 from altmin.core.state import Nothing, State
 from altmin.errors import DivergenceError
+from altmin.train.divergence import DivergenceWatch
 from altmin.train.history import History, Record
 from altmin.train.options import LoopOptions
 from altmin.train.record import record_of
@@ -31,6 +32,8 @@ class Loop:
         counts: What else a record has.
         history: What was recorded.
         fallback: The weights that the model gets where training ends early, and with ``keep="best"`` at its end.
+        held: The iteration that these are of; 0 for the start.
+        watch: Looks for divergence that stays finite; weights that it does not let pass are never the fallback.
     """
 
     trainer: Trainer
@@ -39,11 +42,13 @@ class Loop:
     counts: Callable[[], Record] = dict
     history: History = field(init=False)
     fallback: State[Nothing] = field(init=False)
+    held: int = field(default=0, init=False)
+    watch: DivergenceWatch = field(init=False)
 
     def run(self, rounds: Rounds) -> History:
         """Steps on the batches of each round, and a record at its end."""
         self.history = History(keep=self.options.keep)
-        self.fallback = self.trainer.state.weights()
+        self.fallback, self.watch = self.trainer.state.weights(), DivergenceWatch(self.trainer)
         try:
             self._train(rounds)
             self._finish()
@@ -53,6 +58,7 @@ class Loop:
             elif isinstance(error, KeyboardInterrupt):
                 self.history.status = "stopped"
             self.trainer.state.set_weights(self.fallback)
+            self.history.held = self.held
             raise
         return self.history
 
@@ -63,8 +69,8 @@ class Loop:
             times = dict(zip(("seconds", "cpu_seconds"), map(float.__sub__, self._clock(), start), strict=True))
             figures = record_of(self.trainer, self.validation, iteration)
             best = self.history.add({"iteration": iteration, **times, **self.counts(), **figures})
-            if best or self.options.keep == "last":
-                self.fallback = self.trainer.state.weights()
+            if self.watch.look(self.history.records[-1]) and (best or self.options.keep == "last"):
+                self.fallback, self.held = self.trainer.state.weights(), iteration
             answers = [callback(self.history, self.trainer.state) for callback in self.options.callbacks]
             if any(answers):
                 self.history.status = "stopped"
@@ -81,6 +87,8 @@ class Loop:
 
     def _finish(self) -> None:
         """What the method does at the end, with the weights that are kept."""
+        if self.history.status == "ok":
+            self.history.status = self.watch.judge(self.history.kept)
         if self.options.keep == "best":
             self.trainer.state.set_weights(self.fallback)
         self.trainer.method.finish(self.trainer.sweep())
