@@ -135,7 +135,10 @@ PYTHON = dict(blocks("python"))
 @quiet
 @pytest.mark.usefixtures("registrations")
 @pytest.mark.parametrize("block", PYTHON)
-def test_every_python_block_runs(block: str, capsys: pytest.CaptureFixture[str]):
+def test_every_python_block_runs(
+    block: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)  # where some write
     x, y = digits(200)
     scope = {"altmin": altmin, "model": network(12), "x": x, "y": y}  # what the text around a block has made
     exec(compile(PYTHON[block], block, "exec"), scope)

@@ -44,8 +44,24 @@ class ScaleWarning(UserWarning):
     """Inputs or regression targets far from unit scale, which starts and methods' numbers are made for."""
 
 
+class CheckpointWarning(UserWarning):
+    """A checkpoint that is damaged, so that the one before is used, or that was written in other circumstances."""
+
+
+class CheckpointError(ValueError):
+    """Checkpoints that are damaged, or those of another run than the one that is to go on."""
+
+
+class LeakWarning(UserWarning):
+    """A column of a table tells the target in every row, as a copy of it would."""
+
+
 class DataError(ValueError):
     """A data set that is missing, cut short, or not what its file name says."""
+
+
+class UntrustedCodeError(ValueError):
+    """A saved network whose own code would have to run, and nobody said that it may."""
 
 
 class UnknownNameError(ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -213,3 +214,16 @@ def test_batch_normalisation_takes_any_scale_up(generator: torch.Generator):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit_once(1e3 * torch.randn(100, 6, generator=generator), nn.BatchNorm1d(4))
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_a_run_that_goes_on_knows_its_start_and_what_it_must_not_keep(keep: str, tmp_path: Path):
+    """Stopped behind its second hopeless record: the third ends it, and the weights are those before."""
+    slopes, options = (2.0, 2e3, 3e3, 4e3, 1.0), {"keep": keep, "validation": (X, X.clone()), "checkpoint": tmp_path}
+    stop = [lambda history, _: len(history) == 3]
+    every = {"loss": "squared", "epochs": 5, "every": 1, **options}
+    altmin.fit(line(0.5), Slopes(slopes), (X, X.clone()), callbacks=stop, **every)
+    model = line(0.5)
+    with pytest.raises(DivergenceError) as caught:
+        altmin.fit(model, Slopes(slopes), (X, X.clone()), resume=True, **every)
+    assert (slope(model), caught.value.iteration, caught.value.history.held) == (2.0, 4, 1)

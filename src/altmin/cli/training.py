@@ -22,7 +22,7 @@ from altmin.methods.registry import METHODS, entry, listed
 from altmin.regularizers import make_regularizer
 from altmin.study.networks import ModelSource
 from altmin.study.run import TrainedRun, run
-from altmin.study.saved_network import SOURCE, NetworkDescription, Origin, save
+from altmin.study.saved_network import ENCODER, SOURCE, NetworkDescription, Origin, save
 from altmin.study.setup import REFUSED, Setup
 from altmin.train.place import check_device
 
@@ -37,7 +37,7 @@ def train(options: Namespace) -> int:
     setup = setup_of(options, screen)
     setup.check(name, method, setup.problem(name))
     require_writable(out, setup.network)
-    screen.say(about(setup.dataset))
+    tell(setup.dataset, screen)
     with Interrupt() as interrupt, screen.progress:
         done = run(setup, name, method, (screen.training(name, setup.epochs_of(name)), interrupt))
     save(done.network, done.model, out)
@@ -58,7 +58,7 @@ def compare(options: Namespace) -> int:
     setup = setup_of(options, screen)
     plan = plan_of(methods, setup, screen, listed=bool(options.methods))
     require_writable(out)
-    screen.say(about(setup.dataset))
+    tell(setup.dataset, screen)
     with Interrupt() as interrupt, screen.progress:
         runs = _run_all(plan, out, screen, interrupt)
     plot(runs, out / "compare.png")
@@ -137,8 +137,28 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
         dtype=dtype,
         classes=dataset.classes,
         data=origin,
+        encoder=dataset.encoder,
     )
     return Setup(dataset=dataset, network=network, **shared)
+
+
+def tell(dataset: Dataset, screen: Screen) -> None:
+    """Print what is trained on, and what each column of a table was taken for."""
+    screen.say(about(dataset))
+    if dataset.encoder is not None:
+        screen.say(f"columns: {'; '.join(shortened(dataset.encoder.about))}")
+
+
+def shortened(columns: Sequence[str]) -> list[str]:
+    """Lines ``name: what``, those one after the other that are the same merged into one."""
+    groups = [list(same) for _, same in groupby(columns, key=lambda line: line.partition(": ")[2])]
+    named = [[line.partition(": ") for line in group] for group in groups]
+    return [
+        f"{first[0]} to {group[-1][0]} ({len(group)} columns): {first[2]}" if len(group) > 3 else f"{name}: {what}"
+        for group in named
+        for first in group[:1]
+        for name, _, what in (group[:1] if len(group) > 3 else group)
+    ]
 
 
 def about(dataset: Dataset) -> str:
@@ -152,6 +172,7 @@ def about(dataset: Dataset) -> str:
 
 def _network_files(setup: Setup) -> str:
     own = f", {SOURCE}" if isinstance(setup.network.model, ModelSource) else ""
+    own += f", {ENCODER}" if setup.network.encoder is not None else ""
     return f"model.json{own} and model.safetensors"
 
 
@@ -159,7 +180,8 @@ def _tabulate(runs: Sequence[TrainedRun], screen: Screen) -> None:
     """Print a comparison: a row for each run."""
     screen.result(f"{_task(runs[0])}, {_unit(runs[0])}; kept: the iteration whose weights were kept, of all;")
     screen.result("last: on test, by the last iteration's weights; s: of training, evaluation not counted")
-    columns = ["method", "loss", "kept", "train", "valid.", "test", "last", "s", "CPU s", "status"]
+    units = ["R^2", "RMSE"] if runs[0].network.classes is None else []
+    columns = ["method", "loss", "kept", "train", "valid.", "test", "last", *units, "s", "CPU s", "status"]
     screen.table(columns, [_row(run.result) for run in runs], left=2)
 
 
@@ -167,7 +189,14 @@ def _row(result: dict[str, Any]) -> list[str]:
     kept = f"{result['kept_iteration'] or '-'}/{result['iterations']}"
     figures = [_figure(result, name) for name in ("train", "validation", "test", "last_test")]
     times = [f"{result[name]:.2f}" for name in ("seconds", "cpu_seconds")]
-    return [result["method"], result["loss"], kept, *figures, *times, result["status"]]
+    regression = _quality(result, "test") if result["test_accuracy"] is None else []
+    return [result["method"], result["loss"], kept, *figures, *regression, *times, result["status"]]
+
+
+def _quality(result: dict[str, Any], name: str) -> list[str]:
+    """R^2 and RMSE of a regression."""
+    r2, rmse = result[f"{name}_r2"], result[f"{name}_rmse"]
+    return ["-" if r2 is None else f"{r2:.4f}", f"{rmse:.4g}"]
 
 
 def _report(done: TrainedRun, screen: Screen) -> None:
@@ -179,7 +208,10 @@ def _report(done: TrainedRun, screen: Screen) -> None:
     kept = "best on validation" if result["keep"] == "best" else "kept"
     rows = [(kept, result["kept_iteration"], ""), ("last", result["iterations"], "last_")]
     figures = [[name, str(i or "-"), *(_figure(result, prefix + part) for part in parts)] for name, i, prefix in rows]
-    screen.table(["weights", "iteration", *parts], figures)
+    units = ["test R^2", "test RMSE"] if done.network.classes is None else []
+    for line, (_, _, prefix) in zip(figures, rows, strict=True):
+        line += _quality(result, f"{prefix}test") if units else []
+    screen.table(["weights", "iteration", *parts, *units], figures)
 
 
 def _task(run: TrainedRun) -> str:

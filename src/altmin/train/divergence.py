@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -57,7 +57,7 @@ class DivergenceWatch:
     """
 
     trainer: Trainer
-    _faults: dict[int, Fault | None] = field(default_factory=dict, init=False)
+    _faults: dict[int, Fault] = field(default_factory=dict, init=False)
 
     @exact()
     def __post_init__(self) -> None:
@@ -66,14 +66,25 @@ class DivergenceWatch:
         sizes = zip(_sizes(trainer.state), map(len, trainer.state.b), strict=True)
         self._sizes = [max(size, outputs**0.5) for size, outputs in sizes]
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a run that goes on has to know of its start and of the records so far."""
+        faults = [asdict(fault) | {"iteration": k} for k, fault in self._faults.items()]
+        return {"start": self._start, "sizes": self._sizes, "faults": faults}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        self._start, self._sizes = saved["start"], saved["sizes"]
+        self._faults = {values.pop("iteration"): Fault(**values) for values in map(dict, saved["faults"])}
+
     def look(self, record: Record) -> bool:
         """Whether the present weights, whose record this is, may be kept.
 
         Raises:
             DivergenceError: They may not, and there is no hope for those that would follow.
         """
-        iteration = record["iteration"]
-        self._faults[iteration] = fault = self._fault(record)
+        iteration, fault = record["iteration"], self._fault(record)
+        if fault is not None:
+            self._faults[iteration] = fault
         recent = [self._faults.get(k) for k in range(iteration, iteration - PATIENCE, -1)]
         if all(f is not None and f.hopeless for f in recent):
             self.judge(record)
