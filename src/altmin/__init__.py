@@ -16,6 +16,7 @@ from altmin.errors import (
     LeakWarning,
     PenaltyWarning,
     PrecisionWarning,
+    ScaleWarning,
 )
 from altmin.losses import CrossEntropy, Hinge, SquaredLoss, register_loss
 from altmin.methods import *
@@ -50,6 +51,7 @@ __all__ = [
     "PrecisionWarning",
     "Problem",
     "Residual",
+    "ScaleWarning",
     "Sign",
     "SquaredLoss",
     "State",

@@ -6,10 +6,10 @@ from typing import Any
 
 
 class DivergenceError(ArithmeticError):
-    """Training met nan or inf, or a subproblem could not be solved any more.
+    """Training met nan or inf, made a network worse than none, or a subproblem could not be solved any more.
 
     Attributes:
-        block: The variable that failed, such as ``"W_2"`` or ``"objective"``.
+        block: What failed, such as ``"W_2"``, ``"objective"`` or ``"train_loss"``.
         value: What was seen there.
         cure: What to try.
         iteration: The iteration that failed, counted from 1; `None` until the training loop adds it.
@@ -38,6 +38,10 @@ class PenaltyWarning(UserWarning):
 
 class PrecisionWarning(UserWarning):
     """A precision that was asked for cannot be had, or not for a step: float32 is used instead."""
+
+
+class ScaleWarning(UserWarning):
+    """Inputs or regression targets far from unit scale, which starts and methods' numbers are made for."""
 
 
 class CheckpointWarning(UserWarning):

@@ -39,8 +39,9 @@ def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> Hist
         TypeError: A module, dtype or device that is not supported; a model that computes something else than is
             trained, with the first module that does.
         ValueError: Data, labels or numbers that do not fit; the message names the argument.
-        DivergenceError: nan or inf while training. The model has the last finite weights (the best ones with
-            ``keep="best"``), and the error has the records in its attribute `history`.
+        DivergenceError: nan or inf while training, or a loss or weights far beyond those of a network that predicts
+            nothing. The model has the last good weights (the best ones with ``keep="best"``), and the error has the
+            records in its attribute `history`.
         BackpropError: A method that backpropagates under an `audit`.
         Exception: What a callback raises. The model has the weights of the last record, or the best ones.
 

@@ -15,6 +15,7 @@ from altmin.core.forward import forward
 from altmin.core.problem import Problem
 from altmin.methods.base import Method
 from altmin.train.place import Place
+from altmin.train.scale import warn_of_scale
 from altmin.train.variance import BatchVariance
 
 Pair = tuple[Any, Any]
@@ -38,6 +39,7 @@ class SampleReader:
         self.classes: bool | None = None
         self.variance = BatchVariance(problem)
         self._shape: torch.Size | None = None
+        self._weighed: set[str] = set()
 
     def read(self, name: str, data: Any) -> Batch:
         """A batch of all samples of `data`.
@@ -57,7 +59,15 @@ class SampleReader:
             kinds = ("real-valued targets", "class labels")
             raise TypeError(f"`{name}` has {kinds[classes]}, what came before it {kinds[not classes]}")
         self.classes, self._shape = classes, batch.x.shape[1:]
+        self._weigh(name.partition("[")[0], batch)
         return batch
+
+    def _weigh(self, argument: str, batch: Batch) -> None:
+        """Warn of samples far from unit scale: of an argument's first ones, and once in all."""
+        if argument not in self._weighed:
+            self._weighed.add(argument)
+            if warn_of_scale(argument, batch, self.problem, bool(self.classes)):
+                self._weighed |= {"data", "batches", "validation"}
 
 
 def batch_of(name: str, data: Any, problem: Problem, place: Place) -> tuple[Batch, bool]:
