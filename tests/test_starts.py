@@ -68,6 +68,7 @@ def same_threads():
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @quiet
 @pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
 def test_every_script_runs(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

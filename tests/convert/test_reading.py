@@ -206,7 +206,8 @@ def test_weights_go_into_the_model_and_come_back(name):
         t.add_(1.0)
     for norm in changed.norm:
         if norm is not None:
-            norm.mean.add_(1.0), norm.var.add_(1.0)
+            norm.mean.add_(1.0)
+            norm.var.add_(1.0)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     state_of(model).set_weights(changed)
     for key, value in model.state_dict().items():
@@ -435,7 +436,8 @@ def copy_into(rnn, elman):
         rnn.weight_ih_l0.copy_(elman.weight[:, : elman.inputs])
         rnn.weight_hh_l0.copy_(elman.weight[:, elman.inputs :])
         if rnn.bias:
-            rnn.bias_ih_l0.copy_(elman.bias), rnn.bias_hh_l0.zero_()
+            rnn.bias_ih_l0.copy_(elman.bias)
+            rnn.bias_hh_l0.zero_()
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -49,7 +49,7 @@ def parse(argv: Sequence[str]) -> Namespace:
         method = name_of(shown)
     elif argv[0] == "train" and not {"-h", "--help"} & set(argv):
         raise ValueError(f"name the method first: altmin train METHOD [options]; known: {_names()}, or {OWN}")
-    parsed = _parser(method, shown, _unexplained(argv)).parse_args(argv)
+    parsed = _parser(argv[0], method, shown, _unexplained(argv)).parse_args(argv)
     options = parsed[parsed.command] or Namespace()
     options.update(Namespace(command=parsed.command, method=method))
     return options
@@ -64,19 +64,21 @@ def _unexplained(argv: Sequence[str]) -> set[str]:
     return set(METHODS) - set(argv) if {"-h", "--help"} & set(argv) else set()
 
 
-def _parser(method: str | None, shown: str | None, unexplained: set[str]) -> ArgumentParser:
+def _parser(command: str, method: str | None, shown: str | None, unexplained: set[str]) -> ArgumentParser:
+    """The parser of all commands, of which only `command` has its options: those of all take a while to make."""
     parser = ArgumentParser(
         prog="altmin", description=altmin.__doc__, version=altmin.__version__, exit_on_error=False, allow_abbrev=False
     )
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
-    parsers = {
-        "train": _train(method, shown),
-        "compare": _compare(unexplained),
-        "bench": _bench(unexplained),
-        "predict": _predict(),
+    makers = {
+        "train": lambda: _train(method, shown),
+        "compare": lambda: _compare(unexplained),
+        "bench": lambda: _bench(unexplained),
+        "predict": _predict,
     }
     for name, help in COMMANDS.items():
-        commands.add_subcommand(name, parsers.get(name) or _options(f"altmin {name}", help, config=False), help=help)
+        make = makers.get(name) if name == command else None
+        commands.add_subcommand(name, make() if make else _options(f"altmin {name}", help, config=False), help=help)
     return parser
 
 
