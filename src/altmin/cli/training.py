@@ -15,7 +15,7 @@ from altmin.cli.network import chosen
 from altmin.cli.numbers import configured
 from altmin.cli.results import write_results
 from altmin.cli.screen import Interrupt, Screen, complain
-from altmin.data import Dataset
+from altmin.data import Dataset, TableEncoder
 from altmin.losses import make_loss
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, entry, listed
@@ -146,19 +146,17 @@ def tell(dataset: Dataset, screen: Screen) -> None:
     """Print what is trained on, and what each column of a table was taken for."""
     screen.say(about(dataset))
     if dataset.encoder is not None:
-        screen.say(f"columns: {'; '.join(shortened(dataset.encoder.about))}")
+        screen.say(f"columns: {'; '.join(column_lines(dataset.encoder))}")
 
 
-def shortened(columns: Sequence[str]) -> list[str]:
-    """Lines ``name: what``, those one after the other that are the same merged into one."""
-    groups = [list(same) for _, same in groupby(columns, key=lambda line: line.partition(": ")[2])]
-    named = [[line.partition(": ") for line in group] for group in groups]
-    return [
-        f"{first[0]} to {group[-1][0]} ({len(group)} columns): {first[2]}" if len(group) > 3 else f"{name}: {what}"
-        for group in named
-        for first in group[:1]
-        for name, _, what in (group[:1] if len(group) > 3 else group)
-    ]
+def column_lines(encoder: TableEncoder) -> list[str]:
+    """What each column was taken for; four or more alike, one after the other, are one line."""
+    lines: list[str] = []
+    for about, alike in groupby((*encoder.columns, encoder.target), key=lambda column: column.about):
+        names = [column.name for column in alike]
+        whole = f"{names[0]} to {names[-1]} ({len(names)} columns): {about}"
+        lines += [whole] if len(names) > 3 else [f"{name}: {about}" for name in names]
+    return lines
 
 
 def about(dataset: Dataset) -> str:
