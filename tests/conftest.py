@@ -12,6 +12,7 @@ import torch
 from sklearn import datasets
 
 from altmin import registration
+from altmin.bench import measure
 from altmin.losses import LOSSES
 from altmin.methods.registry import METHODS
 from altmin.regularizers import REGULARIZERS
@@ -32,6 +33,21 @@ def _digits_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets, "load_digits", lambda return_X_y: (x.copy(), y.copy()))
         yield
+
+
+@pytest.fixture
+def same_threads() -> Iterator[None]:
+    """The number of threads that a test sets is gone behind it."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def short_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time is spent on clocks' resolution."""
+    monkeypatch.setattr(measure, "LEAST", 0.0)
+    monkeypatch.setattr(measure, "SIDE", 64)
 
 
 @pytest.fixture

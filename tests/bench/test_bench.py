@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from altmin.bench import ADAM, BenchRow, Ledger, Report, bench, cells, markdown, measure
+from altmin.bench import ADAM, BenchRow, Ledger, Report, bench, cells, markdown
 from altmin.bench.measure import cost_of
 from altmin.cli import main
 
@@ -161,14 +161,7 @@ def test_cells():
     assert head.count("|") == rule.count("|") == line.count("|")
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch):
-    """No time is spent on clocks' resolution."""
-    monkeypatch.setattr(measure, "LEAST", 0.0)
-    monkeypatch.setattr(measure, "SIDE", 64)
-
-
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_timings")
 def test_command_writes_report_table_and_picture(tmp_path, capsys):
     out, threads = tmp_path / "out", torch.get_num_threads()
     options = ["--am-adam.codes.steps", "1", "--out", str(out)]
@@ -193,7 +186,7 @@ def test_command_writes_report_table_and_picture(tmp_path, capsys):
     assert torch.get_num_threads() == threads
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("short_timings")
 def test_command_without_methods_takes_those_that_support_the_network(tmp_path, capsys):
     options = [
         "--model",
