@@ -168,7 +168,7 @@ def test_errors_are_one_line(command: str, name: str, own: Path, tmp_path: Path,
 
 def test_a_number_out_of_range_is_an_error_in_one_line(own: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["train", "own.py:LastLayer", "--lr", "-1"]) == 2
-    assert capsys.readouterr().err == "altmin: error: `lr` must be > 0, got -1.0\n"
+    assert capsys.readouterr().err == "altmin: error: --lr must be > 0, got -1.0\n"
 
 
 # Another package

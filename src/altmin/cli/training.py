@@ -18,7 +18,7 @@ from altmin.cli.screen import Interrupt, Screen, complain
 from altmin.data import Dataset, TableEncoder
 from altmin.losses import make_loss
 from altmin.methods import Method
-from altmin.methods.registry import METHODS, entry, listed
+from altmin.methods.registry import METHODS, Entry, entry, listed
 from altmin.regularizers import make_regularizer
 from altmin.study.networks import ModelSource
 from altmin.study.run import TrainedRun, run
@@ -73,11 +73,16 @@ def methods_of(options: Namespace) -> dict[str, Method]:
     default += [] if options.get("audit") else [YARDSTICK]
     entries = [entry(name) for name in options.methods or default]
     for e in METHODS.values():
-        if e not in entries and configured(e.method, options[e.name.replace("-", "_")]) != e.method:
+        if e not in entries and _numbers_of(e, options) != e.method:
             raise ValueError(
                 f"a number of {e.name} is given, but {e.name} is not compared: add it, or leave --{e.name}.* out"
             )
-    return {e.name: configured(e.method, options[e.name.replace("-", "_")]) for e in entries}
+    return {e.name: _numbers_of(e, options) for e in entries}
+
+
+def _numbers_of(named: Entry, options: Namespace) -> Method:
+    """A method with the numbers that are given under its name."""
+    return configured(named.method, options[named.name.replace("-", "_")], f"{named.name}.")
 
 
 def plan_of(methods: dict[str, Method], setup: Setup, screen: Screen, listed: bool) -> dict[str, tuple[Setup, Method]]:
