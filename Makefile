@@ -9,6 +9,7 @@ check:
 	ruff check .
 	lint-imports
 	pyright
+	nox --list >/dev/null
 
 test:
 	pytest

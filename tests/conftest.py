@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn import datasets
 
 from altmin import registration
+from altmin.bench import measure
 from altmin.losses import LOSSES
 from altmin.methods.registry import METHODS
 from altmin.regularizers import REGULARIZERS
@@ -22,6 +24,30 @@ torch.set_num_threads(1)
 def generator() -> torch.Generator:
     """A generator with a fixed seed."""
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _digits_read_once() -> Iterator[None]:
+    """scikit-learn parses its digits at every call, for 30 ms: hundreds of tests of the command line would wait."""
+    x, y = datasets.load_digits(return_X_y=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "load_digits", lambda return_X_y: (x.copy(), y.copy()))
+        yield
+
+
+@pytest.fixture
+def same_threads() -> Iterator[None]:
+    """The number of threads that a test sets is gone behind it."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def short_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time is spent on clocks' resolution."""
+    monkeypatch.setattr(measure, "LEAST", 0.0)
+    monkeypatch.setattr(measure, "SIDE", 64)
 
 
 @pytest.fixture

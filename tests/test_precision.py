@@ -161,10 +161,10 @@ def test_unknown_precisions_are_named():
 
 # Products of rounded numbers move a run: how far, in the objective's share, is what these rows hold.
 METHODS = {
-    "ipdlam": (IPDLAM(), 30, None),
+    "ipdlam": (IPDLAM(), 12, None),
     "ipdlam in batches": (IPDLAM(), 10, 100),
-    "bcd": (BCD(), 30, None),
-    "taylor": (TaylorADMM(beta=0.1, gamma=10.0, start="forward", ridge=0.1), 20, None),
+    "bcd": (BCD(), 12, None),
+    "taylor": (TaylorADMM(beta=0.1, gamma=10.0, start="forward", ridge=0.1), 10, None),
     "am-adam": (altmin.OnlineAM(), 10, 100),
 }
 

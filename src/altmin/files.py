@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
+import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,18 +19,61 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which takes the place of `path` if that went well.
 
     The new file is on the disk before the old one is gone, and so is its name: a power cut leaves one or the other.
+    Nothing is written through a link: one that stands at `path` is replaced, and what it leads to is left alone.
 
     Args:
         path: The file that is written or replaced; its folder exists.
+
+    Raises:
+        FileExistsError: Something at `path` that is no file, such as a folder or a device.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{path} is there and is no file that could be replaced; name another one")
+    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    mode = _create(part)
     try:
         yield part
+        os.chmod(part, mode)  # a writer that puts a file of its own there may have made it for its owner alone
         _flush(part)
         os.replace(part, path)
         _flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder to write files into, which becomes `path` if that went well.
+
+    The files are on the disk before the folder has its name. What a killed process has left of one is found, and may be
+    removed, by `abandoned`.
+
+    Args:
+        path: A folder that does not exist; the one that it is to lie in does.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.mkdir()
+        yield part
+        for file in part.iterdir():
+            _flush(file)
+        _flush(part)
+        os.rename(part, path)
+        _flush(path.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and its files; whatever ends the process meanwhile, no half of it keeps the name."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.old.part")
+    os.rename(path, part)
+    shutil.rmtree(part)
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """The temporary files and folders in `folder` that its writers, where none is alive, have left behind."""
+    return sorted(folder.glob(".*.part"))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -64,6 +110,15 @@ def digest(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _create(path: Path) -> int:
+    """Make an empty file where nothing stands yet, not even a link to elsewhere, and give its mode."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
 
 
 def _flush(path: Path) -> None:

@@ -18,14 +18,9 @@ from altmin.data import names
 from altmin.methods.registry import METHODS, listed
 from altmin.study.setup import Setup
 
+pytestmark = pytest.mark.usefixtures("same_threads")
+
 SMALL = ["--hidden", "8", "--threads", "1"]
-
-
-@pytest.fixture(autouse=True)
-def same_threads():
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

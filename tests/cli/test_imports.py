@@ -163,7 +163,7 @@ def test_its_files_may_go_before_a_copied_model():
     for name in ("fair", "ramp"):  # as in a new process
         del sys.modules[name]
     del LOSSES._kinds["fair"], REGULARIZERS._kinds["ridge"]
-    assert main(["predict", "out", *imports]) == 0
+    assert main(["predict", "out", "--trust-model-code", *imports]) == 0
 
 
 ERRORS = {

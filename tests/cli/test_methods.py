@@ -11,7 +11,6 @@ import pytest
 
 from altmin.bench import measure
 from altmin.cli import main
-from altmin.methods.registry import METHODS
 
 OWN = '''
 """Plain gradient descent on the last layer."""
@@ -69,13 +68,7 @@ REGISTERED = OWN.replace(
 ).replace("import altmin\n", "import altmin\nimport altmin.methods\n\naltmin.method = altmin.methods.method\n")
 SMALL = ["--hidden", "8", "--threads", "1", "--quiet"]
 
-
-@pytest.fixture(autouse=True)
-def same_registry() -> Iterator[None]:
-    before = dict(METHODS)
-    yield
-    METHODS.clear()
-    METHODS.update(before)
+pytestmark = pytest.mark.usefixtures("registrations")
 
 
 @pytest.fixture

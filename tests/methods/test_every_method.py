@@ -80,7 +80,7 @@ def test_objective_never_rises(name: str, loss: str, hidden: tuple[int, ...]):
 
 @pytest.mark.parametrize(("name", "regularizer"), regularized)
 def test_objective_with_a_regularizer_never_rises(name: str, regularizer: str):
-    assert_never_rises(name, begin(name, regularizer=regularizer).run(20))
+    assert_never_rises(name, begin(name, regularizer=regularizer, n=100).run(12))
 
 
 def takes_regularizer(name: str, regularizer: str) -> bool:
@@ -100,13 +100,13 @@ def test_regularizers_are_those_of_the_table(name: str):
 @pytest.mark.parametrize(("name", "regularizer"), [pair for pair in penalised if pair[0] not in descending])
 def test_objective_with_a_regularizer_is_lowered(name: str, regularizer: str):
     """In a few iterations, by methods whose objective may rise in one."""
-    values = begin(name, regularizer=regularizer).run(20)
+    values = begin(name, regularizer=regularizer, n=100).run(20)
     assert values[-1] < 0.97 * values[0]
 
 
 @torch.no_grad()
 def weights_after(name: str, regularizer: str, steps: int) -> list[torch.Tensor]:
-    loop = begin(name, regularizer=regularizer)
+    loop = begin(name, regularizer=regularizer, n=200)
     for _ in range(steps):
         loop.step()
     return [W.detach() for W in loop.state.W]

@@ -99,7 +99,8 @@ def test_code_for_many_shapes_is_not_compiled(recorded: list[list[int]]):
 def test_code_lives_beside_the_state_and_no_longer(recorded: list[list[int]]):
     """A state with compiled code can be saved and copied, its copy has code of its own, and both die with it."""
     loop = Loop.on(OnlineAM(compile=True), normed(), *digits(60))
-    loop.step(), loop.step()
+    loop.step()
+    loop.step()
     packed = loop.state.state_dict()
     twin = loop.twin()
     twin.step()

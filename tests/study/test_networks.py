@@ -202,9 +202,9 @@ def results(out):
     return json.loads((out / "results.json").read_text())["runs"]
 
 
-def predicted(out, capsys):
+def predicted(out, capsys, *options):
     capsys.readouterr()
-    assert main(["predict", str(out)]) == 0
+    assert main(["predict", str(out), *options]) == 0
     return capsys.readouterr().out
 
 
@@ -259,7 +259,14 @@ def test_a_network_of_ones_own_is_kept_with_its_weights(user, tmp_path, capsys):
     assert (out / "model.py").read_text() == USER
     user.unlink()
     (result,) = results(out)
-    assert f"{result['test_accuracy']:.2%}" in predicted(out, capsys)
+    assert main(["predict", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"altmin: error: {out / 'model.py'}: ")
+    assert "net()" in error
+    assert "--trust-model-code" in error
+    assert error.count("\n") == 1
+    assert f"{result['test_accuracy']:.2%}" in predicted(out, capsys, "--trust-model-code")
+    assert json.loads((out / "model.json").read_text())["run"] == result["run"]
 
 
 def test_every_method_of_a_comparison_starts_at_ones_own_network(user, tmp_path, capsys):

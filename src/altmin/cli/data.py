@@ -10,6 +10,7 @@ from jsonargparse import Namespace
 
 from altmin.cli.screen import Screen
 from altmin.data import Dataset, TableOptions, load
+from altmin.study.files import read_file
 from altmin.study.networks import ModelSource
 from altmin.study.saved_network import DESCRIPTION, DTYPES, SOURCE, NetworkDescription, Origin
 
@@ -34,7 +35,7 @@ def load_data(options: Namespace, dtype: str, screen: Screen, trained: Origin | 
             progress=progress,
             center=origin.center,
         )
-    return dataset, origin
+    return dataset.standardised(), origin
 
 
 def _origin(options: Namespace, trained: Origin) -> Origin:
@@ -75,7 +76,7 @@ def require_writable(out: Path, network: NetworkDescription | None = None) -> No
         raise ValueError(f"--out {out}: cannot write there ({error.strerror}); name another folder") from error
     path, model = out / SOURCE, None if network is None else network.model
     own = path.is_file() and not (out / DESCRIPTION).is_file()
-    if own and isinstance(model, ModelSource) and path.read_text(encoding="utf-8") != model.text:
+    if own and isinstance(model, ModelSource) and read_file(path) != model.text:
         raise ValueError(f"--out {out}: {SOURCE} there is not {model.path}, which is copied there; name another folder")
 
 

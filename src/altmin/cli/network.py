@@ -12,7 +12,7 @@ from altmin.study.networks import ACTIVATION_NAMES, NETWORKS, ModelSource, activ
 CHOICES = ("hidden", "activation", "batch_norm", "depth", "step_width")
 MODEL = (
     f"{', '.join(NETWORKS)}, or FILE.py:FUNCTION, which returns an nn.Sequential; samples come flat, so that images "
-    "need an nn.Unflatten first. The file is kept with the weights, and predict runs it"
+    "need an nn.Unflatten first. The file is kept with the weights; predict --trust-model-code runs it"
 )
 
 

@@ -126,12 +126,15 @@ def _add_methods(parser: ArgumentParser, unexplained: set[str]) -> None:
 
 def _predict() -> ArgumentParser:
     about = (
-        "Apply the network in DIR to the test part of a data set. If the network came from a file of yours, this runs "
-        "the copy of it in DIR, model.py."
+        "Apply the network in DIR to the test part of a data set, or to the rows of a new table (--csv.test), with or "
+        "without labels; a table is encoded as in training, by what DIR holds. If the network came from a file of "
+        "yours, the copy of it in DIR, model.py, has to run: say --trust-model-code."
     )
     parser = _options("altmin predict DIR [options]", about)
     parser.add_argument("dir", type=str, metavar="DIR", help="the folder that train wrote, or compare for a method")
     _add_data(parser, "as in training", seed=None)
+    trust = "run DIR/model.py, the code that makes a network of your own: only in folders that you trust"
+    parser.add_argument("--trust-model-code", action="store_true", help=trust)
     parser.add_argument("--out", type=str | None, default=None, help="CSV file to write the predictions to")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--quiet", action="store_true", help="print the result only")
@@ -144,6 +147,13 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
     group.add_argument("--csv.train", type=Path | None, default=None, help="table to train on; implies --data csv")
     group.add_argument("--csv.test", type=Path | None, default=None, help="table to test on; null: a part of the other")
     group.add_argument("--csv.target", type=str, default=None, help="column to predict")
+    missing = Literal["impute", "error"]
+    about = "missing values of a table: filled in, or refused; null: impute"
+    group.add_argument("--csv.missing", type=missing | None, default=None, help=about)
+    about = "what separates fields, one character or tab; null: comma, semicolon, tab or |, by the first rows"
+    group.add_argument("--csv.delimiter", type=str | None, default=None, help=about)
+    about = "such as latin-1 or cp1252; null: UTF-8, or UTF-16 with its mark"
+    group.add_argument("--csv.encoding", type=str | None, default=None, help=about)
     task = Literal["classification", "regression"]
     group.add_argument("--task", type=task | None, default=None, help="of a table; null: classification")
     group.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")

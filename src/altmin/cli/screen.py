@@ -16,12 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from altmin.core.state import State
-from altmin.errors import InertiaWarning, PenaltyWarning, PrecisionWarning
+from altmin.errors import InertiaWarning, LeakWarning, PenaltyWarning, PrecisionWarning, ScaleWarning
 from altmin.train.history import History, Record
 from altmin.train.loop import Callback
 
 WIDE = 200  # where nobody's window limits a table
-OWN = (InertiaWarning, PenaltyWarning, PrecisionWarning)
+OWN = (InertiaWarning, LeakWarning, PenaltyWarning, PrecisionWarning, ScaleWarning)
 ROOMY = 100  # a window that leaves two blanks between columns
 
 

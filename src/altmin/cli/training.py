@@ -16,14 +16,14 @@ from altmin.cli.numbers import configured
 from altmin.cli.preflight import check_start
 from altmin.cli.results import write_results
 from altmin.cli.screen import Interrupt, Screen, complain
-from altmin.data import Dataset
+from altmin.data import Dataset, TableEncoder
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, Entry, entry, listed
 from altmin.study.footprint import check_weights
 from altmin.study.machine import free_memory
 from altmin.study.networks import ModelSource
 from altmin.study.run import TrainedRun, run
-from altmin.study.saved_network import SOURCE, NetworkDescription, Origin, save
+from altmin.study.saved_network import ENCODER, SOURCE, NetworkDescription, Origin, save
 from altmin.study.setup import REFUSED, Setup
 
 INTERRUPTED = 130
@@ -37,7 +37,7 @@ def train(options: Namespace) -> int:
     setup = setup_of(options, screen)
     setup.check(name, method, setup.problem(name))
     require_writable(out, setup.network)
-    screen.say(about(setup.dataset))
+    tell(setup.dataset, screen)
     check_start({name: (setup, method)}, out, screen)
     with Interrupt() as interrupt, screen.progress:
         done = run(setup, name, method, (screen.training(name, setup.epochs_of(name)), interrupt))
@@ -59,7 +59,7 @@ def compare(options: Namespace) -> int:
     setup = setup_of(options, screen)
     plan = plan_of(methods, setup, screen, listed=bool(options.methods))
     require_writable(out)
-    screen.say(about(setup.dataset))
+    tell(setup.dataset, screen)
     check_start(plan, out, screen)
     with Interrupt() as interrupt, screen.progress:
         runs = _run_all(plan, out, screen, interrupt)
@@ -142,9 +142,27 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
         dtype=dtype,
         classes=dataset.classes,
         data=origin,
+        encoder=dataset.encoder,
     )
     check_weights(network, free_memory(options.device))
     return Setup(dataset=dataset, network=network, **shared)
+
+
+def tell(dataset: Dataset, screen: Screen) -> None:
+    """Print what is trained on, and what each column of a table was taken for."""
+    screen.say(about(dataset))
+    if dataset.encoder is not None:
+        screen.say(f"columns: {'; '.join(column_lines(dataset.encoder))}")
+
+
+def column_lines(encoder: TableEncoder) -> list[str]:
+    """What each column was taken for; four or more alike, one after the other, are one line."""
+    lines: list[str] = []
+    for about, alike in groupby((*encoder.columns, encoder.target), key=lambda column: column.about):
+        names = [column.name for column in alike]
+        whole = f"{names[0]} to {names[-1]} ({len(names)} columns): {about}"
+        lines += [whole] if len(names) > 3 else [f"{name}: {about}" for name in names]
+    return lines
 
 
 def about(dataset: Dataset) -> str:
@@ -158,6 +176,7 @@ def about(dataset: Dataset) -> str:
 
 def _network_files(setup: Setup) -> str:
     own = f", {SOURCE}" if isinstance(setup.network.model, ModelSource) else ""
+    own += f", {ENCODER}" if setup.network.encoder is not None else ""
     return f"model.json{own} and model.safetensors"
 
 
@@ -165,7 +184,8 @@ def _tabulate(runs: Sequence[TrainedRun], screen: Screen) -> None:
     """Print a comparison: a row for each run."""
     screen.result(f"{_task(runs[0])}, {_unit(runs[0])}; kept: the iteration whose weights were kept, of all;")
     screen.result("last: on test, by the last iteration's weights; s: of training, evaluation not counted")
-    columns = ["method", "loss", "kept", "train", "valid.", "test", "last", "s", "CPU s", "status"]
+    units = ["R^2", "RMSE"] if runs[0].network.classes is None else []
+    columns = ["method", "loss", "kept", "train", "valid.", "test", "last", *units, "s", "CPU s", "status"]
     screen.table(columns, [_row(run.result) for run in runs], left=2)
 
 
@@ -173,7 +193,14 @@ def _row(result: dict[str, Any]) -> list[str]:
     kept = f"{result['kept_iteration'] or '-'}/{result['iterations']}"
     figures = [_figure(result, name) for name in ("train", "validation", "test", "last_test")]
     times = [f"{result[name]:.2f}" for name in ("seconds", "cpu_seconds")]
-    return [result["method"], result["loss"], kept, *figures, *times, result["status"]]
+    regression = _quality(result, "test") if result["test_accuracy"] is None else []
+    return [result["method"], result["loss"], kept, *figures, *regression, *times, result["status"]]
+
+
+def _quality(result: dict[str, Any], name: str) -> list[str]:
+    """R^2 and RMSE of a regression."""
+    r2, rmse = result[f"{name}_r2"], result[f"{name}_rmse"]
+    return ["-" if r2 is None else f"{r2:.4f}", f"{rmse:.4g}"]
 
 
 def _report(done: TrainedRun, screen: Screen) -> None:
@@ -185,7 +212,10 @@ def _report(done: TrainedRun, screen: Screen) -> None:
     kept = "best on validation" if result["keep"] == "best" else "kept"
     rows = [(kept, result["kept_iteration"], ""), ("last", result["iterations"], "last_")]
     figures = [[name, str(i or "-"), *(_figure(result, prefix + part) for part in parts)] for name, i, prefix in rows]
-    screen.table(["weights", "iteration", *parts], figures)
+    units = ["test R^2", "test RMSE"] if done.network.classes is None else []
+    for line, (_, _, prefix) in zip(figures, rows, strict=True):
+        line += _quality(result, f"{prefix}test") if units else []
+    screen.table(["weights", "iteration", *parts, *units], figures)
 
 
 def _task(run: TrainedRun) -> str:

@@ -17,12 +17,13 @@ class OnlineMemory(Memory):
     """What online alternating minimisation keeps between batches.
 
     Attributes:
-        mu: The present penalty.
+        mu: The last batch's penalty, at first that of the first.
         rules: What each rule keeps, in the order of `OnlineAM.groups`.
         power: The power iteration of the layer above each code (`LayerFunction.power_iteration`); none before the
             first batch, and where code steps are not relative to the curvature.
         codes: Each hidden layer's code in the last batch.
         forward: Its forward value, which the code started from.
+        epoch: The epoch that the last batch was of.
     """
 
     mu: float
@@ -30,6 +31,7 @@ class OnlineMemory(Memory):
     power: list[Tensor] = field(default_factory=list)
     codes: list[Tensor] = field(default_factory=list)
     forward: list[Tensor] = field(default_factory=list)
+    epoch: int = 0
 
     def moved(self) -> dict[str, Tensor]:
         """How far the last batch's codes moved from their forward values, relative to these, by name."""

@@ -14,17 +14,15 @@ import altmin
 from altmin.convert import problem_of, state_of
 from altmin.core.problem import Problem
 from altmin.core.state import State
-from altmin.data import Dataset, Split
+from altmin.data import Dataset
 from altmin.errors import DivergenceError
 from altmin.methods import Method
-from altmin.study.saved_network import NetworkDescription
+from altmin.study.measures import measured
+from altmin.study.saved_network import NetworkDescription, new_run
 from altmin.study.setup import Setup
 from altmin.train.fit import fit
 from altmin.train.history import History
-from altmin.train.inputs import batch_of
 from altmin.train.loop import Callback
-from altmin.train.place import Place
-from altmin.train.score import Score, score
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class TrainedRun:
 
 def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] = ()) -> TrainedRun:
     """Train one method and measure it; divergence is a result, not an exception."""
-    network = replace(setup.network, loss=setup.loss_of(name))
+    network = replace(setup.network, loss=setup.loss_of(name), run=new_run())
     model = network.build(setup.seed)
     problem = problem_of(model, network.loss, setup.regularizer)
     last, error, train = _Last(), None, setup.dataset.train
@@ -63,7 +61,11 @@ def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] =
         history, error = diverged.history, diverged
     finally:
         torch.set_num_threads(threads)
-    result = _entry(setup, name, method, problem, history) | _measures(setup, problem, model, history, last.state)
+    result = (
+        {"run": network.run}
+        | _entry(setup, name, method, problem, history)
+        | _measures(setup, problem, model, history, last.state)
+    )
     return TrainedRun(name, network, model, history, result, error)
 
 
@@ -115,7 +117,7 @@ def _entry(setup: Setup, name: str, method: Method, problem: Problem, history: H
 def _measures(
     setup: Setup, problem: Problem, model: nn.Sequential, history: History, last: State | None
 ) -> dict[str, float | None]:
-    """Loss and accuracy on every split, of the kept weights and of the last iteration's."""
+    """Loss and accuracy, or R^2 and RMSE, on every split, of the kept weights and of the last iteration's."""
     chosen = _scores(problem, state_of(model), setup.dataset, model)
     moved = last is not None and history.kept is not None and history.kept["iteration"] < len(history)
     final = _scores(problem, last, setup.dataset, model) if last is not None and moved else chosen
@@ -124,12 +126,5 @@ def _measures(
 
 def _scores(problem: Problem, state: State, data: Dataset, model: nn.Sequential) -> dict[str, float | None]:
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    scores = {name: scored(problem, state, split, model) for name, split in parts.items()}
-    return {f"{name}_{what}": getattr(s, what) for name, s in scores.items() for what in ("accuracy", "loss")}
-
-
-def scored(problem: Problem, state: State, split: Split, model: nn.Sequential) -> Score:
-    """Loss and accuracy of `state` on a split, where `model` lies."""
-    like = next(model.parameters())
-    batch, classes = batch_of("split", (split.x, split.y), problem, Place(like, move=True))
-    return score(problem, state, batch, classes)
+    scores = {name: measured(problem, state, split, model, data.units) for name, split in parts.items()}
+    return {f"{name}_{what}": value for name, s in scores.items() for what, value in asdict(s).items()}

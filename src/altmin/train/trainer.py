@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from altmin.core.batch import Batch
 from altmin.methods.base import Method
-from altmin.train.driver import Driver
 from altmin.train.inputs import check_batch_size
 from altmin.train.options import TrainerOptions
-from altmin.train.samples import TrainingSamples
+from altmin.train.samples import TrainingSamples, rows_of
+from altmin.train.saved_driver import SavedDriver
 from altmin.train.signature import explained, takes
 
 
 @explained(TrainerOptions)
-class Trainer(Driver):
+class Trainer(SavedDriver):
     """Trains a model by a method, one step at a time; `fit` and `fit_stream` are loops over it.
 
     The method works on the memory of the model's own parameters: after each step the model has the new weights, and
@@ -58,8 +58,6 @@ class Trainer(Driver):
     def __init__(self, model: nn.Sequential, method: Method, **options: Any):
         super().__init__(model, method, TrainerOptions.given("Trainer", options))
         self._given = TrainingSamples()
-        self._saved: dict[str, Any] | None = None
-        self._taken = 0
 
     def step(self, x: Any, y: Any, *, rows: Tensor | slice | None = None, done: float = 0.0) -> None:
         """One iteration of the method; the model has the new weights at once.
@@ -67,22 +65,24 @@ class Trainer(Driver):
         Args:
             x: Samples, ``(N, n_0)``, or images or sequences where the network takes them; a tensor or an array.
             y: Class indices ``(N,)``, or with squared loss real targets ``(N,)`` or ``(N, n_L)``.
-            rows: Which of these samples the step works on, as indices or a slice; `None` for all.
+            rows: Which of these samples the step works on, as indices, a mask or a slice; `None` for all.
             done: The share of the training that lies behind, for learning rates that fall.
 
         Raises:
             TypeError: Samples of the wrong kind, dtype or device.
             ValueError: Samples that do not fit; for a method that keeps variables of every sample, others than in the
-                first step; `rows` for a method that works on the full batch.
+                first step; `rows` that are not there, or for a method that works on the full batch.
             RuntimeError: The model's parameters were moved or replaced since the first step.
             DivergenceError: nan or inf, or a subproblem that cannot be solved any more.
         """
         with self.active():
-            batch = self._take(x, y)
+            whole = batch = self._read(x, y)
             if rows is not None:
                 if not self.method.batched:
                     raise ValueError(f"{type(self.method).__name__} works on the full batch; leave `rows` out")
-                batch = batch.select(rows, ends_epoch=False)
+                batch = batch.select(rows_of(rows, batch.x), ends_epoch=False)
+            self.reader.variance.check("data", batch)
+            self._take(whole)
             before, self._taken = self._taken, self._taken + len(batch.x)
             size = self.state.samples
             self.advance(replace(batch, done=done, ends_epoch=self._taken // size > before // size))
@@ -98,18 +98,15 @@ class Trainer(Driver):
             epochs: The passes that there will be.
         """
         with self.active():
-            self.samples = self._take(x, y)
-            size = check_batch_size(batch_size, self.method, len(self.samples.x))
+            samples = self._read(x, y)
+            size = check_batch_size(batch_size, self.method, len(samples.x))
+            self.reader.variance.check_split(size, samples)
+            self._take(samples)
+            self.samples = samples
             for batch in self.batches(size, epoch, epochs):
                 self.advance(batch)
 
-    def begin(self, samples: Batch, count: int | None = None) -> None:
-        """Start the method, or go on where `load_state_dict` said before there were samples; see `Driver.begin`."""
-        super().begin(samples, count)
-        if self._saved is not None:
-            self._restore(self._saved)
-
-    def _take(self, x: Any, y: Any) -> Batch:
+    def _read(self, x: Any, y: Any) -> Batch:
         """The samples as a batch, once they are known to be such as a step may work on."""
         batch = self._given.again(x, y)
         if batch is None:
@@ -117,12 +114,15 @@ class Trainer(Driver):
             if self._state is not None and not self.method.online:
                 self._given.require(x, y, batch, self.method)
             self._given.remember(x, y, batch)
+        return batch
+
+    def _take(self, batch: Batch) -> None:
+        """Begin on these samples where nothing has begun, and look at them from now on."""
         if self._state is None or self.samples is None:
             self.begin(batch, self.options.samples)
         self.check_storage()
         if self.method.online:
             self.samples = batch
-        return batch
 
     # Figures
 
@@ -138,35 +138,3 @@ class Trainer(Driver):
     def residuals(self) -> dict[str, float]:
         """How far the constraints are from holding, by name."""
         return {name: float(t) for name, t in self.evaluate()[1].items()}
-
-    # Saving
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, as nested dicts of tensors, numbers and texts; tensors are not copied.
-
-        Raises:
-            RuntimeError: Before the first step.
-        """
-        if self._state is None:
-            raise RuntimeError("there is nothing to save before the first step but the model's weights")
-        return {"state": self._state.state_dict(), "taken": self._taken}
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave; the model has the saved weights at once.
-
-        Before the first step the method's own variables wait for its samples.
-
-        Raises:
-            ValueError: Another network's or method's state; the message names what does not fit.
-        """
-        weights = {name: saved["state"][name] for name in ("W", "b", "norm")}
-        state = self._attach()
-        with self.active():
-            state.load_state_dict(state.state_dict() | weights)
-            self._saved = saved
-            if self.samples is not None:
-                self._restore(saved)
-
-    def _restore(self, saved: dict[str, Any]) -> None:
-        self.state.load_state_dict(saved["state"])
-        self._taken, self._products, self._saved = saved["taken"], None, None
