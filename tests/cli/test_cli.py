@@ -59,8 +59,8 @@ def test_train_writes_everything(out, capsys):
     assert float(rows[-1]["elapsed_cpu_seconds"]) == pytest.approx(run["cpu_seconds"])
     assert load_file(out / "model.safetensors").keys() == {"0.weight", "0.bias", "2.weight", "2.bias"}
     text = capsys.readouterr().out
-    first = ["digits", *(f"adam {i}/12" for i in (1, 2, 5, 10, 12))]
-    assert [line.split(":")[0] for line in text.splitlines()[:6]] == first
+    first = ["digits", "memory", *(f"adam {i}/12" for i in (1, 2, 5, 10, 12))]
+    assert [line.split(":")[0] for line in text.splitlines()[:7]] == first
     assert "digits: 1,079 training, 359 validation, 359 test samples, 64 features, 10 classes" in text
     assert f"{100 * run['test_accuracy']:.2f}" in text
     assert f"{100 * run['last_test_accuracy']:.2f}" in text
@@ -432,6 +432,7 @@ def test_ctrl_c_keeps_what_was_trained(out, command):
     process = start(command, "am-sgd", *SMALL, "--epochs", "1000000", "--out", str(out))
     assert process.stdout is not None
     assert process.stdout.readline().startswith("digits: ")
+    assert process.stdout.readline().startswith("memory: ")
     assert process.stdout.readline().startswith("am-sgd 1/")
     process.send_signal(signal.SIGINT)
     text, errors = process.communicate(timeout=60)

@@ -9,11 +9,11 @@ from difflib import get_close_matches
 
 from jsonargparse import Namespace
 
-from altmin.cli.config import Entry, normal, read_config
 from altmin.cli.imports import FLAG, import_files
 from altmin.cli.methods import load_all, name_of, with_names
 from altmin.cli.options import COMMANDS, method_names, parser_of
 from altmin.cli.spelling import Spelling, flag, wanted
+from altmin.cli.yaml_file import Entry, normal, read_yaml
 from altmin.methods.registry import METHODS
 
 CONFIG = "--config"
@@ -39,7 +39,7 @@ def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
     load_all()
     _check_command(command)
     rest, files = _without_configs(command, rest)
-    entries = {normal(entry.key): entry for file in files for entry in read_config(file)}
+    entries = {normal(entry.key): entry for file in files for entry in read_yaml(file)}
     rest = import_files(entries.pop("import", None), rest)
     rest, method, shown = _methods(command, rest, entries)
     parser, own = parser_of(command, method, shown, _unexplained(rest))

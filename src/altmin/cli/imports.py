@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from altmin.cli.config import Entry
+from altmin.cli.yaml_file import Entry
 from altmin.study.files import import_file
 
 FLAG = "--import"

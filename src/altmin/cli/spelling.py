@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from altmin.cli.config import Entry, normal
+from altmin.cli.yaml_file import Entry, normal
 
 NAMED = re.compile(r"`([A-Za-z][\w.-]*)(?:=([^`]*))?`")
 REFUSED = re.compile(r'(?:Parser key "([^"]+)"|argument --([\w.-]+):).*', re.DOTALL)

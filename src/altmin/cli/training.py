@@ -13,18 +13,18 @@ from jsonargparse import Namespace
 from altmin.cli.data import load_data, require_writable
 from altmin.cli.network import chosen
 from altmin.cli.numbers import configured
+from altmin.cli.preflight import check_start
 from altmin.cli.results import write_results
 from altmin.cli.screen import Interrupt, Screen, complain
 from altmin.data import Dataset, TableEncoder
-from altmin.losses import make_loss
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, Entry, entry, listed
-from altmin.regularizers import make_regularizer
+from altmin.study.footprint import check_weights
+from altmin.study.machine import free_memory
 from altmin.study.networks import ModelSource
 from altmin.study.run import TrainedRun, run
 from altmin.study.saved_network import ENCODER, SOURCE, NetworkDescription, Origin, save
 from altmin.study.setup import REFUSED, Setup
-from altmin.train.place import check_device
 
 INTERRUPTED = 130
 YARDSTICK = "adam"
@@ -38,6 +38,7 @@ def train(options: Namespace) -> int:
     setup.check(name, method, setup.problem(name))
     require_writable(out, setup.network)
     tell(setup.dataset, screen)
+    check_start({name: (setup, method)}, out, screen)
     with Interrupt() as interrupt, screen.progress:
         done = run(setup, name, method, (screen.training(name, setup.epochs_of(name)), interrupt))
     save(done.network, done.model, out)
@@ -59,6 +60,7 @@ def compare(options: Namespace) -> int:
     plan = plan_of(methods, setup, screen, listed=bool(options.methods))
     require_writable(out)
     tell(setup.dataset, screen)
+    check_start(plan, out, screen)
     with Interrupt() as interrupt, screen.progress:
         runs = _run_all(plan, out, screen, interrupt)
     plot(runs, out / "compare.png")
@@ -129,9 +131,7 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
     names = ["seed", *(f.name for f in Setup.listed() if f.metadata["flag"] is not None)]
     shared = {name: options[name] for name in names if name in options}
     model, own = chosen(options)  # first: the model's file may register the loss and the regulariser
-    make_loss(options.loss or "squared")
-    make_regularizer(options.regularizer)
-    shared["device"] = check_device(options.device)
+    Setup.check_each(shared)
     dtype = {None: options.dtype, "bf16": "float32"}.get(options.precision, options.precision)
     dataset, origin = load_data(options, dtype, screen, Origin(name=data))
     network = NetworkDescription(
@@ -144,6 +144,7 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
         data=origin,
         encoder=dataset.encoder,
     )
+    check_weights(network, free_memory(options.device))
     return Setup(dataset=dataset, network=network, **shared)
 
 

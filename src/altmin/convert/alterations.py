@@ -5,6 +5,7 @@ Backward hooks change no value and are let through, and so is `nn.Module.compile
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 

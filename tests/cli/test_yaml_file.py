@@ -10,8 +10,8 @@ import pytest
 
 from altmin.cli import main
 from altmin.cli.commandline import parse
-from altmin.cli.config import MOST, read_config
 from altmin.cli.spelling import Spelling
+from altmin.cli.yaml_file import MOST, read_yaml
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +127,7 @@ def test_errors_name_file_and_key(text: str, capsys: pytest.CaptureFixture[str])
 def test_files_that_cannot_be_read(name: str, part: str):
     Path("latin").write_bytes(b"out: \xe4")
     with pytest.raises(ValueError, match=part):
-        read_config(name)
+        read_yaml(name)
 
 
 def test_a_column_whose_name_is_a_number_is_trained_on(capsys: pytest.CaptureFixture[str]):

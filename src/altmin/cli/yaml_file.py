@@ -34,7 +34,7 @@ class Entry(NamedTuple):
         return DataError(f"{self.file}: `{self.key}` {text}")
 
 
-def read_config(file: str) -> list[Entry]:
+def read_yaml(file: str) -> list[Entry]:
     """The options in a YAML file, nested keys dotted.
 
     Raises:
