@@ -12,7 +12,6 @@ import torch
 from sklearn import datasets
 
 from altmin import registration
-from altmin.bench import measure
 from altmin.losses import LOSSES
 from altmin.methods.registry import METHODS
 from altmin.regularizers import REGULARIZERS
@@ -46,8 +45,8 @@ def same_threads() -> Iterator[None]:
 @pytest.fixture
 def short_timings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No time is spent on clocks' resolution."""
-    monkeypatch.setattr(measure, "LEAST", 0.0)
-    monkeypatch.setattr(measure, "SIDE", 64)
+    monkeypatch.setattr("altmin.bench.measure.LEAST", 0.0)
+    monkeypatch.setattr("altmin.bench.measure.SIDE", 64)
 
 
 @pytest.fixture

@@ -113,9 +113,7 @@ class OnlineAM(Method):
     def step(self, sweep: Sweep[OnlineMemory]) -> None:
         """One mini-batch of Algorithm 1: codes, last layer to first, then each layer's weights on its own objective."""
         memory, state = sweep.memory, sweep.state
-        if state.k > 0:
-            memory.mu = self.mu.after(memory.mu, state.epoch > memory.epoch)
-        memory.epoch = state.epoch
+        memory.update_mu(self.mu, state)
         found = prepare_compiled(self.prepare, sweep) if self.compile else self.prepare(sweep)
         factor = halved(state.epoch, self.halve_every) * DECAYS[self.decay](sweep.batch.done)
         for (rule, targets), own in zip(self.groups(list(found.layers)), memory.rules, strict=True):

@@ -129,7 +129,7 @@ def layer_targets(
         mu: The penalty.
         samples: Samples of the whole training set, which the regulariser is spread over.
     """
-    inputs = start.regressors(codes) if updated else start.unmoved
+    inputs = start.regressors(codes) if updated and settings.steps else start.unmoved
     hidden = [_squares_target(start, codes, inputs, i, settings, mu * samples) for i in range(len(codes))]
     a, skip = start.input(len(codes), inputs), start.skip(len(codes), inputs)
     return [*hidden, LossTarget(start, a, skip, start.value_at(len(codes), inputs), samples)]
