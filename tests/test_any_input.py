@@ -22,7 +22,7 @@ from any_input import DOCUMENTED, SOUND, WRONG, built, cases, methods, networks,
 def documented() -> Iterator[None]:
     """A context in which the library's errors and warnings may come, and nothing else."""
     with warnings.catch_warnings():
-        for kind in (altmin.InertiaWarning, altmin.PenaltyWarning, altmin.PrecisionWarning):
+        for kind in (altmin.InertiaWarning, altmin.PenaltyWarning, altmin.PrecisionWarning, altmin.ScaleWarning):
             warnings.simplefilter("ignore", kind)
         try:
             yield

@@ -161,7 +161,7 @@ def test_folders_without_an_encoder_or_with_anothers_are_refused(trained, elsewh
     census(50, 2).to_csv("new.csv", index=False)
     old = Path(shutil.copytree(trained / "adult", "old"))
     (old / "encoder.json").unlink()
-    assert "holds no encoder.json" in refused(capsys, "old", "--csv.test", "new.csv")
+    assert "old/encoder.json: there is no such file" in refused(capsys, "old", "--csv.test", "new.csv")
     with pytest.raises(DataError, match="train it again"):
         predict_table(old, "new.csv")
     shutil.copy(trained / "bikes" / "encoder.json", old)

@@ -254,6 +254,7 @@ def test_regression(name, outputs):
     assert history.best == 1 + min(range(10), key=history["validation_loss"].__getitem__)
 
 
+@pytest.mark.filterwarnings("ignore::altmin.ScaleWarning")
 def test_linear_regression_is_least_squares():
     x = samples()[0].double()
     y = x[:, :2] @ torch.tensor([[1.0, 2.0], [3.0, 4.0]]).double() + x.square()[:, 2:] + 5
@@ -330,6 +331,7 @@ def test_by_default_online_methods_take_batches_of_200():
     assert seen == [3]
 
 
+@pytest.mark.filterwarnings("ignore::altmin.ScaleWarning")
 def test_an_epoch_takes_every_sample_once_in_a_fresh_order():
     steps = []
 

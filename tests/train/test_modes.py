@@ -104,6 +104,7 @@ def test_modes_around_a_trainer_and_a_stream_change_no_bit(mode: str):
         assert torch.equal(p, q)
 
 
+@pytest.mark.filterwarnings("ignore::altmin.ScaleWarning")
 def test_python_numbers_of_a_data_set_take_the_dtype_of_the_model():
     x, y = digits(N, torch.float32)
     pairs: Any = [(x[i], float(y[i])) for i in range(N)]
