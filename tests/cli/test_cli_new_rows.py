@@ -162,7 +162,7 @@ def test_folders_without_an_encoder_or_with_anothers_are_refused(trained, elsewh
     old = Path(shutil.copytree(trained / "adult", "old"))
     (old / "encoder.json").unlink()
     assert "old/encoder.json: there is no such file" in refused(capsys, "old", "--csv.test", "new.csv")
-    with pytest.raises(DataError, match="train it again"):
+    with pytest.raises(DataError, match="there is no such file"):
         predict_table(old, "new.csv")
     shutil.copy(trained / "bikes" / "encoder.json", old)
     assert "not the encoder of the network" in refused(capsys, "old", "--csv.test", "new.csv")
