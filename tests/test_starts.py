@@ -23,6 +23,8 @@ from altmin.methods.registry import METHODS
 from methods.table import digits, network
 from test_benchmarks import REPORT
 
+pytestmark = pytest.mark.usefixtures("same_threads")
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
 FILES = [*ROOT.glob("experiments/*.py"), *ROOT.glob("benchmarks/*.py")]
@@ -60,14 +62,7 @@ def start(script: Path, argv: list[str], monkeypatch: pytest.MonkeyPatch) -> int
     return 0
 
 
-@pytest.fixture(autouse=True)
-def same_threads():
-    """Threads stay as they were."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
+@pytest.mark.slow
 @quiet
 @pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
 def test_every_script_runs(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -194,3 +194,11 @@ def test_results_of_a_regression(trained):
     assert run["test_loss"] == pytest.approx(run["test_rmse"] ** 2 / 2)
     (run,) = json.loads((trained / "adult" / "results.json").read_text())["runs"]
     assert (run["test_r2"], run["test_rmse"]) == (None, None)
+
+
+def test_many_columns_alike_are_one_line(elsewhere, capsys):
+    pixels = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 9)), columns=[f"p{i}" for i in range(9)])
+    pixels.assign(label=np.arange(60) % 2).to_csv("t.csv", index=False)
+    argv = ["train", "adam", "--csv.train", "t.csv", "--csv.target", "label", "--epochs", "1", "--hidden", "4"]
+    assert main([*argv, "--threads", "1"]) == 0
+    assert "columns: p0 to p8 (9 columns): number; label: target, 2 classes\n" in capsys.readouterr().out

@@ -125,7 +125,7 @@ def test_a_trained_network_asks_for_its_files(capsys: pytest.CaptureFixture[str]
     (ramp,) = (module for module in registration._conversions if module.__name__ == "Ramp")
     del registration._conversions[ramp]
     assert main(["predict", "out", "--import", "mine/fair.py"]) == 2
-    assert "unknown activation 'ramp'" in (error := capsys.readouterr().err)
+    assert "unknown `activation` 'ramp'" in (error := capsys.readouterr().err)
     assert "a file of your own that registers it goes to --import" in error
 
 

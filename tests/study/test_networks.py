@@ -158,7 +158,7 @@ def test_residual_refuses():
 def test_defaults_are_what_a_model_takes():
     assert defaults("mlp") == {"hidden": (128, 128), "activation": "relu", "batch_norm": False}
     assert defaults("lenet5") == {}
-    with pytest.raises(ValueError, match=r"unknown model 'lenet'; did you mean 'lenet5'\?.*or FILE.py:FUNCTION"):
+    with pytest.raises(ValueError, match=r"unknown `model` 'lenet'; did you mean 'lenet5'\?.*or FILE.py:FUNCTION"):
         defaults("lenet")
 
 
@@ -303,10 +303,10 @@ WRONG = {
     "--model lenet5": "12 x 12 pixels or more, got 8 x 8",
     "--model lenet5 --hidden 3": "--model lenet5 does not take --hidden",
     "--model elman --activation tanh": "--model elman does not take --activation",
-    "--model elman --hidden 3 4": "elman takes 1 hidden width(s), got 2",
+    "--model elman --hidden 3 4": "elman takes 1 hidden width(s) (--hidden), got 2",
     "--model elman --step-width 5": "must divide the 64",
     "--model binary --batch-norm": "--model binary does not take --batch-norm",
-    "--model residual --depth 1": "`depth`",
+    "--model residual --depth 1": "--depth counts",
     "--model residual --step-width 8": "--model residual does not take --step-width",
     "--depth 3": "--model mlp does not take --depth",
 }

@@ -53,6 +53,7 @@ def no_backprop() -> AbstractContextManager[object]:
         PyTorch as it was.
 
     Example:
+        >>> import torch
         >>> x = torch.ones(2, requires_grad=True)
         >>> with no_backprop():
         ...     x.square().sum().backward()

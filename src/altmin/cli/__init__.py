@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -11,9 +10,10 @@ from jsonargparse import Namespace
 
 from altmin.audit import BackpropError
 from altmin.cli.bench import bench
-from altmin.cli.options import parse
+from altmin.cli.commandline import parse
 from altmin.cli.prediction import predict
 from altmin.cli.screen import complain, plain_warnings
+from altmin.cli.spelling import Spelling
 from altmin.cli.tables import datasets, methods
 from altmin.cli.training import INTERRUPTED, compare, train
 from altmin.errors import UnknownNameError
@@ -41,28 +41,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 where training diverged, 2 where something does not fit or an audit ended it, 130 after
         Ctrl-C.
     """
+    spelling = Spelling()
     try:
-        with plain_warnings():
-            options = parse(sys.argv[1:] if argv is None else argv)
+        with plain_warnings(spelling.translate):
+            options = parse(sys.argv[1:] if argv is None else argv, spelling)
             return RUN[options.command](options)
     except (argparse.ArgumentError, argparse.ArgumentTypeError) as error:
-        complain("error", readable(str(error)))
+        complain("error", error)
         return 2
     except (ValueError, TypeError, NotImplementedError, OSError, BackpropError) as error:
         unknown = any(isinstance(e, UnknownNameError) for e in (error, error.__cause__))
-        complain("error", f"{error}{IMPORT_ADVICE if unknown else ''}")
+        complain("error", f"{spelling.translate(error)}{IMPORT_ADVICE if unknown else ''}")
         return 2
     except KeyboardInterrupt:
         complain("interrupted", "nothing more is written")
         return INTERRUPTED
-
-
-UNION = re.compile(r"Does not validate against any.*?Subtypes: \[(.*?)\].*Given value: ", re.DOTALL)
-
-
-def readable(text: str) -> str:
-    """A parser's error on one line, without the names of Python's types."""
-    text = text.replace("are required: predict.dir", "are required: DIR, the folder that train wrote")
-    text = UNION.sub(r"Expected \1. Got value: ", text)
-    text = re.sub(r"a <class '(?:\w+\.)*(\w+)'>|<class '(?:\w+\.)*(\w+)'>", r"\1\2", text)
-    return re.sub(r'Parser key "(\S+)"', r"`\1`", text.replace(", NoneType", " or null").replace("a typing.", ""))

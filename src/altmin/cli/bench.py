@@ -10,6 +10,7 @@ import torch
 from jsonargparse import Namespace
 
 from altmin.cli.data import require_writable
+from altmin.cli.preflight import check_start
 from altmin.cli.screen import Screen, complain
 from altmin.cli.training import methods_of, plan_of, setup_of
 from altmin.errors import DivergenceError
@@ -24,6 +25,7 @@ def bench(options: Namespace) -> int:
     setup = setup_of(options, screen, data="synthetic")
     plan = plan_of(methods, setup, screen, listed=bool(options.methods))
     require_writable(out)
+    check_start(plan, out, screen, at_once=True)
     try:
         with threads(options.threads):
             rows = measure(line_up(plan), options.rounds, setup.device, screen.say)

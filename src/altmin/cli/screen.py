@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -102,8 +102,12 @@ def complain(kind: str, text: object) -> None:
 
 
 @contextmanager
-def plain_warnings() -> Iterator[None]:
-    """The library's warnings become one line each, shown once."""
+def plain_warnings(words: Callable[[object], str]) -> Iterator[None]:
+    """The library's warnings become one line each, shown once.
+
+    Args:
+        words: Gives the text of a warning in the words of the command line.
+    """
     shown: set[str] = set()
     with warnings.catch_warnings():
         default = warnings.showwarning
@@ -115,7 +119,7 @@ def plain_warnings() -> Iterator[None]:
                 default(message, category, *where)
             elif str(message) not in shown:
                 shown.add(str(message))
-                complain("warning", message)
+                complain("warning", words(message))
 
         warnings.showwarning = show
         yield

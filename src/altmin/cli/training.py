@@ -13,18 +13,18 @@ from jsonargparse import Namespace
 from altmin.cli.data import load_data, require_writable
 from altmin.cli.network import chosen
 from altmin.cli.numbers import configured
+from altmin.cli.preflight import check_start
 from altmin.cli.results import write_results
 from altmin.cli.screen import Interrupt, Screen, complain
-from altmin.data import Dataset
-from altmin.losses import make_loss
+from altmin.data import Dataset, TableEncoder
 from altmin.methods import Method
-from altmin.methods.registry import METHODS, entry, listed
-from altmin.regularizers import make_regularizer
+from altmin.methods.registry import METHODS, Entry, entry, listed
+from altmin.study.footprint import check_weights
+from altmin.study.machine import free_memory
 from altmin.study.networks import ModelSource
 from altmin.study.run import TrainedRun, run
 from altmin.study.saved_network import ENCODER, SOURCE, NetworkDescription, Origin, save
 from altmin.study.setup import REFUSED, Setup
-from altmin.train.place import check_device
 
 INTERRUPTED = 130
 YARDSTICK = "adam"
@@ -38,6 +38,7 @@ def train(options: Namespace) -> int:
     setup.check(name, method, setup.problem(name))
     require_writable(out, setup.network)
     tell(setup.dataset, screen)
+    check_start({name: (setup, method)}, out, screen)
     with Interrupt() as interrupt, screen.progress:
         done = run(setup, name, method, (screen.training(name, setup.epochs_of(name)), interrupt))
     save(done.network, done.model, out)
@@ -59,6 +60,7 @@ def compare(options: Namespace) -> int:
     plan = plan_of(methods, setup, screen, listed=bool(options.methods))
     require_writable(out)
     tell(setup.dataset, screen)
+    check_start(plan, out, screen)
     with Interrupt() as interrupt, screen.progress:
         runs = _run_all(plan, out, screen, interrupt)
     plot(runs, out / "compare.png")
@@ -73,11 +75,16 @@ def methods_of(options: Namespace) -> dict[str, Method]:
     default += [] if options.get("audit") else [YARDSTICK]
     entries = [entry(name) for name in options.methods or default]
     for e in METHODS.values():
-        if e not in entries and configured(e.method, options[e.name.replace("-", "_")]) != e.method:
+        if e not in entries and _numbers_of(e, options) != e.method:
             raise ValueError(
                 f"a number of {e.name} is given, but {e.name} is not compared: add it, or leave --{e.name}.* out"
             )
-    return {e.name: configured(e.method, options[e.name.replace("-", "_")]) for e in entries}
+    return {e.name: _numbers_of(e, options) for e in entries}
+
+
+def _numbers_of(named: Entry, options: Namespace) -> Method:
+    """A method with the numbers that are given under its name."""
+    return configured(named.method, options[named.name.replace("-", "_")], f"{named.name}.")
 
 
 def plan_of(methods: dict[str, Method], setup: Setup, screen: Screen, listed: bool) -> dict[str, tuple[Setup, Method]]:
@@ -124,9 +131,7 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
     names = ["seed", *(f.name for f in Setup.listed() if f.metadata["flag"] is not None)]
     shared = {name: options[name] for name in names if name in options}
     model, own = chosen(options)  # first: the model's file may register the loss and the regulariser
-    make_loss(options.loss or "squared")
-    make_regularizer(options.regularizer)
-    shared["device"] = check_device(options.device)
+    Setup.check_each(shared)
     dtype = {None: options.dtype, "bf16": "float32"}.get(options.precision, options.precision)
     dataset, origin = load_data(options, dtype, screen, Origin(name=data))
     network = NetworkDescription(
@@ -139,6 +144,7 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
         data=origin,
         encoder=dataset.encoder,
     )
+    check_weights(network, free_memory(options.device))
     return Setup(dataset=dataset, network=network, **shared)
 
 
@@ -146,19 +152,17 @@ def tell(dataset: Dataset, screen: Screen) -> None:
     """Print what is trained on, and what each column of a table was taken for."""
     screen.say(about(dataset))
     if dataset.encoder is not None:
-        screen.say(f"columns: {'; '.join(shortened(dataset.encoder.about))}")
+        screen.say(f"columns: {'; '.join(column_lines(dataset.encoder))}")
 
 
-def shortened(columns: Sequence[str]) -> list[str]:
-    """Lines ``name: what``, those one after the other that are the same merged into one."""
-    groups = [list(same) for _, same in groupby(columns, key=lambda line: line.partition(": ")[2])]
-    named = [[line.partition(": ") for line in group] for group in groups]
-    return [
-        f"{first[0]} to {group[-1][0]} ({len(group)} columns): {first[2]}" if len(group) > 3 else f"{name}: {what}"
-        for group in named
-        for first in group[:1]
-        for name, _, what in (group[:1] if len(group) > 3 else group)
-    ]
+def column_lines(encoder: TableEncoder) -> list[str]:
+    """What each column was taken for; four or more alike, one after the other, are one line."""
+    lines: list[str] = []
+    for about, alike in groupby((*encoder.columns, encoder.target), key=lambda column: column.about):
+        names = [column.name for column in alike]
+        whole = f"{names[0]} to {names[-1]} ({len(names)} columns): {about}"
+        lines += [whole] if len(names) > 3 else [f"{name}: {about}" for name in names]
+    return lines
 
 
 def about(dataset: Dataset) -> str:

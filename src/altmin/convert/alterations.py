@@ -5,6 +5,7 @@ Backward hooks change no value and are let through, and so is `nn.Module.compile
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,7 +101,7 @@ def _parametrizations(module: nn.Module) -> Iterator[str]:
 def _hooks(module: nn.Module) -> Iterator[str]:
     """Forward hooks; PyTorch's own are named by what they do."""
     for hook in module._forward_pre_hooks.values():
-        for kind in type(hook).__mro__:
+        for kind in inspect.getmro(type(hook)):
             if known := _KNOWN_HOOKS.get(f"{kind.__module__}.{kind.__qualname__}"):
                 weight = getattr(hook, "name", None) or getattr(hook, "_tensor_name", "weight")
                 what, cure = (text.format(weight) for text in known)

@@ -132,7 +132,7 @@ def taken(available: int, train_samples: int | None) -> int:
     if train_samples is None:
         return available
     if not 0 < train_samples <= available:
-        raise ValueError(f"train_samples is {train_samples}, but must lie between 1 and the {available:,} available")
+        raise ValueError(f"`train_samples` is {train_samples}, but must lie between 1 and the {available:,} available")
     return train_samples
 
 

@@ -158,7 +158,7 @@ def defaults(model: str) -> dict[str, Any]:
         ValueError: An unknown name.
     """
     if model not in NETWORKS:
-        raise ValueError(f"unknown model {model!r}; {nearest(str(model), list(NETWORKS))}, or FILE.py:FUNCTION")
+        raise ValueError(f"unknown `model` {model!r}; {nearest(str(model), list(NETWORKS))}, or FILE.py:FUNCTION")
     return {p.name: p.default for p in list(inspect.signature(NETWORKS[model]).parameters.values())[2:]}
 
 
@@ -183,7 +183,7 @@ def activation_of(name: str) -> type[nn.Module]:
         ValueError: An unknown name.
     """
     if name not in ACTIVATION_NAMES:
-        raise UnknownNameError(f"unknown activation {name!r}; {nearest(str(name), list(ACTIVATION_NAMES))}")
+        raise UnknownNameError(f"unknown `activation` {name!r}; {nearest(str(name), list(ACTIVATION_NAMES))}")
     return ACTIVATION_NAMES[name]
 
 
@@ -203,7 +203,7 @@ def _widths(
         raise ValueError(f"a network needs widths of 1 or more from input to output, got {widths}")
     _require_depth(len(widths) - 1)
     if count not in (None, len(hidden)):
-        raise ValueError(f"{model} takes {count} hidden width(s), got {len(hidden)}: {tuple(hidden)}")
+        raise ValueError(f"{model} takes {count} hidden width(s) (`hidden`), got {len(hidden)}: {tuple(hidden)}")
     return widths
 
 

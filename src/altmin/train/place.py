@@ -73,7 +73,7 @@ def check_device(name: str | torch.device) -> str:
     """`name`, if there is such a device.
 
     Raises:
-        ValueError: No device of PyTorch's, or a CUDA device that is not there.
+        ValueError: No device of PyTorch's, one that is not there, or one without numbers, such as meta.
     """
     try:
         device = torch.device(name)
@@ -81,6 +81,10 @@ def check_device(name: str | torch.device) -> str:
         raise ValueError(f"`device` must be such as cpu, cuda or cuda:1, got {name!r}") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"`device` {name}: PyTorch finds {torch.cuda.device_count()} CUDA device(s) here")
+    try:
+        float(torch.ones((), device=device))
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise ValueError(f"`device` {name}: PyTorch cannot compute there on this machine") from error
     return str(name)
 
 

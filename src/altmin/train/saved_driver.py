@@ -62,8 +62,8 @@ class SavedDriver(Driver):
         Raises:
             ValueError: Another network's or method's state; the message names what does not fit.
         """
-        weights = {name: saved["state"][name] for name in ("W", "b", "norm")}
         state = self._attach()
+        weights = _weights(saved)
         with self.active():
             present = state.state_dict()
             state.load_state_dict(present | uncut(weights, present))
@@ -142,3 +142,15 @@ class SavedDriver(Driver):
         for name, t in self._buffers().items():
             t.copy_(saved["buffers"][name])
         self._taken, self._products = saved["taken"], None
+
+
+def _weights(saved: Any) -> dict[str, Any]:
+    """The network's part of what `SavedDriver.state_dict` gave."""
+    if not isinstance(saved, dict) or saved.keys() != {"state", "buffers", "taken"}:
+        found = sorted(map(str, saved)) if isinstance(saved, dict) else type(saved).__name__
+        raise ValueError(f"this is not what `Trainer.state_dict` gave, which has state, buffers and taken: {found}")
+    state, names = saved["state"], ("W", "b", "norm")
+    if not isinstance(state, dict) or not state.keys() >= set(names):
+        found = sorted(map(str, state)) if isinstance(state, dict) else type(state).__name__
+        raise ValueError(f"`state`: expected the fields of an altmin.State, got {found}")
+    return {name: state[name] for name in names}

@@ -12,7 +12,7 @@ from altmin.core.batch import Batch
 from altmin.methods.base import Method
 from altmin.train.inputs import check_batch_size
 from altmin.train.options import TrainerOptions
-from altmin.train.samples import TrainingSamples
+from altmin.train.samples import TrainingSamples, rows_of
 from altmin.train.saved_driver import SavedDriver
 from altmin.train.signature import explained, takes
 
@@ -65,13 +65,13 @@ class Trainer(SavedDriver):
         Args:
             x: Samples, ``(N, n_0)``, or images or sequences where the network takes them; a tensor or an array.
             y: Class indices ``(N,)``, or with squared loss real targets ``(N,)`` or ``(N, n_L)``.
-            rows: Which of these samples the step works on, as indices or a slice; `None` for all.
+            rows: Which of these samples the step works on, as indices, a mask or a slice; `None` for all.
             done: The share of the training that lies behind, for learning rates that fall.
 
         Raises:
             TypeError: Samples of the wrong kind, dtype or device.
             ValueError: Samples that do not fit; for a method that keeps variables of every sample, others than in the
-                first step; `rows` for a method that works on the full batch.
+                first step; `rows` that are not there, or for a method that works on the full batch.
             RuntimeError: The model's parameters were moved or replaced since the first step.
             DivergenceError: nan or inf, or a subproblem that cannot be solved any more.
         """
@@ -80,7 +80,7 @@ class Trainer(SavedDriver):
             if rows is not None:
                 if not self.method.batched:
                     raise ValueError(f"{type(self.method).__name__} works on the full batch; leave `rows` out")
-                batch = batch.select(rows, ends_epoch=False)
+                batch = batch.select(rows_of(rows, batch.x), ends_epoch=False)
             self.reader.variance.check("data", batch)
             self._take(whole)
             before, self._taken = self._taken, self._taken + len(batch.x)

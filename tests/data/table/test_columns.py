@@ -27,7 +27,7 @@ def loaded(tmp_path):
         if "label" not in frame:
             frame["label"] = LABELS
         frame.to_csv(tmp_path / "t.csv", index=False)
-        options = TableOptions(train=tmp_path / "t.csv", target=target, task=task, missing=missing)
+        options = TableOptions(train=tmp_path / "t.csv", target=target, task=task, missing=missing)  # type: ignore[arg-type]
         return load("csv", csv=options, dtype=dtype)
 
     return load_columns

@@ -106,6 +106,8 @@ DAMAGE = [
     lambda v: v | {"columns": [v["columns"][0] | {"more": 1}]},
     lambda v: v | {"columns": [v["columns"][0] | {"name": None}]},
     lambda v: v | {"target": v["target"] | {"classes": "ab"}},
+    lambda v: v | {"columns": [v["columns"][1] | {"reading": v["columns"][1]["reading"] | {"thousands": "(a+)+"}}]},
+    lambda v: v | {"columns": [v["columns"][3] | {"reading": v["columns"][3]["reading"] | {"format": "%s"}}]},
     lambda v: [],
 ]
 

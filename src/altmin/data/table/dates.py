@@ -45,6 +45,11 @@ class Dates:
             return f"date, {self.format}"
         return f"date, {self.format}, though the day may come first: write year-month-day to be sure"
 
+    def check(self) -> None:
+        """A `ValueError` about a format that is none of `FORMATS`."""
+        if self.format not in FORMATS:
+            raise ValueError(f"unknown format of dates {self.format!r}")
+
     def parse(self, texts: Sequence[str]) -> np.ndarray:
         """Days since 1970 as float64, nan for what is no such date; times without a zone count as UTC."""
         times = pd.to_datetime(pd.Series(texts, dtype=object), format=self.format, errors="coerce", utc=True)

@@ -50,6 +50,8 @@ def restored(value: dict[str, Any]) -> Any:
     if set(values) != {f.name for f in fields(kind)}:
         raise ValueError(f"fields {sorted(values)} of {value['kind']!r}")
     found = kind(**{name: _checked(name, each) for name, each in values.items()})
+    if isinstance(found, Numerals | Dates | Flags):
+        found.check()
     if isinstance(found, NumberColumn):
         _check_parts(found)
     return found

@@ -47,6 +47,11 @@ class Numerals:
         ]
         return ", ".join(["number", *filter(None, ways)])
 
+    def check(self) -> None:
+        """A `ValueError` about a way of writing that is none of `STYLES`."""
+        if (self.thousands, self.decimal) not in STYLES or (self.sign and not re.fullmatch(SIGN, self.sign)):
+            raise ValueError(f"no way of writing numbers: {self}")
+
     def parse(self, texts: Sequence[str]) -> np.ndarray:
         """The value of each text as float64, nan for what is no such number."""
         if self == PLAIN:
@@ -101,7 +106,7 @@ def numerals_of(texts: Sequence[str], counts: np.ndarray, decimal_commas: bool) 
 
 def _fits(way: Numerals, texts: Sequence[str]) -> bool:
     """Whether at least half of some texts are such numbers."""
-    return 2 * np.count_nonzero(np.isnan(way.parse(texts))) <= len(texts)
+    return bool(2 * np.isnan(way.parse(texts)).sum() <= len(texts))
 
 
 def sign_of(texts: Sequence[str], counts: np.ndarray | None = None) -> str:
@@ -156,6 +161,9 @@ class Flags:
     def about(self, texts: Sequence[str]) -> str:
         """What a column of such texts was taken for."""
         return self.noun
+
+    def check(self) -> None:
+        """There is nothing that could be wrong."""
 
     def parse(self, texts: Sequence[str]) -> np.ndarray:
         """1 for true, 0 for false, nan for anything else."""

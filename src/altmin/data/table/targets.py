@@ -113,12 +113,12 @@ def class_target(table: Table, name: str) -> ClassTarget:
     numeric = numeric and all(NUMBER.fullmatch(text) or text in MISSING_WORDS for text in texts)
     if numeric:
         require_labels(table, name, cells.spread(~np.array([bool(NUMBER.fullmatch(t)) for t in texts]), False))
-        classes = tuple(sorted({number_name(text) for text in texts}, key=Decimal))
+        classes = sorted({number_name(text) for text in texts}, key=Decimal)
     else:
-        classes = tuple(sorted(texts))
+        classes = sorted(map(str, texts))
     if len(classes) < 2:
         raise DataError(f"{table.title}: target {name!r} has one class only, {classes[0]!r}")
-    return ClassTarget(name, classes, numeric, table.title)
+    return ClassTarget(name, tuple(classes), numeric, table.title)
 
 
 def number_target(table: Table, name: str, rows: np.ndarray, decimal_commas: bool, dtype: torch.dtype) -> NumberTarget:
@@ -137,8 +137,8 @@ def number_target(table: Table, name: str, rows: np.ndarray, decimal_commas: boo
     require_labels(table, name, np.isnan(values))
     require_dtype(table, name, values, dtype)
     scaler = StandardScaler().fit(values[rows, None])
-    mean, scale = np.ravel([scaler.mean_, scaler.scale_]).tolist()  # type: ignore[arg-type]
-    return NumberTarget(name, reading, mean, scale)
+    (mean,), (scale,) = map(np.ravel, (scaler.mean_, scaler.scale_))  # type: ignore[arg-type]
+    return NumberTarget(name, reading, float(mean), float(scale))
 
 
 def require_labels(table: Table, name: str, missing: np.ndarray) -> None:
