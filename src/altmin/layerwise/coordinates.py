@@ -10,7 +10,7 @@ from torch import Tensor
 
 from altmin.core.memory import Memory
 
-LARGE = 5.0
+LARGE = 6.0
 SMALL = 0.0625
 SHIFTED = 5.0
 

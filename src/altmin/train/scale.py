@@ -9,7 +9,9 @@ from torch import Tensor
 from altmin.core.batch import Batch
 from altmin.core.problem import Problem
 from altmin.errors import ScaleWarning
-from altmin.layerwise.coordinates import Scale
+from altmin.layerwise.coordinates import LARGE, Scale
+
+LARGE_TARGETS = 10.0  # root mean square; from some 20 on the rates of SGD and AM-SGD are too large
 
 
 def warn_of_scale(name: str, batch: Batch, problem: Problem, classes: bool) -> bool:
@@ -30,15 +32,15 @@ def warn_of_scale(name: str, batch: Batch, problem: Problem, classes: bool) -> b
 
 def misfits(batch: Batch, problem: Problem, classes: bool) -> list[tuple[str, str]]:
     """What is far from unit scale, inputs first, each in words and with its cure; see `warn_of_scale`."""
-    inputs = None if problem.layers[0].norm is not None else _misfit("x", batch.x)
-    targets = None if classes else _misfit("y", batch.y)
+    inputs = None if problem.layers[0].norm is not None else _misfit("x", batch.x, LARGE)
+    targets = None if classes else _misfit("y", batch.y, LARGE_TARGETS)
     more = " (columns of different units: scikit-learn's StandardScaler)", ", and predictions back in its units"
     found = zip((inputs, targets), "xy", more, strict=True)
     return [(said, f"{part} = ({part} - {part}.mean(0)) / {part}.std(){end}") for said, part, end in found if said]
 
 
-def _misfit(part: str, t: Tensor) -> str | None:
+def _misfit(part: str, t: Tensor, large: float) -> str | None:
     scale = Scale.of(t)
     if scale.shifted:
         return f"{part} lies around {scale.offset:.2g} and varies by {scale.spread:.2g} only"
-    return f"the entries of {part} are about {scale.entry:.2g} in size" if scale.far else None
+    return f"the entries of {part} are about {scale.entry:.2g} in size" if scale.small or scale.entry > large else None
