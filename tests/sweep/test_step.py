@@ -132,20 +132,21 @@ def test_whether_the_objective_rose_is_asked_with_the_regularizer():
     """Weights that grow: the residual falls, and what is paid for their size is more."""
     decided = set()
     for ahead in (0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0):
-        sweep = started("chain", regularizer="l2:8.0", previous=True)
+        sweep = started("chain", regularizer="l2:4.0", previous=True)
         layer, previous = sweep.layers[1], sweep.state.previous
         assert previous is not None
         previous.W[1].copy_(0.7 * layer.W)
+        layer.z.copy_(1.5 * layer.prediction())
         value, W = energy(sweep, "W", 1), layer.W.clone()
 
         def smooth(t: Tensor, value: Energy = value) -> Tensor:
-            return value(t) - 4.0 * t.square().sum()
+            return value(t) - 2.0 * t.square().sum()
 
         def step(at: Tensor, smooth: Energy = smooth) -> Tensor:
             """`alpha` is doubled from the exact quotient until the step with the prox is majorised."""
             g, alpha = gradient(smooth, at), float(quotient(smooth, at, False)) * (1 + 1e-12)
             while True:
-                new = (at - g / alpha) / (1 + 8.0 / alpha)
+                new = (at - g / alpha) / (1 + 4.0 / alpha)
                 move = new - at
                 if float(smooth(new)) <= float(smooth(at) + (g * move).sum() + alpha / 2 * (move * move).sum()):
                     return new
