@@ -210,12 +210,12 @@ def test_command_without_methods_takes_those_that_support_the_network(tmp_path, 
 
 WRONG = {
     "bench dladm": "did you mean 'dladmm'",
-    "bench adam --rounds 0": "`rounds`",
-    "bench adam --train-samples 100 --batch-size 200": "`batch_size` is 200, but there are 100 samples",
+    "bench adam --rounds 0": "--rounds must be",
+    "bench adam --train-samples 100 --batch-size 200": "--batch-size is 200, but there are 100 samples",
     "bench dladmm --model binary": "does not support dropout",
     "bench adam --am-adam.codes.steps 1": "am-adam is not compared",
     "bench adam --epochs 3": "--epochs",
-    "bench adam --threads 0": "`threads`",
+    "bench adam --threads 0": "--threads must be",
 }
 
 

@@ -74,7 +74,7 @@ def test_fewer_training_samples_leave_the_other_splits(tmp_path):
     assert data.train.y.tolist() == LABELS["train"][:2].tolist()
     assert data.train.x.dtype == torch.float64
     assert (len(data.validation), len(data.test)) == (3, 4)
-    with pytest.raises(ValueError, match=r"train_samples is 8, .* 1 and the 7 available"):
+    with pytest.raises(ValueError, match=r"train_samples` is 8, .* 1 and the 7 available"):
         load_small(tmp_path, train_samples=8)
 
 

@@ -260,7 +260,7 @@ def test_bad_arguments_are_refused_by_name(case):
 
 
 def test_a_model_is_not_moved_for_data_that_are_refused():
-    refused((TypeError, ValueError), "`data`", data=(X.long(), Y), device="meta")
+    refused((TypeError, ValueError), "`data`", data=(X.long(), Y), precision="float64")
 
 
 def frozen():
