@@ -7,7 +7,15 @@ from altmin.core.batch import Batch
 from altmin.core.memory import Memory
 from altmin.core.problem import Layer, Problem
 from altmin.core.state import State
-from altmin.errors import DataError, DivergenceError, InertiaWarning, PenaltyWarning, PrecisionWarning
+from altmin.errors import (
+    CheckpointError,
+    CheckpointWarning,
+    DataError,
+    DivergenceError,
+    InertiaWarning,
+    PenaltyWarning,
+    PrecisionWarning,
+)
 from altmin.losses import CrossEntropy, Hinge, SquaredLoss, register_loss
 from altmin.methods import *
 from altmin.nn import Elman, Residual, Sign, Step
@@ -23,6 +31,8 @@ __all__ = [
     "L2",
     "BackpropError",
     "Batch",
+    "CheckpointError",
+    "CheckpointWarning",
     "CrossEntropy",
     "DataError",
     "DivergenceError",

@@ -40,6 +40,14 @@ class PrecisionWarning(UserWarning):
     """A precision that was asked for cannot be had, or not for a step: float32 is used instead."""
 
 
+class CheckpointWarning(UserWarning):
+    """A checkpoint that is damaged, so that the one before is used, or that was written in other circumstances."""
+
+
+class CheckpointError(ValueError):
+    """Checkpoints that are damaged, or those of another run than the one that is to go on."""
+
+
 class DataError(ValueError):
     """A data set that is missing, cut short, or not what its file name says."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,41 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder to write files into, which becomes `path` if that went well.
+
+    The files are on the disk before the folder has its name. What a killed process has left of one is found, and may be
+    removed, by `abandoned`.
+
+    Args:
+        path: A folder that does not exist; the one that it is to lie in does.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.mkdir()
+        yield part
+        for file in part.iterdir():
+            _flush(file)
+        _flush(part)
+        os.rename(part, path)
+        _flush(path.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and its files; whatever ends the process meanwhile, no half of it keeps the name."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    os.rename(path, part)
+    shutil.rmtree(part)
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """The temporary files and folders in `folder` that its writers, where none is alive, have left behind."""
+    return sorted(folder.glob(".*.part"))
 
 
 def write_json(path: Path, value: Any) -> None:

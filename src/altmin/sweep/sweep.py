@@ -113,6 +113,7 @@ class Sweep(Generic[M]):
             )
         if self.state is not self.whole:
             _scatter(self.state, self.whole, self.batch)
+        self.products.settle()
         self.whole.k += 1
         self.whole.epoch += self.batch.ends_epoch
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,9 +11,11 @@ from torch import nn
 from altmin.core.batch import Batch
 from altmin.methods.base import Method
 from altmin.train.history import History
+from altmin.train.identity import loop_facts
 from altmin.train.inputs import check_batch_size
 from altmin.train.loop import Loop
 from altmin.train.options import FitOptions, Options
+from altmin.train.saver import Saver
 from altmin.train.signature import takes
 from altmin.train.trainer import Trainer
 
@@ -52,15 +55,18 @@ def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> Hist
     """
     chosen = FitOptions.given("fit", options)
     trainer = Trainer(model, method, **chosen.of(Options))
+    saver = Saver.of(chosen, chosen.every)
     with trainer.active():
         train = trainer.reader.read("data", data)
         if trainer.reader.classes and len(torch.unique(train.y, dim=0)) < 2:
             raise ValueError("`data` holds one class only; a classifier needs two or more")
         validation = read_validation(trainer, chosen.validation)
         size = check_batch_size(chosen.batch_size, method, len(train.x))
-        trainer.begin(train)
-        rounds = (trainer.batches(size, k, chosen.epochs) for k in range(chosen.epochs))
-        return Loop(trainer, chosen, validation).run(rounds)
+        loop = Loop(trainer, chosen, validation, saver=saver)
+        facts = partial(loop_facts, chosen, validation, data=train, epochs=chosen.epochs, batch_size=size)
+        loop.begin(train, saved=saver and saver.begin(trainer, facts))
+        rounds = (trainer.batches(size, k, chosen.epochs) for k in range(len(loop.history), chosen.epochs))
+        return loop.run(rounds)
 
 
 def read_validation(trainer: Trainer, data: Any) -> Batch | None:

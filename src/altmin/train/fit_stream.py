@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
 from torch import nn
 
 from altmin.core.batch import Batch
+from altmin.errors import CheckpointError
 from altmin.methods.base import Method
 from altmin.methods.registry import METHODS
 from altmin.train.fit import read_validation
 from altmin.train.history import History
+from altmin.train.identity import fingerprint, loop_facts
 from altmin.train.loop import Loop
 from altmin.train.options import Options, StreamOptions
+from altmin.train.saver import Saver
 from altmin.train.signature import takes
 from altmin.train.trainer import Trainer
 
@@ -62,15 +66,22 @@ def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **o
     chosen = StreamOptions.given("fit_stream", options)
     trainer = Trainer(model, method, **chosen.of(Options))
     _check_streams(method, batches)
+    saver = Saver.of(chosen)
     with trainer.active():
         feed = _Feed(iter(batches), trainer, chosen.steps)
         validation = read_validation(trainer, chosen.validation)
         first = next(feed, None)
         if first is None:
             raise ValueError("`batches` is empty; training needs one batch or more")
-        trainer.begin(first, count=chosen.steps * len(first.x))
-        loop = Loop(trainer, chosen, validation, feed.counts)
-        return loop.run(_rounds(islice(chain([first], feed), chosen.steps), chosen.every))
+        loop = Loop(trainer, chosen, validation, feed.counts, saver, feed.position)
+        facts = partial(loop_facts, chosen, validation, data=first, steps=chosen.steps, every=chosen.every)
+        saved = saver and saver.begin(trainer, facts)
+        loop.begin(first, chosen.steps * len(first.x), saved)
+        ahead = islice(chain([first], feed), chosen.steps)
+        if saved is not None:
+            feed.skip(**saved["position"])
+            ahead, saved = islice(feed, chosen.steps - feed.steps), None
+        return loop.run(_rounds(ahead, chosen.every))
 
 
 def _check_streams(method: Method, batches: object) -> None:
@@ -109,6 +120,24 @@ class _Feed:
         batch = replace(batch, ends_epoch=False, done=self.steps / self.most)
         self.steps, self.samples, self.trainer.samples = self.steps + 1, self.samples + len(batch.x), batch
         return batch
+
+    def skip(self, steps: int, samples: int, latest: str) -> None:
+        """Read the batches that were used before, the first one being read, and know the latest of them again."""
+        for _ in islice(self.source, max(0, steps - 1 - self.steps)):
+            pass
+        self.steps = steps - 1
+        batch = self.trainer.samples if steps == 1 else next(self, None)
+        if batch is None or fingerprint(batch) != latest:
+            found = f"ends before its {steps}th batch" if batch is None else f"has another {steps}th batch"
+            raise CheckpointError(
+                f"`batches` {found} than the run that is to go on; hand in the same stream, from its first batch"
+            )
+        self.steps, self.samples = steps, samples
+
+    def position(self) -> dict[str, Any]:
+        """Where in the stream training is."""
+        assert self.trainer.samples is not None
+        return {**self.counts(), "latest": fingerprint(self.trainer.samples)}
 
     def counts(self) -> dict[str, int]:
         """What a record says about the stream so far."""

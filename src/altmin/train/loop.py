@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 
@@ -14,6 +15,7 @@ from altmin.errors import DivergenceError
 from altmin.train.history import History, Record
 from altmin.train.options import LoopOptions
 from altmin.train.record import record_of
+from altmin.train.saver import Saver
 from altmin.train.trainer import Trainer
 
 Callback = Callable[[History, State], bool | None]
@@ -22,13 +24,15 @@ Rounds = Iterable[Iterable[Batch]]
 
 @dataclass
 class Loop:
-    """Rounds of steps by a `Trainer` that has begun, with records, callbacks and a choice of the weights to keep.
+    """Rounds of steps by a `Trainer`, with records, callbacks, checkpoints and a choice of the weights to keep.
 
     Attributes:
         trainer: Makes the steps.
         options: What is kept, and who is called.
         validation: What is evaluated for every record.
         counts: What else a record has.
+        saver: Writes checkpoints.
+        position: What else a checkpoint has.
         history: What was recorded.
         fallback: The weights that the model gets where training ends early, and with ``keep="best"`` at its end.
     """
@@ -37,15 +41,27 @@ class Loop:
     options: LoopOptions
     validation: Batch | None
     counts: Callable[[], Record] = dict
+    saver: Saver | None = None
+    position: Callable[[], Record] = dict
     history: History = field(init=False)
     fallback: State[Nothing] = field(init=False)
 
-    def run(self, rounds: Rounds) -> History:
-        """Steps on the batches of each round, and a record at its end."""
+    def begin(self, samples: Batch, count: int | None = None, saved: dict[str, Any] | None = None) -> None:
+        """Start the trainer, or go on from what `saved` has of a checkpoint; see `Driver.begin`."""
+        if saved is not None:
+            self.trainer.load_state_dict(saved["trainer"])
+        self.trainer.begin(samples, count)
         self.history = History(keep=self.options.keep)
         self.fallback = self.trainer.state.weights()
+        if saved is not None:
+            self.history = History(**saved["history"] | {"status": "ok"})
+            self.fallback.load_state_dict(saved["fallback"])
+
+    def run(self, rounds: Rounds) -> History:
+        """Steps on the batches of each round to come, and a record at its end."""
         try:
             self._train(rounds)
+            self._save(end=True)
             self._finish()
         except BaseException as error:
             if isinstance(error, DivergenceError):
@@ -58,7 +74,7 @@ class Loop:
 
     def _train(self, rounds: Rounds) -> None:
         start = self._clock()  # before a round is asked for: a stream reads its first batch then
-        for iteration, batches in enumerate(rounds, 1):
+        for iteration, batches in enumerate(rounds, len(self.history) + 1):
             self._round(batches, iteration)
             times = dict(zip(("seconds", "cpu_seconds"), map(float.__sub__, self._clock(), start), strict=True))
             figures = record_of(self.trainer, self.validation, iteration)
@@ -69,6 +85,7 @@ class Loop:
             if any(answers):
                 self.history.status = "stopped"
                 return
+            self._save()
             start = self._clock()
 
     def _round(self, batches: Iterable[Batch], iteration: int) -> None:
@@ -78,6 +95,21 @@ class Loop:
                 self.trainer.advance(batch)
         except DivergenceError as error:
             raise error.at(iteration) from error
+
+    def _save(self, end: bool = False) -> None:
+        """A checkpoint, where one is due."""
+        if self.saver is not None:
+            save = self.saver.write if end else self.saver.after
+            save(len(self.history), self.trainer.state.k, self.state_dict)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rounds to come depend on, and what was recorded; tensors are not copied."""
+        return {
+            "trainer": self.trainer.state_dict(),
+            "fallback": self.fallback.state_dict(),
+            "history": asdict(self.history),
+            "position": self.position(),
+        }
 
     def _finish(self) -> None:
         """What the method does at the end, with the weights that are kept."""

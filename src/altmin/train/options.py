@@ -6,6 +6,7 @@ makes its own of them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from numbers import Integral
@@ -73,6 +74,11 @@ def _check_keep(name: str, value: object) -> None:
 def _check_generator(name: str, value: object) -> None:
     if value is not None and not isinstance(value, torch.Generator):
         raise TypeError(f"`{name}` must be a torch.Generator or None, got {value!r}")
+
+
+def _check_folder(name: str, value: object) -> None:
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"`{name}` must be the path of a folder or None, got {value!r}")
 
 
 def _check_callbacks(name: str, value: object) -> None:
@@ -196,6 +202,18 @@ class LoopOptions(Options):
         check=_check_callbacks,
     )
 
+    checkpoint: str | os.PathLike[str] | None = option(
+        "a folder for checkpoints, from which a run that was ended goes on by `resume`; none: nothing is saved",
+        default=None,
+        check=_check_folder,
+    )
+    resume: bool = option(
+        "go on from the newest checkpoint that is whole; begin where there is none",
+        default=False,
+        check=_check_bool,
+    )
+    checkpoints_kept: int = option("the newest checkpoints, which stay", default=2, check=check_positive)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_together()
@@ -204,6 +222,8 @@ class LoopOptions(Options):
         """What no option can tell alone."""
         if self.keep == "best" and self.validation is None:
             raise ValueError("`keep='best'` needs a `validation` set to be best on")
+        if self.resume and self.checkpoint is None:
+            raise ValueError("`resume=True` needs the folder of the run's checkpoints, `checkpoint`")
 
 
 @dataclass(frozen=True)
@@ -219,6 +239,21 @@ class FitOptions(LoopOptions):
         check=_check_count,
         flag=int | None,
     )
+
+    every: int | None = option(
+        "epochs from one checkpoint to the next; none: so many that writing takes a twentieth of the time; there is "
+        "always one at the end",
+        default=None,
+        check=_check_count,
+    )
+
+    def check_together(self) -> None:
+        """What no option can tell alone."""
+        super().check_together()
+        if self.every is not None and self.checkpoint is None:
+            raise ValueError(
+                "`every` says how often checkpoints are written, and needs a folder for them, `checkpoint`"
+            )
 
 
 @dataclass(frozen=True)

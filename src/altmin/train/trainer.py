@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from altmin.core.batch import Batch
 from altmin.methods.base import Method
-from altmin.train.driver import Driver
 from altmin.train.inputs import check_batch_size
 from altmin.train.options import TrainerOptions
 from altmin.train.samples import TrainingSamples
+from altmin.train.saved_driver import SavedDriver
 from altmin.train.signature import explained, takes
 
 
 @explained(TrainerOptions)
-class Trainer(Driver):
+class Trainer(SavedDriver):
     """Trains a model by a method, one step at a time; `fit` and `fit_stream` are loops over it.
 
     The method works on the memory of the model's own parameters: after each step the model has the new weights, and
@@ -58,8 +58,6 @@ class Trainer(Driver):
     def __init__(self, model: nn.Sequential, method: Method, **options: Any):
         super().__init__(model, method, TrainerOptions.given("Trainer", options))
         self._given = TrainingSamples()
-        self._saved: dict[str, Any] | None = None
-        self._taken = 0
 
     def step(self, x: Any, y: Any, *, rows: Tensor | slice | None = None, done: float = 0.0) -> None:
         """One iteration of the method; the model has the new weights at once.
@@ -103,12 +101,6 @@ class Trainer(Driver):
             for batch in self.batches(size, epoch, epochs):
                 self.advance(batch)
 
-    def begin(self, samples: Batch, count: int | None = None) -> None:
-        """Start the method, or go on where `load_state_dict` said before there were samples; see `Driver.begin`."""
-        super().begin(samples, count)
-        if self._saved is not None:
-            self._restore(self._saved)
-
     def _take(self, x: Any, y: Any) -> Batch:
         """The samples as a batch, once they are known to be such as a step may work on."""
         batch = self._given.again(x, y)
@@ -138,35 +130,3 @@ class Trainer(Driver):
     def residuals(self) -> dict[str, float]:
         """How far the constraints are from holding, by name."""
         return {name: float(t) for name, t in self.evaluate()[1].items()}
-
-    # Saving
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, as nested dicts of tensors, numbers and texts; tensors are not copied.
-
-        Raises:
-            RuntimeError: Before the first step.
-        """
-        if self._state is None:
-            raise RuntimeError("there is nothing to save before the first step but the model's weights")
-        return {"state": self._state.state_dict(), "taken": self._taken}
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave; the model has the saved weights at once.
-
-        Before the first step the method's own variables wait for its samples.
-
-        Raises:
-            ValueError: Another network's or method's state; the message names what does not fit.
-        """
-        weights = {name: saved["state"][name] for name in ("W", "b", "norm")}
-        state = self._attach()
-        with self.active():
-            state.load_state_dict(state.state_dict() | weights)
-            self._saved = saved
-            if self.samples is not None:
-                self._restore(saved)
-
-    def _restore(self, saved: dict[str, Any]) -> None:
-        self.state.load_state_dict(saved["state"])
-        self._taken, self._products, self._saved = saved["taken"], None, None
