@@ -5,30 +5,67 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which takes the place of `path` if that went well.
 
-    The new file is on the disk before the old one is gone, and so is its name: a power cut leaves one or the other.
+    The new file is on the disk before the old one is gone, and so is its name: a power cut leaves one or the other. It
+    has the mode that the umask gives new files, whatever mode a library that writes it would give its own.
 
     Args:
         path: The file that is written or replaced; its folder exists.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        mode = _create(part)
         yield part
+        os.chmod(part, mode)
         _flush(part)
         os.replace(part, path)
         _flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors in main memory as safetensors, whole or not at all.
+
+    Raises:
+        OSError: A disk that is full or fails.
+    """
+    with replacing(path) as part, system_errors(path):
+        save_file(tensors, part)
+
+
+@contextmanager
+def system_errors(path: Path) -> Iterator[None]:
+    """A context that raises what the system said of `path` as `OSError`, where safetensors put it into words."""
+    try:
+        yield
+    except SafetensorError as error:
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text`, whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 @contextmanager
@@ -44,8 +81,11 @@ def new_folder(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.mkdir()
+        mode = _create(part / "mode")
+        (part / "mode").unlink()
         yield part
         for file in part.iterdir():
+            os.chmod(file, mode)
             _flush(file)
         _flush(part)
         os.rename(part, path)
@@ -72,8 +112,7 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         ValueError: nan or inf, for which JSON has no words.
     """
-    with replacing(path) as part:
-        part.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, most: int = 2**20) -> Any:
@@ -100,6 +139,16 @@ def digest(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _create(path: Path) -> int:
+    """Make an empty file in the place of one that a killed process may have left; its mode."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
 
 
 def _flush(path: Path) -> None:

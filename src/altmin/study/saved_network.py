@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from altmin.errors import DataError
-from altmin.files import replacing, write_json
+from altmin.files import replacing, write_json, write_tensors
 from altmin.study.networks import NETWORKS, ModelSource, defaults
 
 DESCRIPTION, WEIGHTS, SOURCE = "model.json", "model.safetensors", "model.py"
@@ -74,9 +74,7 @@ class NetworkDescription:
     @property
     def name(self) -> str:
         """The model's name; of a user's own, the file's and the function's."""
-        return (
-            f"{Path(self.model.path).name}:{self.model.function}" if isinstance(self.model, ModelSource) else self.model
-        )
+        return self.model.name if isinstance(self.model, ModelSource) else self.model
 
     def build(self, seed: int = 0) -> nn.Sequential:
         """The network with PyTorch's default initialisation; the global generators are left as they were."""
@@ -92,8 +90,7 @@ def save(description: NetworkDescription, model: nn.Sequential, folder: str | Pa
     folder, values = Path(folder), asdict(description)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in model.state_dict().items()}
-    with replacing(folder / WEIGHTS) as path:
-        save_file(tensors, path)
+    write_tensors(folder / WEIGHTS, tensors)
     if isinstance(description.model, ModelSource):
         with replacing(folder / SOURCE) as path:
             path.write_text(description.model.text, encoding="utf-8")
