@@ -25,14 +25,14 @@ def import_files(argv: Sequence[str]) -> list[str]:
     Raises:
         ValueError: A file that cannot be read, or does not run.
     """
-    configs = [text for flag, text in _given(argv) if flag == "--config"]
+    configs = [text for flag, text in given(argv) if flag == "--config"]
     files = [file for config in configs for file in _in_yaml(config)]
-    for file in [*files, *(text for flag, text in _given(argv) if flag == FLAG)]:
+    for file in [*files, *(text for flag, text in given(argv) if flag == FLAG)]:
         import_file(file)
     return [f"{FLAG}+{text.removeprefix(FLAG)}" if text.partition("=")[0] == FLAG else text for text in argv]
 
 
-def _given(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+def given(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The options with a value, ``--flag value`` or ``--flag=value``."""
     for i, text in enumerate(argv):
         flag, equals, value = text.partition("=")
@@ -41,10 +41,15 @@ def _given(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _in_yaml(path: str) -> list[str]:
-    """The files that a YAML file names; what is wrong with it the parser says."""
+    """The files that a YAML file names."""
+    files = yaml_values(path).get("import")
+    return list(map(str, files)) if isinstance(files, list) else []
+
+
+def yaml_values(path: str) -> dict[str, Any]:
+    """What a YAML file says; what is wrong with it the parser says."""
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
-        return []
-    files = values.get("import") if isinstance(values, dict) else None
-    return list(map(str, files)) if isinstance(files, list) else []
+        return {}
+    return values if isinstance(values, dict) else {}

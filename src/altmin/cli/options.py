@@ -11,8 +11,10 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 import altmin
+from altmin.cli.config import methods_in, resumed, with_copy
+from altmin.cli.failures import EXIT_CODES
 from altmin.cli.imports import add_import, import_files
-from altmin.cli.methods import load_all, name_of, with_names
+from altmin.cli.methods import from_files, leading, load_all, name_of
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
 from altmin.data import names
@@ -39,20 +41,34 @@ def parse(argv: Sequence[str]) -> Namespace:
         ValueError: An unknown method.
         argparse.ArgumentError: Anything else that does not fit.
     """
-    argv, method, shown = list(argv) or ["--help"], None, None
+    argv = resumed(list(argv) or ["--help"])
     load_all()
-    argv = import_files(argv)
-    if argv[0] in ("compare", "bench"):
-        argv = with_names(argv)
-    elif argv[0] == "train" and len(argv) > 1 and not argv[1].startswith("-"):
-        shown = argv.pop(1)
-        method = name_of(shown)
-    elif argv[0] == "train" and not {"-h", "--help"} & set(argv):
-        raise ValueError(f"name the method first: altmin train METHOD [options]; known: {_names()}, or {OWN}")
-    parsed = _parser(method, shown, _unexplained(argv)).parse_args(argv)
+    argv = import_files(with_copy(argv))
+    command, words, rest = argv[0], leading(argv[1:]), argv[1 + len(leading(argv[1:])) :]
+    method = shown = None
+    names: dict[str, str] = {}
+    if command in ("compare", "bench"):
+        names = {text: name_of(text) for text in (*words, *methods_in(argv, "methods"))}
+        words = [names[text] for text in words]
+    elif command == "train":
+        shown = _method(words[:1], methods_in(argv, "method"), asks_help=bool({"-h", "--help"} & set(argv)))
+        names = {shown: name_of(shown)} if shown else {}
+        method, words = names.get(shown or ""), words[1:]
+    parsed = _parser(method, shown, _unexplained(argv)).parse_args([command, *words, *rest])
     options = parsed[parsed.command] or Namespace()
-    options.update(Namespace(command=parsed.command, method=method))
+    options.update(Namespace(command=parsed.command, method=method, spelled=from_files(names)))
+    if "methods" in options:
+        options.methods = [names.get(text, text) for text in options.methods]
     return options
+
+
+def _method(word: Sequence[str], in_yaml: Sequence[str], asks_help: bool) -> str | None:
+    """The method that ``train`` is told, in its first word or in YAML; `None` where only help is asked for."""
+    if not word and not in_yaml and not asks_help:
+        raise ValueError(f"name the method first: altmin train METHOD [options]; known: {_names()}, or {OWN}")
+    if word and in_yaml and word != in_yaml and name_of(word[0]) != name_of(in_yaml[0]):
+        raise ValueError(f"the method is {word[0]} on the command line, but {in_yaml[0]} in --config; leave one out")
+    return next(iter((*word, *in_yaml)), None)
 
 
 def _names() -> str:
@@ -66,7 +82,12 @@ def _unexplained(argv: Sequence[str]) -> set[str]:
 
 def _parser(method: str | None, shown: str | None, unexplained: set[str]) -> ArgumentParser:
     parser = ArgumentParser(
-        prog="altmin", description=altmin.__doc__, version=altmin.__version__, exit_on_error=False, allow_abbrev=False
+        prog="altmin",
+        description=altmin.__doc__,
+        version=altmin.__version__,
+        exit_on_error=False,
+        allow_abbrev=False,
+        epilog=EXIT_CODES,
     )
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
     parsers = {
@@ -100,6 +121,7 @@ def _train(method: str | None, shown: str | None) -> ArgumentParser:
     else:
         about = f"Train by {method}: {METHODS[method].title} ({METHODS[method].paper})."
     parser = _options(f"altmin train {shown or 'METHOD'} [options]", about)
+    parser.add_argument("--method", type=str | None, default=shown, help="METHOD in YAML; here it is the first word")
     if method is not None:
         add_method(parser.add_argument_group(f"numbers of {method}"), METHODS[method].method)
     _add_training(parser, out="altmin-train")
@@ -127,7 +149,7 @@ def _bench(unexplained: set[str]) -> ArgumentParser:
     )
     parser = _options("altmin bench [METHOD ...] [options]", about)
     _add_methods(parser, unexplained)
-    group = _add_task(parser, "synthetic", without=("epochs", "keep", "audit"))
+    group = _add_task(parser, "synthetic", without=("epochs", "keep", "audit", "every"))
     parser.set_defaults({"threads": 1})
     group.add_argument("--rounds", type=Count, default=3, help="timed passes over the samples, of which the median")
     _add_output(parser, "altmin-bench")
@@ -182,7 +204,9 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
 
 def _add_training(parser: ArgumentParser, out: str) -> None:
     _add_task(parser, "digits")
-    _add_output(parser, out)
+    group = _add_output(parser, out)
+    about = "go on with the run in DIR as its config.yaml says; other options stay away. A finished run says so"
+    group.add_argument("--resume", type=str | None, default=None, metavar="DIR", help=about)
 
 
 def _add_task(parser: ArgumentParser, data: str, without: Sequence[str] = ()) -> Any:
@@ -196,7 +220,11 @@ def _add_task(parser: ArgumentParser, data: str, without: Sequence[str] = ()) ->
     return group
 
 
-def _add_output(parser: ArgumentParser, out: str) -> None:
+def _add_output(parser: ArgumentParser, out: str) -> Any:
     group = parser.add_argument_group("output")
-    group.add_argument("--out", type=str, default=out, help="folder for the results")
+    about = f"folder for the results; null: {out}, or where that exists {out}-2 and so on"
+    group.add_argument("--out", type=str | None, default=None, help=about)
+    about = "replace the run in the folder of --out; files that are no run's stay"
+    group.add_argument("--overwrite", action="store_true", help=about)
     group.add_argument("--quiet", action="store_true", help="print the final result only")
+    return group

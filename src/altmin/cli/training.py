@@ -10,61 +10,84 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from altmin.cli.comparison import Comparison, draw
+from altmin.cli.config import config_of_method, config_of_methods
 from altmin.cli.data import load_data, require_writable
+from altmin.cli.failures import DIVERGED, FAILED
 from altmin.cli.network import chosen
 from altmin.cli.numbers import configured
-from altmin.cli.results import write_results
-from altmin.cli.screen import Interrupt, Screen, complain
+from altmin.cli.results import keep, keep_what_fits, noting_what_is_kept, read_results
+from altmin.cli.screen import Screen, complain
+from altmin.cli.signals import Interrupt, exit_code
 from altmin.data import Dataset
 from altmin.losses import make_loss
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, entry, listed
 from altmin.regularizers import make_regularizer
+from altmin.study.folder import claimed, prepare
 from altmin.study.networks import ModelSource
-from altmin.study.run import TrainedRun, run
-from altmin.study.saved_network import SOURCE, NetworkDescription, Origin, save
+from altmin.study.run import Run, TrainedRun, run
+from altmin.study.run_files import CHECKPOINTS, remove_checkpoints
+from altmin.study.saved_network import SOURCE, NetworkDescription, Origin
 from altmin.study.setup import REFUSED, Setup
 from altmin.train.place import check_device
 
-INTERRUPTED = 130
 YARDSTICK = "adam"
 
 
 def train(options: Namespace) -> int:
     """Train by one method, write the results and the network; the exit code."""
-    screen, name, out = Screen(options.quiet), options.method, Path(options.out)
-    method = configured(METHODS[name].method, options)
-    setup = setup_of(options, screen)
-    setup.check(name, method, setup.problem(name))
-    require_writable(out, setup.network)
-    screen.say(about(setup.dataset))
-    with Interrupt() as interrupt, screen.progress:
-        done = run(setup, name, method, (screen.training(name, setup.epochs_of(name)), interrupt))
-    save(done.network, done.model, out)
-    write_results([done], out)
-    _report(done, screen)
-    screen.say(f"wrote results.json, curves.csv, {_network_files(setup)} to {out}")
-    if done.error is not None:
-        complain("error", done.error)
-        return 1
-    return _exit(interrupt, [done])
+    screen, name, resume = Screen(options.quiet), options.method, bool(options.resume)
+    with claimed("train", options.out, overwrite=options.overwrite, resume=resume) as folder:
+        if resume and (before := read_results(folder)) and before[0].finished:
+            return _finished(before[0], folder, screen)
+        method = configured(METHODS[name].method, options)
+        setup = setup_of(options, screen, checkpoint=folder / CHECKPOINTS, resume=resume)
+        setup.check(name, method, setup.problem(name))
+        require_writable(folder)
+        if not resume:
+            prepare(folder, "train", config_of_method(options, setup, name, method), setup.network.model)
+        screen.say(about(setup.dataset))
+        with Interrupt() as interrupt, noting_what_is_kept("train", folder):
+            with screen.progress:
+                show = screen.training(name, setup.epochs_of(name))
+                done = run(setup, name, method, (show, interrupt), interrupt.training)
+            if done.failure is not None:
+                keep_what_fits(done, folder)
+                raise done.failure
+            keep(done, [done], folder, folder)
+        _report(done, screen)
+        screen.where(f"wrote results.json, curves.csv, {_network_files(setup)}", folder, told=options.out)
+        if done.error is not None:
+            complain("error", done.error)
+        return _exit_code("train", folder, interrupt, [done], DIVERGED if done.error else 0)
 
 
 def compare(options: Namespace) -> int:
     """Train by several methods, write the results, the picture and the networks; the exit code."""
-    from altmin.study.plots import plot
-
-    screen, methods, out = Screen(options.quiet), methods_of(options), Path(options.out)
-    setup = setup_of(options, screen)
-    plan = plan_of(methods, setup, screen, listed=bool(options.methods))
-    require_writable(out)
-    screen.say(about(setup.dataset))
-    with Interrupt() as interrupt, screen.progress:
-        runs = _run_all(plan, out, screen, interrupt)
-    plot(runs, out / "compare.png")
-    _tabulate(runs, screen)
-    screen.say(f"wrote results.json, curves.csv, compare.png and each method's {_network_files(setup)} to {out}")
-    return _exit(interrupt, runs)
+    screen, methods, resume = Screen(options.quiet), methods_of(options), bool(options.resume)
+    with claimed("compare", options.out, overwrite=options.overwrite, resume=resume) as folder:
+        before = {done.name: done for done in read_results(folder) if done.finished} if resume else {}
+        if list(before) == list(methods):
+            return _finished_comparison(list(before.values()), folder, screen)
+        setup = setup_of(options, screen, checkpoint=folder / CHECKPOINTS, resume=resume)
+        plan = plan_of(methods, setup, screen, listed=bool(options.methods))
+        require_writable(folder)
+        parts = {name: config_of_method(options, own, name, method) for name, (own, method) in plan.items()}
+        whole = config_of_methods(options, setup, {name: method for name, (_, method) in plan.items()})
+        prepare(folder, "compare", whole, setup.network.model, parts, resume)
+        screen.say(about(setup.dataset))
+        comparison = Comparison(plan, folder, screen, before)
+        with Interrupt() as interrupt, noting_what_is_kept("compare", folder):
+            try:
+                comparison.run(interrupt)
+            finally:  # before anything else can fail
+                _tabulate(comparison.runs, screen)
+            drawn = draw(comparison.runs, folder)
+        files = f"results.json, curves.csv, {'compare.png ' if drawn else ''}and each method's {_network_files(setup)}"
+        screen.where(f"wrote {files}", folder, told=options.out)
+        failed = not drawn or any(done.result["status"] == "failed" for done in comparison.runs)
+        return _exit_code("compare", folder, interrupt, comparison.runs, FAILED if failed else 0)
 
 
 def methods_of(options: Namespace) -> dict[str, Method]:
@@ -96,33 +119,17 @@ def plan_of(methods: dict[str, Method], setup: Setup, screen: Screen, listed: bo
     return plan
 
 
-def _run_all(
-    plan: dict[str, tuple[Setup, Method]], out: Path, screen: Screen, interrupt: Interrupt
-) -> list[TrainedRun]:
-    """Results are written after each run, so that they outlast whatever happens to the next."""
-    runs: list[TrainedRun] = []
-    for name, (setup, method) in plan.items():
-        if interrupt.asked:
-            break
-        show = screen.training(name, setup.epochs_of(name))
-        runs.append(run(setup, name, method, (show, interrupt)))
-        save(runs[-1].network, runs[-1].model, out / name)
-        write_results(runs, out)
-        if runs[-1].error is not None:
-            complain("warning", f"{name}: {runs[-1].error}")
-    return runs
-
-
-def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
+def setup_of(options: Namespace, screen: Screen, data: str = "digits", **shared: Any) -> Setup:
     """What the options say about data, network and training; cheap checks come before the data are read.
 
     Args:
         options: Those of a command; what it does not have stays as `Setup` has it.
         screen: Where downloads are shown.
         data: The data set where none is named.
+        **shared: What else `Setup` has, which no option says.
     """
     names = ["seed", *(f.name for f in Setup.listed() if f.metadata["flag"] is not None)]
-    shared = {name: options[name] for name in names if name in options}
+    shared |= {name: options[name] for name in names if name in options}
     model, own = chosen(options)  # first: the model's file may register the loss and the regulariser
     make_loss(options.loss or "squared")
     make_regularizer(options.regularizer)
@@ -155,9 +162,28 @@ def _network_files(setup: Setup) -> str:
     return f"model.json{own} and model.safetensors"
 
 
-def _tabulate(runs: Sequence[TrainedRun], screen: Screen) -> None:
+def _finished(run: Run, folder: Path, screen: Screen) -> int:
+    """Say of a run that was to go on that it need not; 0, since what was wanted is there."""
+    remove_checkpoints(folder)  # where its process was killed just before it did so
+    ended = f"{run.result['status']}, {run.result['iterations']} of {run.result['epochs']} iterations"
+    screen.result(f"{folder} holds a finished run: {run.name}, {ended}")
+    return 0
+
+
+def _finished_comparison(runs: Sequence[Run], folder: Path, screen: Screen) -> int:
+    """The same of a comparison, whose process may have been killed before it printed and drew them."""
+    for name in (done.name for done in runs):
+        remove_checkpoints(folder / name)
+    screen.result(f"{folder} holds a finished comparison")
+    _tabulate(runs, screen)
+    return 0 if draw(runs, folder) else FAILED
+
+
+def _tabulate(runs: Sequence[Run], screen: Screen) -> None:
     """Print a comparison: a row for each run."""
-    screen.result(f"{_task(runs[0])}, {_unit(runs[0])}; kept: the iteration whose weights were kept, of all;")
+    if not runs:
+        return
+    screen.result(f"{_task(runs[0])}, {_unit(*runs)}; kept: the iteration whose weights were kept, of all;")
     screen.result("last: on test, by the last iteration's weights; s: of training, evaluation not counted")
     columns = ["method", "loss", "kept", "train", "valid.", "test", "last", "s", "CPU s", "status"]
     screen.table(columns, [_row(run.result) for run in runs], left=2)
@@ -182,28 +208,31 @@ def _report(done: TrainedRun, screen: Screen) -> None:
     screen.table(["weights", "iteration", *parts], figures)
 
 
-def _task(run: TrainedRun) -> str:
+def _task(run: Run) -> str:
     """Data and network, such as ``mnist, residual 784-19x100-10``."""
     runs = [(width, len(list(same))) for width, same in groupby(run.result["widths"])]
     widths = "-".join(f"{n}x{width}" if n > 3 else "-".join([str(width)] * n) for width, n in runs)
-    model = "" if run.network.model == "mlp" else f"{run.network.name} "
+    model = "" if run.result["model"] == "mlp" else f"{run.result['model']} "
     return f"{run.result['data']}, {model}{widths}"
 
 
-def _unit(run: TrainedRun) -> str:
-    return "loss" if run.network.classes is None else "accuracy in %"
+def _unit(*runs: Run) -> str:
+    return "loss" if all(run.result["train_accuracy"] is None for run in runs) else "accuracy in %"
 
 
 def _figure(result: dict[str, Any], name: str) -> str:
     """A percentage; for regression a loss."""
     accuracy, loss = result[f"{name}_accuracy"], result[f"{name}_loss"]
-    return f"{loss:.4g}" if accuracy is None else f"{100 * accuracy:.2f}"
+    if accuracy is not None:
+        return f"{100 * accuracy:.2f}"
+    return "-" if loss is None else f"{loss:.4g}"
 
 
-def _exit(interrupt: Interrupt, runs: Sequence[TrainedRun]) -> int:
-    """0, or what a shell expects after Ctrl-C."""
-    if not interrupt.asked:
-        return 0
-    stopped = sum(run.history.status == "stopped" for run in runs)
-    complain("interrupted", f"{len(runs)} run(s) kept, {stopped} of them stopped early")
-    return INTERRUPTED
+def _exit_code(command: str, folder: Path, interrupt: Interrupt, runs: Sequence[Run], code: int) -> int:
+    """`code`, or what a shell expects after a signal."""
+    if interrupt.signal is None:
+        return code
+    stopped = sum(run.result["status"] == "stopped" for run in runs)
+    advice = f"`altmin {command} --resume {folder}` goes on"
+    complain("interrupted", f"{len(runs)} run(s) kept in {folder}, {stopped} of them stopped early; {advice}")
+    return exit_code(interrupt.signal)

@@ -31,7 +31,8 @@ class History:
 
     Attributes:
         records: One dict for each iteration.
-        status: ``"ok"``, ``"diverged"`` or ``"stopped"`` (by a callback or an interrupt).
+        status: ``"ok"``, ``"diverged"``, ``"stopped"`` (by a callback or an interrupt), or ``"failed"`` (by another
+            exception, in a comparison that goes on).
         keep: Which weights the model holds: of the last iteration, or of the one best on validation.
         best: The iteration that was best on validation; `None` without a validation set.
 
@@ -44,7 +45,7 @@ class History:
     """
 
     records: list[Record] = field(default_factory=list)
-    status: Literal["ok", "diverged", "stopped"] = "ok"
+    status: Literal["ok", "diverged", "stopped", "failed"] = "ok"
     keep: Literal["last", "best"] = "last"
     best: int | None = None
 
