@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from altmin.bench import Report, markdown
-from altmin.study.saved_network import replacing
+from altmin.files import replacing
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn import datasets
 
 from altmin import registration
 from altmin.losses import LOSSES
@@ -22,6 +23,30 @@ torch.set_num_threads(1)
 def generator() -> torch.Generator:
     """A generator with a fixed seed."""
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _digits_read_once() -> Iterator[None]:
+    """scikit-learn parses its digits at every call, for 30 ms: hundreds of tests of the command line would wait."""
+    x, y = datasets.load_digits(return_X_y=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "load_digits", lambda return_X_y: (x.copy(), y.copy()))
+        yield
+
+
+@pytest.fixture
+def same_threads() -> Iterator[None]:
+    """The number of threads that a test sets is gone behind it."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def short_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time is spent on clocks' resolution."""
+    monkeypatch.setattr("altmin.bench.measure.LEAST", 0.0)
+    monkeypatch.setattr("altmin.bench.measure.SIDE", 64)
 
 
 @pytest.fixture

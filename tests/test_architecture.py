@@ -27,7 +27,7 @@ def test_imports_go_one_way(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def test_data_needs_nothing_but_errors():
-    for file in (SOURCE / "data").glob("*.py"):
+    for file in (SOURCE / "data").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("altmin"):
                 assert (node.module or "").startswith(("altmin.data", "altmin.errors")), file

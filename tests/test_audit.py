@@ -27,6 +27,7 @@ DOORS = [
     (torch.autograd.graph, "disable_saved_tensors_hooks"),
     (forward_ad, "enter_dual_level"),
     (forward_ad, "make_dual"),
+    (threading.Thread, "start"),
 ]
 
 
@@ -159,6 +160,91 @@ def test_other_threads_are_free(x: Tensor):
         other.result()
     assert torch.equal(x.grad, 2 * x)  # type: ignore[arg-type]
     assert g is x
+
+
+def on_a_thread(call: Callable[[], Any], kind: Callable[..., threading.Thread] = threading.Thread) -> Any:
+    """What a call on a new thread gives or raises."""
+    got: list[Any] = []
+
+    def run() -> None:
+        try:
+            got.append(call())
+        except BackpropError as error:
+            got.append(error)
+
+    thread = kind(target=run)
+    thread.start()
+    thread.join(10)
+    return got[0]
+
+
+class Own(threading.Thread):
+    """A thread with a `run` of its own."""
+
+    def __init__(self, target: Callable[[], None]):
+        super().__init__()
+        self.own = target
+
+    def run(self) -> None:
+        self.own()
+
+
+def pooled(call: Callable[[], Any]) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).exception(10)
+
+
+STARTED: dict[str, Callable[[Callable[[], Any]], Any]] = {
+    "a thread": on_a_thread,
+    "a thread of a class": lambda call: on_a_thread(call, Own),
+    "a timer": lambda call: on_a_thread(call, lambda target: threading.Timer(0.0, target)),
+    "a pool": pooled,
+    "a thread of a thread": lambda call: on_a_thread(lambda: on_a_thread(call)),
+}
+
+
+@pytest.mark.parametrize("way", STARTED)
+@pytest.mark.parametrize("call", ["backward", "grad", "func.grad", "chain"])
+def test_threads_started_inside_are_audited(way: str, call: str, x: Tensor):
+    calls: dict[str, Callable[[], Any]] = {
+        "backward": lambda: x.sum().backward(),
+        "grad": lambda: torch.autograd.grad(square(x), x),
+        "func.grad": lambda: torch.func.grad(square)(x.detach()),
+        "chain": lambda: to_params(W, to_input(W, H)),
+    }
+    with no_backprop():
+        error = STARTED[way](calls[call])
+    assert isinstance(error, BackpropError)
+    assert x.grad is None
+
+
+def test_threads_started_inside_are_free_once_the_audit_is_left(x: Tensor):
+    left, refused = threading.Event(), threading.Event()
+
+    def outlive() -> Tensor:
+        with pytest.raises(BackpropError):
+            x.sum().backward()
+        refused.set()
+        assert left.wait(10)
+        return torch.func.grad(square)(x.detach()) + torch.autograd.grad(square(x), x)[0]
+
+    with ThreadPoolExecutor(1) as pool:
+        with no_backprop():
+            running = pool.submit(outlive)
+            assert refused.wait(10)
+        with no_backprop():  # another one, which the thread was not started in
+            left.set()
+            assert torch.equal(running.result(10), 4 * x)
+
+
+def test_an_audit_within_a_thread_started_inside_ends_with_it(x: Tensor):
+    def nested() -> None:
+        with no_backprop():
+            pass
+        x.sum().backward()
+
+    with no_backprop():
+        assert isinstance(on_a_thread(nested), BackpropError)
 
 
 # Entering and leaving; a sum saves no tensors, so that only the doors' guards can refuse it
@@ -377,6 +463,25 @@ def test_labels_are_strings():
         "straight-through",
         "full backpropagation",
     ]
+
+
+MISSED: dict[str, Callable[[Tensor], Tensor]] = {
+    "as_subclass": lambda g: g.as_subclass(Tensor),
+    "a view as integers": lambda g: g.view(torch.int64).view(torch.float64),
+    "dlpack": torch.from_dlpack,
+    "numpy": lambda g: torch.from_numpy(g.numpy()),
+    "set_": lambda g: torch.empty(0).double().set_(g),  # type: ignore[arg-type]
+    "vmap": lambda g: torch.vmap(lambda v: 2 * v)(g),
+    "zeros + g": lambda g: torch.zeros_like(W) + g,
+}
+
+
+@pytest.mark.parametrize("way", MISSED)
+def test_it_is_a_lint_and_its_docstring_says_what_it_misses(way: str):
+    with no_backprop():
+        r = plain(MISSED[way](to_input(W, H)))
+        assert type(MISSED[way](to_input(W, H))) is Tensor
+        to_params(W, r)
 
 
 # Optimisers on gradients that are set by hand

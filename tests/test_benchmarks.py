@@ -9,28 +9,19 @@ from typing import Any
 
 import matplotlib.image
 import pytest
-import torch
 
 import compare
 import report
 import scaling
 import test_kernels
-from altmin.bench import BenchRow, Report, measure
+from altmin.bench import BenchRow, Report
 from common import METHODS_OF_THE_PAPERS
+
+pytestmark = pytest.mark.usefixtures("short_timings", "same_threads")
 
 KERNELS = {name: f for name, f in vars(test_kernels).items() if name.startswith("test_")}
 TINY = ["--rounds", "1", "--methods", "dladmm", "ipdlam"]
 quiet = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch):
-    """No time is spent on clocks' resolution; threads stay as they were."""
-    monkeypatch.setattr(measure, "LEAST", 0.0)
-    monkeypatch.setattr(measure, "SIDE", 64)
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def run(script: Any, monkeypatch: pytest.MonkeyPatch, *argv: str) -> None:

@@ -77,7 +77,8 @@ def widths(hidden: tuple[int, ...]) -> list[int]:
 def counted(method: Method, hidden: tuple[int, ...]) -> Multiplications:
     """The third iteration."""
     loop = Loop.on_digits(method, hidden=hidden, n=N)
-    loop.step(), loop.step()
+    loop.step()
+    loop.step()
     if isinstance(method, MDLAM):
         away(loop)
     with Multiplications() as found:

@@ -227,6 +227,7 @@ def sequences(n: int = 60) -> tuple[nn.Sequential, Tensor, Tensor]:
     return model, x.view(n, 8, 8), y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [SGD(0.01), CoActivationMemory(), Adam(0.01)])
 def test_recurrent_networks_learn(rule: SGD | CoActivationMemory | Adam):
     model, x, y = sequences(120)

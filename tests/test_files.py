@@ -7,7 +7,17 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from altmin.files import digest, new_folder, read_json, replacing, system_errors, write_json, write_tensors
+from altmin.files import (
+    abandoned,
+    digest,
+    new_folder,
+    read_json,
+    remove_folder,
+    replacing,
+    system_errors,
+    write_json,
+    write_tensors,
+)
 
 
 def write_half(path):
@@ -46,6 +56,42 @@ def test_digest(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"abc")
     assert digest(path) == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a"
+    with new_folder(path) as part:
+        (part / "b").write_text("whole")
+        assert not path.exists()
+        assert abandoned(tmp_path) == [part]
+    assert (path / "b").read_text() == "whole"
+    with new_folder(path.with_name("c")) as part:
+        remove_folder(path)  # in the place of which a new one may just be made
+        assert [p for p in abandoned(tmp_path) if p != part] == []
+    assert [p.name for p in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_folder_that_could_not_be_written_is_gone(tmp_path):
+    with pytest.raises(FileNotFoundError), new_folder(tmp_path / "a") as part:
+        (part / "b" / "c").write_text("")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_is_replaced_and_not_written_through(tmp_path):
+    (mine := tmp_path / "mine").write_text("mine")
+    (tmp_path / "a.json").symlink_to(mine)
+    write_json(tmp_path / "a.json", 1)
+    assert mine.read_text() == "mine"
+    assert read_json(tmp_path / "a.json") == 1
+    assert not (tmp_path / "a.json").is_symlink()
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        with pytest.raises(FileExistsError, match="no file that could be replaced"):
+            write_json(tmp_path / name, 1)
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
 
 
 def test_files_have_the_mode_that_the_umask_says(tmp_path):

@@ -23,6 +23,8 @@ from altmin.methods.registry import METHODS
 from methods.table import digits, network
 from test_benchmarks import REPORT
 
+pytestmark = pytest.mark.usefixtures("same_threads")
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
 FILES = [*ROOT.glob("experiments/*.py"), *ROOT.glob("benchmarks/*.py")]
@@ -60,14 +62,7 @@ def start(script: Path, argv: list[str], monkeypatch: pytest.MonkeyPatch) -> int
     return 0
 
 
-@pytest.fixture(autouse=True)
-def same_threads():
-    """Threads stay as they were."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
+@pytest.mark.slow
 @quiet
 @pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
 def test_every_script_runs(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -135,7 +130,10 @@ PYTHON = dict(blocks("python"))
 @quiet
 @pytest.mark.usefixtures("registrations")
 @pytest.mark.parametrize("block", PYTHON)
-def test_every_python_block_runs(block: str, capsys: pytest.CaptureFixture[str]):
+def test_every_python_block_runs(
+    block: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)  # where some write
     x, y = digits(200)
     scope = {"altmin": altmin, "model": network(12), "x": x, "y": y}  # what the text around a block has made
     exec(compile(PYTHON[block], block, "exec"), scope)

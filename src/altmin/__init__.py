@@ -13,8 +13,10 @@ from altmin.errors import (
     DataError,
     DivergenceError,
     InertiaWarning,
+    LeakWarning,
     PenaltyWarning,
     PrecisionWarning,
+    ScaleWarning,
 )
 from altmin.losses import CrossEntropy, Hinge, SquaredLoss, register_loss
 from altmin.methods import *
@@ -42,12 +44,14 @@ __all__ = [
     "History",
     "InertiaWarning",
     "Layer",
+    "LeakWarning",
     "Memory",
     "Penalty",
     "PenaltyWarning",
     "PrecisionWarning",
     "Problem",
     "Residual",
+    "ScaleWarning",
     "Sign",
     "SquaredLoss",
     "State",

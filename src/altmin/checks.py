@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+import reprlib
+from collections.abc import Callable, Sequence
 from dataclasses import field, fields
 from numbers import Integral, Real
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 
 def number(
@@ -106,3 +108,31 @@ def allowed_range(
     """The bounds of a number in signs, such as ``"> 0 and <= 1"``; an empty text where there are none."""
     bounds = {">": above, ">=": least, "<=": most}
     return " and ".join(f"{sign} {bound:g}" for sign, bound in bounds.items() if bound is not None)
+
+
+def check_types(owner: Any) -> None:
+    """A `TypeError` that names the first field of a dataclass whose value is not of the annotated type."""
+    hints = get_type_hints(type(owner))
+    for f in fields(owner):
+        check_type(f.name, getattr(owner, f.name), hints[f.name])
+
+
+def check_type(name: str, value: Any, hint: Any) -> None:
+    """A `TypeError` where the value of an argument `name` is not of the type that `hint` annotates."""
+    if not of_type(value, hint):
+        wanted = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
+        raise TypeError(f"`{name}` must be of type {wanted}, got {reprlib.repr(value)}")
+
+
+def of_type(value: Any, hint: Any) -> bool:
+    """Whether a value is of an annotated type, contents included; True and False are no integers."""
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if hint is Any:
+        return True
+    if kind in (Union, UnionType):
+        return any(of_type(value, one) for one in inner)
+    if kind in (tuple, Sequence):
+        return isinstance(value, kind) and not isinstance(value, str) and all(of_type(v, inner[0]) for v in value)
+    if kind is dict:
+        return isinstance(value, dict) and all(of_type(k, inner[0]) and of_type(v, inner[1]) for k, v in value.items())
+    return isinstance(value, kind) and (kind is not int or not isinstance(value, bool))

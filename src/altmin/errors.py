@@ -6,10 +6,10 @@ from typing import Any
 
 
 class DivergenceError(ArithmeticError):
-    """Training met nan or inf, or a subproblem could not be solved any more.
+    """Training met nan or inf, made a network worse than none, or a subproblem could not be solved any more.
 
     Attributes:
-        block: The variable that failed, such as ``"W_2"`` or ``"objective"``.
+        block: What failed, such as ``"W_2"``, ``"objective"`` or ``"train_loss"``.
         value: What was seen there.
         cure: What to try.
         iteration: The iteration that failed, counted from 1; `None` until the training loop adds it.
@@ -40,6 +40,10 @@ class PrecisionWarning(UserWarning):
     """A precision that was asked for cannot be had, or not for a step: float32 is used instead."""
 
 
+class ScaleWarning(UserWarning):
+    """Inputs or regression targets far from unit scale, which starts and methods' numbers are made for."""
+
+
 class CheckpointWarning(UserWarning):
     """A checkpoint that is damaged, so that the one before is used, or that was written in other circumstances."""
 
@@ -48,8 +52,16 @@ class CheckpointError(ValueError):
     """Checkpoints that are damaged, or those of another run than the one that is to go on."""
 
 
+class LeakWarning(UserWarning):
+    """A column of a table tells the target in every row, as a copy of it would."""
+
+
 class DataError(ValueError):
     """A data set that is missing, cut short, or not what its file name says."""
+
+
+class UntrustedCodeError(ValueError):
+    """A saved network whose own code would have to run, and nobody said that it may."""
 
 
 class UnknownNameError(ValueError):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -22,50 +23,27 @@ from torch import Tensor
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which takes the place of `path` if that went well.
 
-    The new file is on the disk before the old one is gone, and so is its name: a power cut leaves one or the other. It
-    has the mode that the umask gives new files, whatever mode a library that writes it would give its own.
+    The new file is on the disk before the old one is gone, and so is its name: a power cut leaves one or the other.
+    Nothing is written through a link: one that stands at `path` is replaced, and what it leads to is left alone.
 
     Args:
         path: The file that is written or replaced; its folder exists.
+
+    Raises:
+        FileExistsError: Something at `path` that is no file, such as a folder or a device.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{path} is there and is no file that could be replaced; name another one")
+    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    mode = _create(part)
     try:
-        mode = _create(part)
         yield part
-        os.chmod(part, mode)
+        os.chmod(part, mode)  # a writer that puts a file of its own there may have made it for its owner alone
         _flush(part)
         os.replace(part, path)
         _flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write tensors in main memory as safetensors, whole or not at all.
-
-    Raises:
-        OSError: A disk that is full or fails.
-    """
-    with replacing(path) as part, system_errors(path):
-        save_file(tensors, part)
-
-
-@contextmanager
-def system_errors(path: Path) -> Iterator[None]:
-    """A context that raises what the system said of `path` as `OSError`, where safetensors put it into words."""
-    try:
-        yield
-    except SafetensorError as error:
-        found = re.search(r"\(os error (\d+)\)", str(error))
-        if found is None:
-            raise
-        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write `text`, whole or not at all."""
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
 
 
 @contextmanager
@@ -96,7 +74,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def remove_folder(path: Path) -> None:
     """Remove a folder and its files; whatever ends the process meanwhile, no half of it keeps the name."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.old.part")
     os.rename(path, part)
     shutil.rmtree(part)
 
@@ -104,6 +82,34 @@ def remove_folder(path: Path) -> None:
 def abandoned(folder: Path) -> list[Path]:
     """The temporary files and folders in `folder` that its writers, where none is alive, have left behind."""
     return sorted(folder.glob(".*.part"))
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors in main memory as safetensors, whole or not at all.
+
+    Raises:
+        OSError: A disk that is full or fails.
+    """
+    with replacing(path) as part, system_errors(path):
+        save_file(tensors, part)
+
+
+@contextmanager
+def system_errors(path: Path) -> Iterator[None]:
+    """A context that raises what the system said of `path` as `OSError`, where safetensors put it into words."""
+    try:
+        yield
+    except SafetensorError as error:
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text`, whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -142,8 +148,7 @@ def digest(path: Path) -> str:
 
 
 def _create(path: Path) -> int:
-    """Make an empty file in the place of one that a killed process may have left; its mode."""
-    path.unlink(missing_ok=True)
+    """Make an empty file where nothing stands yet, not even a link to elsewhere, and give its mode."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         return stat.S_IMODE(os.fstat(descriptor).st_mode)

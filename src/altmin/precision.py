@@ -99,7 +99,7 @@ def or_exact(solve: Callable[[], T], again: Callable[[], T]) -> T:
 @cache
 def cpu_rounds() -> bool:
     """Whether this CPU multiplies in bfloat16 where it may: seen by a product that rounding changes."""
-    fine = torch.full((256, 256), 1 + 2.0**-10)
+    fine = torch.full((256, 256), 1 + 2.0**-10, dtype=torch.float32, device="cpu")
     with rounded():
         return bool((fine @ fine == 256).all())
 

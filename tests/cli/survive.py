@@ -25,7 +25,7 @@ from typing import Any
 import processes
 
 OPTIONS = ["--threads", "1", "--train-samples", "300", "--epochs", "30", "--every", "2"]
-TIMES = {"seconds", "cpu_seconds", "elapsed_seconds", "elapsed_cpu_seconds"}
+TIMES = {"run", "seconds", "cpu_seconds", "elapsed_seconds", "elapsed_cpu_seconds"}
 ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP", "twice", "pipe", "60 kB", "300 kB")
 
 

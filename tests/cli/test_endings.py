@@ -220,7 +220,7 @@ def test_a_full_disk_is_one_line_and_what_there_was_stays(command: str, name: st
 
 
 def without_times(out: Path) -> list[dict[str, Any]]:
-    return [{k: v for k, v in run.items() if k not in ("seconds", "cpu_seconds")} for run in results(out)]
+    return [{k: v for k, v in run.items() if k not in ("run", "seconds", "cpu_seconds")} for run in results(out)]
 
 
 def files_in(out: Path) -> list[str]:
@@ -281,7 +281,7 @@ def test_a_bug_is_shown_whole_with_what_was_kept(out: Path, monkeypatch):
 
 
 def test_memory_that_lacks_for_the_final_measures_costs_no_weights(out: Path, monkeypatch, capsys):
-    monkeypatch.setattr("altmin.study.run.scored", lambda *_: raising(MemoryError())())
+    monkeypatch.setattr("altmin.study.run.measured", lambda *_: raising(MemoryError())())
     assert train() == 3
     assert results(out)[0]["test_accuracy"] is None
     assert load(out)

@@ -11,7 +11,6 @@ import pytest
 
 from altmin.bench import measure
 from altmin.cli import main
-from altmin.methods.registry import METHODS
 
 OWN = '''
 """Plain gradient descent on the last layer."""
@@ -69,13 +68,7 @@ REGISTERED = OWN.replace(
 ).replace("import altmin\n", "import altmin\nimport altmin.methods\n\naltmin.method = altmin.methods.method\n")
 SMALL = ["--hidden", "8", "--threads", "1", "--quiet"]
 
-
-@pytest.fixture(autouse=True)
-def same_registry() -> Iterator[None]:
-    before = dict(METHODS)
-    yield
-    METHODS.clear()
-    METHODS.update(before)
+pytestmark = pytest.mark.usefixtures("registrations")
 
 
 @pytest.fixture
@@ -175,7 +168,7 @@ def test_errors_are_one_line(command: str, name: str, own: Path, tmp_path: Path,
 
 def test_a_number_out_of_range_is_an_error_in_one_line(own: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["train", "own.py:LastLayer", "--lr", "-1"]) == 2
-    assert capsys.readouterr().err == "altmin: error: `lr` must be > 0, got -1.0\n"
+    assert capsys.readouterr().err == "altmin: error: --lr must be > 0, got -1.0\n"
 
 
 # Another package

@@ -34,7 +34,7 @@ def read(cap: float, dtype: torch.dtype = torch.float32, before: tuple[nn.Module
 
 
 @pytest.fixture
-def capped() -> None:
+def capped(registrations: None) -> None:
     @altmin.converts(Capped)
     class CappedActivation(PiecewiseLinear):
         def __init__(self):

@@ -1,60 +1,25 @@
 """From `nn.Sequential` to layers and weights, and back."""
 
-import re
-
 import pytest
 import torch
 from torch import nn
 
 from altmin import (
-    L1,
-    L2,
-    CrossEntropy,
     Elman,
-    Hinge,
     Residual,
     Sign,
-    SquaredLoss,
     State,
     Step,
     problem_of,
     state_of,
 )
 from altmin.activations import DropoutBefore
-from altmin.convert.reading import supported_modules
 from altmin.convert.weights import variables_of
 from altmin.core.forward import forward
 from altmin.core.problem import Skip
-from altmin.losses import make_loss
 from altmin.maps import Composed
 from altmin.operations import Dropout
-from altmin.regularizers import make_regularizer
-
-
-def between(*modules):
-    """These modules between two linear ones."""
-    return [nn.Linear(4, 3), *modules, nn.Linear(3, 2)]
-
-
-def images(*modules, features):
-    """These modules on images of 2 channels, 8 by 7, before a linear layer."""
-    return [*modules, nn.Flatten(), nn.Linear(features, 3)]
-
-
-def convolved(*args, features, **options):
-    """A convolution of these numbers on the images."""
-    return images(nn.Conv2d(2, *args, **options), nn.ReLU(), features=features)
-
-
-def pooled(*modules, features):
-    """These modules between two convolutions: 3 channels, 8 by 7, go in."""
-    return images(nn.Conv2d(2, 3, 3, padding=1), nn.Tanh(), *modules, nn.Conv2d(3, 2, 1), nn.ReLU(), features=features)
-
-
-def block(*modules):
-    """These modules as a residual connection of width 3 between linear layers."""
-    return [nn.Linear(4, 3), Residual(*modules), nn.Tanh(), nn.Linear(3, 2)]
-
+from convert.networks import between, block, convolved, images, pooled, tail
 
 VECTORS = {
     "one layer": lambda: [nn.Linear(4, 2)],
@@ -165,11 +130,6 @@ SEQUENCES = {
 MODELS = {**VECTORS, **IMAGES, **SEQUENCES}
 
 
-def tail():
-    """What turns 3 numbers into the outputs."""
-    return [nn.Tanh(), nn.Linear(3, 2)]
-
-
 def data(name, n=50):
     """Samples that the model takes."""
     shape = (4,) if name in VECTORS else (2, 8, 7) if name in IMAGES else (5, 3)
@@ -206,7 +166,8 @@ def test_weights_go_into_the_model_and_come_back(name):
         t.add_(1.0)
     for norm in changed.norm:
         if norm is not None:
-            norm.mean.add_(1.0), norm.var.add_(1.0)
+            norm.mean.add_(1.0)
+            norm.var.add_(1.0)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     state_of(model).set_weights(changed)
     for key, value in model.state_dict().items():
@@ -265,177 +226,14 @@ def test_sign_and_step_are_two_valued_at_zero_too():
     assert Step()(x).tolist() == [0.0, 0.0, 1.0]
 
 
-class Twice(nn.ReLU):
-    """A subclass may compute anything."""
-
-    def forward(self, input):
-        return 2 * input
-
-
-def twice_normed():
-    norm = nn.BatchNorm1d(3)
-    return [nn.Linear(4, 3), norm, nn.ReLU(), nn.Linear(3, 3), norm, *tail()]
-
-
-def tied():
-    layer = nn.Linear(4, 4)
-    return [layer, nn.ReLU(), layer]
-
-
-UNSUPPORTED = {
-    "another module": (lambda: between(nn.GELU()), r"module 1 \(GELU\)"),
-    "another module in a nested model": (
-        lambda: [nn.Sequential(nn.Linear(4, 3), nn.Sequential(nn.ReLU(), nn.GELU())), nn.Linear(3, 2)],
-        r"module 0\.1\.1 \(GELU\)",
-    ),
-    "another module in a residual": (lambda: block(nn.GELU(), nn.Linear(3, 3)), r"module 1\.0 \(GELU\)"),
-    "a subclass": (lambda: between(Twice()), r"module 1 \(Twice\)"),
-    "softplus of another beta": (lambda: between(nn.Softplus(2.0)), r"module 1 \(Softplus\).*beta"),
-    "softplus that is soon linear": (lambda: between(nn.Softplus(1.0, 2.0)), r"module 1 \(Softplus\).*threshold"),
-    "a decreasing leaky relu": (lambda: between(nn.LeakyReLU(-0.1)), r"module 1 \(LeakyReLU\)"),
-    "two activations": (lambda: between(nn.ReLU(), nn.Tanh()), r"module 2 \(Tanh\)"),
-    "an activation first": (lambda: [nn.ReLU(), nn.Linear(4, 2)], r"module 0 \(ReLU\)"),
-    "an activation last": (
-        lambda: [nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2), nn.Sigmoid()],
-        "no activation, pooling or dropout behind",
-    ),
-    "a partial flatten": (lambda: [nn.Flatten(2), nn.Linear(4, 2)], r"module 0 \(Flatten\).*start_dim=1"),
-    "a flatten that keeps an axis": (lambda: [nn.Flatten(1, 2), nn.Linear(4, 2)], r"module 0 \(Flatten\).*end_dim=-1"),
-    "unflatten of another axis": (lambda: between(nn.Unflatten(2, (1, 3))), r"module 1 \(Unflatten\).*dimension 1"),
-    "unflatten of an open size": (lambda: between(nn.Unflatten(1, (1, -1))), r"module 1 \(Unflatten\).*fixed"),
-    "dropout of all": (lambda: between(nn.Dropout(1.0)), r"module 1 \(Dropout\).*p must be below 1"),
-    "dropout last": (lambda: [nn.Linear(4, 2), nn.Dropout()], "no activation, pooling or dropout behind"),
-    "two dropouts before an activation": (
-        lambda: between(nn.Dropout(), nn.Dropout(), nn.ReLU()),
-        r"module 3 \(ReLU\)",
-    ),
-    "padding that is no zeros": (
-        lambda: convolved(3, 3, padding=1, padding_mode="reflect", features=168),
-        r"module 0 \(Conv2d\).*padding_mode='reflect'.*zeros",
-    ),
-    "padding same that is not symmetric": (
-        lambda: convolved(3, 2, padding="same", features=168),
-        r"module 0 \(Conv2d\).*padding='same'.*\(2, 2\)",
-    ),
-    "a divisor of the user": (
-        lambda: pooled(nn.AvgPool2d(2, divisor_override=3), features=24),
-        r"module 2 \(AvgPool2d\).*divisor_override",
-    ),
-    "max pooling with places": (
-        lambda: pooled(nn.MaxPool2d(2, return_indices=True), features=24),
-        r"module 2 \(MaxPool2d\).*return_indices",
-    ),
-    "a convolution last": (lambda: [nn.Conv2d(2, 3, 3)], "the last module with weights must be a Linear, got Conv2d"),
-    "a recurrence last": (lambda: [Elman(3, 4)], "the last module with weights must be a Linear, got Recurrent"),
-    "pooling before the activation": (
-        lambda: images(nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), nn.ReLU(), features=18),
-        r"module 2 \(ReLU\).*before any pooling",
-    ),
-    "pooling last": (lambda: [nn.Linear(4, 2), nn.MaxPool2d(2)], "no activation, pooling or dropout behind"),
-    "channels that do not meet": (
-        lambda: [nn.Conv2d(2, 3, 3), nn.ReLU(), *convolved(4, 3, features=4)],
-        r"module 2 \(Conv2d\) takes 2 channels, the Conv2d before it gives 3",
-    ),
-    "batch norm of vectors on images": (
-        lambda: images(nn.Conv2d(2, 3, 3), nn.BatchNorm1d(3), nn.ReLU(), features=90),
-        r"module 1 \(BatchNorm1d\) must stand right after a Linear",
-    ),
-    "batch norm of images on vectors": (
-        lambda: between(nn.BatchNorm2d(3), nn.ReLU()),
-        r"module 1 \(BatchNorm2d\) must stand right after a Conv2d",
-    ),
-    "batch norm behind a residual": (
-        lambda: [nn.Linear(4, 3), Residual(nn.ReLU(), nn.Linear(3, 3)), nn.BatchNorm1d(3), *tail()],
-        r"module 2 \(BatchNorm1d\)",
-    ),
-    "batch norm behind dropout": (
-        lambda: between(nn.Dropout(), nn.BatchNorm1d(3), nn.ReLU()),
-        r"module 2 \(BatchNorm1d\)",
-    ),
-    "one batch norm in two places": (twice_normed, r"module 4 \(BatchNorm1d\) shares"),
-    "a recurrence inside": (lambda: [nn.Linear(4, 6), nn.Tanh(), Elman(6, 2), *tail()], r"module 2 \(Elman\).*first"),
-    "a recurrence behind dropout": (
-        lambda: [nn.Dropout(), Elman(3, 4), nn.Flatten(), nn.Linear(20, 2)],
-        r"module 1 \(Elman\).*first",
-    ),
-    "a linear residual": (lambda: block(nn.Linear(3, 3)), r"module 1 \(Residual\).*activation inside"),
-    "an empty residual": (lambda: block(), r"module 1 \(Residual\).*activation inside"),
-    "a residual without a map": (lambda: block(nn.ReLU()), r"module 1 \(Residual\).*end with a map"),
-    "a residual that ends with an activation": (
-        lambda: block(nn.ReLU(), nn.Linear(3, 3), nn.ReLU()),
-        r"module 1 \(Residual\).*end with a map",
-    ),
-    "a residual that ends with dropout": (
-        lambda: block(nn.ReLU(), nn.Linear(3, 3), nn.Dropout()),
-        r"module 1 \(Residual\).*end with a map",
-    ),
-    "a linear residual behind an activation": (
-        lambda: [nn.Linear(4, 3), nn.ReLU(), Residual(nn.Linear(3, 3)), *tail()],
-        r"module 2 \(Residual\).*activation inside",
-    ),
-    "a residual that ends with another": (
-        lambda: block(nn.Tanh(), nn.Linear(3, 3), Residual(nn.Tanh(), nn.Linear(3, 3))),
-        r"module 1 \(Residual\).*must not end with another",
-    ),
-    "a residual right after pooling": (
-        lambda: [nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2), Residual(nn.Conv2d(3, 3, 1), nn.ReLU())],
-        r"module 3 \(Residual\).*right after pooling",
-    ),
-    "a residual right after a recurrence": (
-        lambda: [Elman(3, 4), Residual(nn.Tanh(), nn.Linear(4, 4)), nn.Linear(4, 2)],
-        r"module 1 \(Residual\).*Elman",
-    ),
-    "batch norm first": (lambda: [nn.BatchNorm1d(4), nn.Linear(4, 2)], r"module 0 \(BatchNorm1d\)"),
-    "batch norm behind an activation": (
-        lambda: between(nn.ReLU(), nn.BatchNorm1d(3)),
-        r"module 2 \(BatchNorm1d\)",
-    ),
-    "two batch norms": (
-        lambda: between(nn.BatchNorm1d(3), nn.BatchNorm1d(3)),
-        r"module 2 \(BatchNorm1d\)",
-    ),
-    "batch norm without scale": (
-        lambda: between(nn.BatchNorm1d(3, affine=False)),
-        r"module 1 \(BatchNorm1d\)",
-    ),
-    "batch norm without statistics": (
-        lambda: between(nn.BatchNorm1d(3, track_running_stats=False)),
-        r"module 1 \(BatchNorm1d\)",
-    ),
-    "widths that do not meet": (
-        lambda: [nn.Linear(4, 3), nn.ReLU(), nn.Linear(5, 2)],
-        r"module 2 \(Linear\).*\b5\b.*\b3\b",
-    ),
-    "a batch norm of another width": (
-        lambda: between(nn.BatchNorm1d(5), nn.ReLU()),
-        r"module 1 \(BatchNorm1d\).*\b5\b.*\b3\b",
-    ),
-    "one layer in two places": (tied, r"module 2 \(Linear\)"),
-    "no layer": (lambda: [], "no Linear"),
-}
-
-
-@pytest.mark.parametrize("case", UNSUPPORTED)
-def test_what_is_not_supported_is_a_type_error_that_names_the_module_and_its_place(case):
-    modules, text = UNSUPPORTED[case]
-    with pytest.raises(TypeError, match=text):
-        problem_of(nn.Sequential(*modules()))
-
-
-def test_the_error_of_an_unknown_module_lists_what_is_supported():
-    with pytest.raises(TypeError) as caught:
-        problem_of(nn.Sequential(nn.Linear(4, 3), nn.GELU(), nn.Linear(3, 2)))
-    listed = ["Linear", "Conv2d", "Elman", "Residual", "Dropout", *(kind.__name__ for kind in supported_modules())]
-    assert [name for name in listed if not re.search(rf"\b{name}\b", str(caught.value))] == []
-
-
 def copy_into(rnn, elman):
     """The weights of an Elman network into PyTorch's, whose second intercept is not needed."""
     with torch.no_grad():
         rnn.weight_ih_l0.copy_(elman.weight[:, : elman.inputs])
         rnn.weight_hh_l0.copy_(elman.weight[:, elman.inputs :])
         if rnn.bias:
-            rnn.bias_ih_l0.copy_(elman.bias), rnn.bias_hh_l0.zero_()
+            rnn.bias_ih_l0.copy_(elman.bias)
+            rnn.bias_hh_l0.zero_()
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -514,56 +312,3 @@ def test_the_numbers_of_a_flat_sample(name, inputs):
 )
 def test_what_methods_are_told_of_a_network(name, features):
     assert {layer.features for layer in layers(name)} == features
-
-
-@pytest.mark.parametrize("model", [nn.Linear(4, 2), nn.ModuleList([nn.Linear(4, 2)]), None, nn.Sequential])
-def test_a_model_that_is_no_sequential_is_a_type_error(model):
-    with pytest.raises(TypeError, match=r"`model` must be an nn\.Sequential"):
-        problem_of(model)
-
-
-@pytest.mark.parametrize(
-    ("name", "loss"), [("cross_entropy", CrossEntropy()), ("squared", SquaredLoss()), ("hinge", Hinge())]
-)
-def test_losses_by_name(name, loss):
-    assert make_loss(name) == loss
-
-
-def test_a_loss_object_is_passed_through():
-    loss = CrossEntropy("fista")
-    assert make_loss(loss) is loss
-
-
-@pytest.mark.parametrize(("text", "made"), [("l1:0.5", L1(0.5)), ("l2:1e-4", L2(1e-4)), (None, None), ("none", None)])
-def test_regularisers_by_text(text, made):
-    W = torch.tensor([[1.0, -2.0]])
-    assert make_regularizer(text)(W) == (0.0 if made is None else made(W))
-    assert made is None or make_regularizer(text) == made
-
-
-def test_a_regulariser_object_is_passed_through():
-    omega = L1(0.5)
-    assert make_regularizer(omega) is omega
-
-
-def test_an_unknown_loss_is_answered_with_the_nearest_name_and_the_list():
-    with pytest.raises(ValueError, match=r"`loss` 'cross_entrpy'; did you mean 'cross_entropy'\?.*squared.*hinge"):
-        make_loss("cross_entrpy")
-
-
-@pytest.mark.parametrize("text", ["l1", "l3:1", "l2:-1", "l2:x", "l1:inf", ""])
-def test_a_regulariser_of_another_form_is_a_value_error_that_says_the_form(text):
-    with pytest.raises(ValueError, match=rf"`regularizer` must be .*'l1:WEIGHT' or 'l2:WEIGHT'.*got {text!r}"):
-        make_regularizer(text)
-
-
-@pytest.mark.parametrize("loss", [CrossEntropy, nn.CrossEntropyLoss(), None, 1])
-def test_something_that_is_no_loss_is_a_type_error(loss):
-    with pytest.raises(TypeError, match="`loss`"):
-        make_loss(loss)
-
-
-@pytest.mark.parametrize("regularizer", [L1, 0.1, True, torch.nn.functional.relu])
-def test_something_that_is_no_regulariser_is_a_type_error(regularizer):
-    with pytest.raises(TypeError, match="`regularizer`"):
-        make_regularizer(regularizer)

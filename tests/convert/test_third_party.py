@@ -142,7 +142,8 @@ def test_a_map_of_a_user_trains_as_the_same_of_the_library(name: str, own: Modul
         theirs, ours = [own.Scaled(*n, 1.0).double() for n in widths], [nn.Linear(*n).double() for n in widths]
     with torch.no_grad():
         for their, our in zip(theirs, ours, strict=True):
-            our.weight.copy_(their.weight.T), our.bias.copy_(their.bias)
+            our.weight.copy_(their.weight.T)
+            our.bias.copy_(their.bias)
     for a, b, c in (theirs, ours):
         bend = Sign if name == "straight-through" else nn.ReLU
         network = nn.Sequential(a, bend(), b, nn.Tanh(), c)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -23,10 +24,23 @@ class Handler(BaseHTTPRequestHandler):
         if any(self.path.startswith(path) for path in mirror.silent):
             mirror.over.wait(30)
             return
+        if self.path in mirror.raw:
+            self.send(mirror)
+            return
         if self.path not in mirror.files:
             self.send_error(404)
             return
         self.reply(mirror, mirror.files[self.path])
+
+    def send(self, mirror: Mirror) -> None:
+        """Send bytes as they are, over and over where they shall have no end."""
+        head, again, pause = mirror.raw[self.path]
+        with suppress(OSError):
+            self.wfile.write(head)
+            while again and not mirror.over.wait(pause):
+                self.wfile.write(again)
+                mirror.sent += len(again)
+        self.close_connection = True
 
     def reply(self, mirror: Mirror, body: bytes) -> None:
         start = int(self.headers["Range"][6:-1]) if mirror.ranges and "Range" in self.headers else 0
@@ -53,6 +67,9 @@ class Mirror:
         breaks: The byte of the file at which each of the next replies breaks off.
         ranges: Whether it can resume.
         silent: Paths it never answers.
+        raw: By path: bytes that are sent as they are, headers included, bytes that follow them without an end, and the
+            seconds between these.
+        sent: How many of the latter were sent.
         requests: The (path, range) of every request so far.
         over: Set when the test is over.
     """
@@ -62,6 +79,8 @@ class Mirror:
         self.breaks: list[int] = []
         self.ranges = True
         self.silent: list[str] = []
+        self.raw: dict[str, tuple[bytes, bytes, float]] = {}
+        self.sent = 0
         self.requests: list[tuple[str, str | None]] = []
         self.over = threading.Event()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -225,3 +225,31 @@ def test_a_table_without_training_rows_is_an_error(table):
     assert gathered(table, "validation")[0] == [1]
     with pytest.raises(DataError, match=r"HIGGS.csv: no train rows"):
         moments(table)
+
+
+# Files that are no HIGGS at all
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"0" * 2**22, "a line of more than 2,048 bytes"),
+        ("".join(LINES).encode() + b"0" * 2**22, "a line of more than 2,048 bytes"),
+        (b"0," * 900 + b"\n" + b"0\n" * 1_000, "901 columns, expected a label and 28 features"),
+        (HEADER.encode() + b"0," * 900 + b"\n" + b"0\n" * 1_000, "901 columns, expected"),
+        (b"\n" * 2**16, "no rows"),
+    ],
+    ids=["one line", "last line", "wide first line", "wide first row", "blank lines"],
+)
+def test_no_line_makes_room_for_more_than_it_needs(table, content, message):
+    table.write_bytes(gzip.compress(content))
+    with pytest.raises(DataError, match=f"HIGGS.csv: {message}"):
+        list(stream(table, 4))
+
+
+def test_a_file_has_no_more_rows_and_bytes_than_the_data_set(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(higgs, "ROWS", 39)
+    with pytest.raises(DataError, match="more than the 39 rows of HIGGS"):
+        load("higgs", data_dir=tmp_path)
+    with pytest.raises(DataError, match="more than the 100 unpacked bytes"):
+        higgs.whole(table, 100, torch.float32)

@@ -209,3 +209,31 @@ def test_real_cifar10(real_data):
     assert [data.classes[label] for label in data.train.y[:3]] == ["frog", "truck", "truck"]
     assert data.train.x[:, :1024].mean() > data.train.x[:, 2048:].mean(), "images are redder than blue on average"
     assert len(data.validation) == 10_000
+
+
+def header(*lengths: int) -> bytes:
+    return bytes([0, 0, 8, len(lengths)]) + b"".join(length.to_bytes(4, "big") for length in lengths)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (header(2**31, 2**16, 2**17), "asks for 18,446,744,073,709,551,632 bytes, but the file has 47,040,016 at most"),
+        (header(60_000, 28, 29), "asks for 48,720,016 bytes"),
+        (gzip.compress(header(10, 2, 3) + bytes(2**22)), "expected 76 bytes, found 77 or more"),
+    ],
+    ids=["overflow", "larger than MNIST", "more than its header says"],
+)
+def test_an_idx_file_has_no_more_than_its_data_set(tmp_path, content, message):
+    folder = write_mnist(tmp_path / "mnist")
+    (folder / "train-images-idx3-ubyte").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        load_small(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["data_batch_1.bin", "test_batch.bin"])
+def test_a_cifar_batch_has_no_more_than_its_data_set(tmp_path, cifar, name):
+    path = tmp_path / "cifar-10-batches-bin" / name
+    path.write_bytes(gzip.compress(bytes(RECORD * 1_000)))
+    with pytest.raises(DataError, match=f"{name}: expected 12,292 bytes, found more"):
+        load_cifar(cifar[1], tmp_path, None, torch.float32)

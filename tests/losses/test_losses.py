@@ -194,3 +194,25 @@ def test_encode_for_one_output():
 def test_unknown_solver_is_refused():
     with pytest.raises(ValueError, match="'newton' or 'fista'"):
         CrossEntropy("bfgs")  # type: ignore[arg-type]
+
+
+@over(OBJECTS)
+@pytest.mark.parametrize("q", [1, 2, 5])
+def test_probabilities_sum_to_one_in_the_order_of_the_outputs(loss: Loss, q: int):
+    z = 3.0 * torch.randn(40, q, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    p = loss.probabilities(z)
+    assert p.shape == (40, max(q, 2))
+    assert float(p.min()) >= 0.0
+    torch.testing.assert_close(p.sum(1), torch.ones(40, dtype=torch.float64))
+    decided = z[:, 0] > loss.middle if q == 1 else z.argmax(1)
+    assert torch.equal(p.argmax(1), decided.long())
+
+
+def test_probabilities_by_hand():
+    z = torch.tensor([[0.9, 0.3], [2.0, -1.0]], dtype=torch.float64)
+    torch.testing.assert_close(CrossEntropy().probabilities(z), torch.softmax(z, 1))
+    nearest = torch.tensor([[0.8, 0.2], [1.0, 0.0]], dtype=torch.float64)
+    torch.testing.assert_close(SquaredLoss().probabilities(z), nearest)
+    one = torch.tensor([[0.3], [1.5]], dtype=torch.float64)
+    assert SquaredLoss().probabilities(one).tolist() == [[0.7, 0.3], [0.0, 1.0]]
+    torch.testing.assert_close(Hinge().probabilities(one)[:, 1], torch.sigmoid(one[:, 0]))

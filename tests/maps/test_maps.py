@@ -80,7 +80,8 @@ def test_image_is_the_derivative_by_differences(name: str):
 @every_map
 def test_derivatives_are_those_of_autograd(name: str):
     map, W, b, a, r = case(name)
-    W.requires_grad_(), a.requires_grad_()
+    W.requires_grad_()
+    a.requires_grad_()
     by_W, by_a = torch.autograd.grad((map(W, b, a) * r).sum(), (W, a))
     torch.testing.assert_close(map.gradient(r, a.detach()), by_W)
     torch.testing.assert_close(map.adjoint(W.detach(), r, a.detach()), by_a)
@@ -101,21 +102,22 @@ def test_the_value_is_the_least_squares_prediction(name: str):
 def test_without_intercept_the_image_of_the_input_is_the_value(name: str):
     """What solvers of least squares rely on; behind max pooling it holds at the same point."""
     map, W, b, a, _ = case(name)
-    torch.testing.assert_close(map.image(W, a, a), map(W, torch.zeros_like(b), a))
+    value = map(W, torch.zeros_like(b), a)
+    torch.testing.assert_close(map.image(W, a, a), value)
+    torch.testing.assert_close(map.product(W, a), value)
 
 
 @every_map
-def test_the_map_near_a_point_is_linear_and_has_its_derivative(name: str):
-    """It agrees with the map at the point, and asked elsewhere it still holds what it held there."""
+def test_the_map_at_a_point_has_its_value_and_its_derivative(name: str):
+    """Whatever movement it is asked for, what is largest in a window is what is so at the point."""
     map, W, b, a, r = case(name)
     near, other = map.at(a), randn(*a.shape, seed=7)
-    torch.testing.assert_close(near(W, b, a), map(W, b, a))
-    for point in (a, other):
-        torch.testing.assert_close(near.image(W, other, point), map.image(W, other, a))
-        torch.testing.assert_close(near.adjoint(W, r, point), map.adjoint(W, r, a))
-    torch.testing.assert_close(near(W, torch.zeros_like(b), other), map.image(W, other, a))
-    assert not near.piecewise
-    torch.testing.assert_close(near.gradient(r, a), map.gradient(r, a))
+    torch.testing.assert_close(near.value(W, b), map(W, b, a))
+    torch.testing.assert_close(near.value(W, torch.zeros_like(b)), map.product(W, a))
+    for move in (a, a.clone(), other):
+        torch.testing.assert_close(near.image(W, move), map.image(W, move, a))
+    torch.testing.assert_close(near.adjoint(W, r), map.adjoint(W, r, a))
+    torch.testing.assert_close(near.gradient(r), map.gradient(r, a))
 
 
 def one_by_one(map: LinearMap, a: Tensor, v: Tensor) -> Tensor:

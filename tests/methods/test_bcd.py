@@ -187,6 +187,7 @@ def test_proximal_terms_are_paid_for_by_the_descent():
         assert loop.objective() + 0.5 * BCD().alpha * moved <= before * (1 + 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy", "hinge"])
 def test_learns_digits(loss: str):
     loop = Loop.on_digits(BCD(), loss)
@@ -196,6 +197,7 @@ def test_learns_digits(loss: str):
     assert (z.argmax(1) == loop.batch.y.argmax(1)).double().mean() > 0.9
 
 
+@pytest.mark.slow
 def test_trains_a_convolutional_network_with_max_pooling():
     torch.manual_seed(0)
     x, y = digits(300, torch.float32)

@@ -17,7 +17,7 @@ import altmin
 from altmin import SGD, Adam, Sign, State, Step, problem_of, state_of
 from altmin.audit import Gradients, no_backprop
 from altmin.core.forward import forward
-from altmin.layerwise.feedback import Feedback, sent, smooth
+from altmin.layerwise.feedback import Feedback, sent
 from altmin.maps import Composed
 from altmin.methods.dtp import DTP
 from altmin.nn import Elman, Residual
@@ -47,7 +47,7 @@ class Case:
         """The hidden layers' targets at the start; the network has no dropout."""
         start = forward_pass(self.loop.sweep())
         activations = [layer.activation for layer in self.problem.layers]
-        h = [smooth(s)(z) for s, z in zip(activations, start.z, strict=False)]
+        h = [s.smoothed()(z) for s, z in zip(activations, start.z, strict=False)]
         pairs = enumerate(zip(self.memory.V, self.memory.c, strict=True), start=1)
         maps = {i: Feedback(activations[i], activations[i - 1], V, c) for i, (V, c) in pairs}
         return self.method.find_targets(start, h, maps)
@@ -234,7 +234,7 @@ def test_steps_are_bits_of_a_sigmoid():
 @pytest.mark.parametrize("s", [Sign(), Step()])
 def test_what_is_sent_of_the_smooth_activation_is_the_activation(s: nn.Module):
     (layer, *_), z = problem_of(nn.Sequential(nn.Linear(2, 2), s, nn.Linear(2, 2))).layers, torch.randn(500)
-    assert torch.equal(sent(layer.activation, smooth(layer.activation)(z)), layer.activation(z))
+    assert torch.equal(sent(layer.activation, layer.activation.smoothed()(z)), layer.activation(z))
 
 
 def binary(first: nn.Module | None = None) -> nn.Sequential:
@@ -255,7 +255,7 @@ def test_dropped_units_neither_send_nor_learn():
     g = Feedback(above, s, *case.feedback[0])
     assert 0.1 < dropped.double().mean() < 0.3
     assert not g(start.z[1])[dropped].any()
-    assert not smooth(s).derivative(start.z[0])[dropped].any()
+    assert not s.smoothed().derivative(start.z[0])[dropped].any()
 
 
 @pytest.mark.slow

@@ -18,7 +18,8 @@ from methods.table import Loop, digits, network
 def pair(one: IPDLAM, two: IPDLAM, steps: int = 4) -> tuple[State[Any], State[Any]]:
     loops = Loop.on_digits(one, "squared"), Loop.on_digits(two, "squared")
     for _ in range(steps):
-        loops[0].step(), loops[1].step()
+        loops[0].step()
+        loops[1].step()
     return loops[0].state, loops[1].state
 
 
@@ -82,6 +83,7 @@ def test_recorded_penalty_is_that_of_the_iteration(order: str):
         assert float(terms["linear"]) == pytest.approx(0.5 * rho * sum(float(sizes[f"E_{i}"]) ** 2 for i in (1, 2, 3)))
 
 
+@pytest.mark.slow
 def test_linear_network_is_ridge_regression():
     """One layer, squared loss, huge penalty: the fixed point is least squares."""
     loop = Loop.on_digits(DLAM(rho=1.0, rho_max=1.0), "squared", hidden=())
@@ -93,6 +95,7 @@ def test_linear_network_is_ridge_regression():
     torch.testing.assert_close(x @ loop.state.W[0].T + loop.state.b[0], fit, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_l2_fixed_point_is_ridge_in_closed_form():
     """At a fixed point of one layer ``Z`` is between ``Y`` and the fit, and ``rho (fit - Z) A + w W = 0``."""
     weight = 0.7
@@ -153,11 +156,13 @@ def train(factor: float, epochs: int, n: int = 1000) -> altmin.History:
     return altmin.fit(model, method, (x, y), loss="squared", epochs=epochs)
 
 
+@pytest.mark.slow
 def test_inertia_of_a_half_beats_none():
     """Table 1 and Figure 1: a smaller objective after as many iterations, started as the paper."""
     assert train(0.5, 60)["objective"][-1] < 0.8 * train(0.0, 60)["objective"][-1]
 
 
+@pytest.mark.slow
 def test_inertia_of_eleven_tenths_blows_up():
     """Table 1: nan at 1.1."""
     try:

@@ -70,7 +70,7 @@ def test_codes_equal_torchs_sgd_on_the_papers_objective(scaling: str, norm: bool
     target = None
     for i in (1, 0):
         c0 = start.z[i]
-        gain = start.functions[i + 1].power_iteration(start.activation(i, c0)).norm()
+        gain = start.functions[i + 1].power_iteration(start.a[i]).norm()
         curvature = 2.0 + gain * (loop.problem.loss.lipschitz / mu if target is None else 2.0)
         lr = 0.3 / curvature if scaling == "samples" else 0.3
         c = c0.clone().requires_grad_()
@@ -187,7 +187,7 @@ def test_mu_grows_by_batch_and_by_epoch_to_its_limit():
     for ends in (False, True, False, True, True):
         loop.step(replace(loop.batch, ends_epoch=ends))
         seen.append(loop.state.memory.mu)
-    assert seen == pytest.approx([0.11, 0.24, 0.25, 0.3, 0.3])
+    assert seen == pytest.approx([0.1, 0.11, 0.24, 0.25, 0.3])
 
 
 def test_learning_rates_halve_every_so_many_epochs():
@@ -285,6 +285,7 @@ def test_memory_holds_the_sums_and_solves_them():
     torch.testing.assert_close(W @ M, B, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_refit_minimises_the_loss_over_the_last_layer():
     model, (x, y) = network(20, 15), digits(300)
     altmin.fit(model, OnlineAM(refit=True), (x, y), epochs=2, regularizer=None)
@@ -324,6 +325,7 @@ def test_objective_is_the_networks_loss():
     assert loop.objective() == pytest.approx(float(F.cross_entropy(z, loop.batch.y.argmax(1), reduction="sum")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [Adam(0.01), SGD(0.5), CoActivationMemory(), CoActivationMemory(solver="ridge")])
 def test_offline_version_takes_all_samples_as_one_batch(rule: Adam | SGD | CoActivationMemory):
     x, y = digits(300)

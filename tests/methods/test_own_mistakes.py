@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +16,12 @@ from altmin import activations, maps, operations
 from altmin.checks import number
 from altmin.core.problem import known_features
 from altmin.losses import Loss
-from altmin.methods.registry import METHODS
 from altmin.regularizers import Regularizer
+
+pytestmark = pytest.mark.usefixtures("registrations")
 
 X = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] > 0).long()
-
-
-@pytest.fixture(autouse=True)
-def same_registry() -> Iterator[None]:
-    before = dict(METHODS)
-    yield
-    METHODS.clear()
-    METHODS.update(before)
 
 
 def network() -> nn.Sequential:

@@ -180,6 +180,7 @@ def test_builds_no_graph():
     assert not any(t.requires_grad for t in state.W)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["exact", "cg"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_learns_digits(solver: str, optimizer: str):
@@ -189,6 +190,7 @@ def test_learns_digits(solver: str, optimizer: str):
     assert history["train_accuracy"][-1] > 0.9
 
 
+@pytest.mark.slow
 def test_trains_a_convolutional_network_with_max_pooling():
     history = altmin.fit(convolutional(), ProxProp("adam", lr=0.01), digits(300), epochs=30, batch_size=50)
     assert history["train_accuracy"][-1] > 0.9

@@ -86,6 +86,7 @@ def test_every_shape_of_a_batch_has_its_code(method: OnlineAM, recorded: list[li
     assert recorded == [[50, 50, 50], [30, 30]]
 
 
+@pytest.mark.slow
 def test_code_for_many_shapes_is_not_compiled(recorded: list[list[int]]):
     loop = Loop.on(OnlineAM(compile=True), normed(), *digits(60))
     twin = Loop.on(OnlineAM(), normed(), *digits(60))
@@ -96,10 +97,12 @@ def test_code_for_many_shapes_is_not_compiled(recorded: list[list[int]]):
     torch.testing.assert_close(list(loop.state.W), list(twin.state.W), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_code_lives_beside_the_state_and_no_longer(recorded: list[list[int]]):
     """A state with compiled code can be saved and copied, its copy has code of its own, and both die with it."""
     loop = Loop.on(OnlineAM(compile=True), normed(), *digits(60))
-    loop.step(), loop.step()
+    loop.step()
+    loop.step()
     packed = loop.state.state_dict()
     twin = loop.twin()
     twin.step()

@@ -145,6 +145,29 @@ def test_gradient_is_autograds_of_the_stated_sum(name: str, loss: str):
 
 
 @pytest.mark.parametrize("name", NETS)
+def test_the_first_gradient_is_the_gradient_at_the_forward_value(name: str):
+    """With the codes below at their forward values, as they are where codes are found last to first."""
+    case = Case(name)
+    for i in reversed(range(len(case.codes))):
+        objective = replace(case.above(i), codes=[*case.start.z[:i], *case.codes[i:]])
+        found = objective.first_gradient()
+        torch.testing.assert_close(found, objective.gradient(case.start.z[i]), rtol=1e-9, atol=1e-11)
+        assert found.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_codes_at_their_forward_values_need_not_be_given(name: str):
+    """`None` stands for the forward value, whose input and whose connection the forward pass has."""
+    start = Case(name).start
+    for i in range(len(start.functions)):
+        assert start.value_at(i, start.unmoved) is start.value(i)
+        for given, known in ((start.input, start.unmoved), (start.skip, start.unmoved)):
+            torch.testing.assert_close(given(i, known), given(i, start.z))
+    for i in range(1, len(start.functions)):
+        assert start.value_at(i, start.z) is None
+
+
+@pytest.mark.parametrize("name", NETS)
 def test_a_gradient_changes_nothing(name: str):
     case = Case(name)
     kept = [*case.codes, *case.start.z, case.batch.x, *case.state.W]
@@ -219,8 +242,9 @@ def test_weights_learn_from_codes_that_moved_and_from_forward_values_of_codes_th
     start = forward_pass(Loop.on(OnlineAM(), model, x, torch.arange(N) % 3, classes=3).sweep())
     codes = [c + 0.3 for c in start.z]
     assert [start.smooth(i) for i in range(3)] == [True, False, True]
-    inputs, overs = zip(*(start.regressor(i, codes) for i in range(4)), strict=True)
+    now = start.regressors(codes)
+    inputs, overs = [start.input(i, now) for i in range(4)], [start.skip(i, now) for i in range(4)]
     expected = [x, torch.tanh(codes[0]), Sign()(start.z[1]), torch.tanh(codes[2])]
-    torch.testing.assert_close(list(inputs), expected)
+    torch.testing.assert_close(inputs, expected)
     assert [over is None for over in overs] == [True, True, False, True]
     torch.testing.assert_close(overs[2], codes[0])

@@ -74,7 +74,7 @@ SIZES = {"alike": [1.0] * 10, "growing": [1.0, 1.5, 2.0, 4.0, 0.5, 6.0, 6.0, 1.0
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize(("l2", "share"), [(0.0, 0.7), (0.9, 0.4), (0.3, 2.0)])
 def test_steps_are_the_printed_formula(sizes: str, l2: float, share: float):
-    """The l2 term weighs its share beside the batch's squares, and spares the intercept.
+    """The l2 term weighs its share beside the batch's squares, spares the intercept, and is part of the damping.
 
     Gradients of inputs that are more than twice as large in the mean square as what was remembered count by as much
     less; what was remembered is weighed as the memory weighs it.
@@ -90,7 +90,8 @@ def test_steps_are_the_printed_formula(sizes: str, l2: float, share: float):
             weight = 0.6 * weight + 1.0
             M = M + (design.T @ design / 20 - M) / weight
             known = known + (a.square().sum() / 20 - known) / weight
-            inverse = torch.linalg.inv(M + (0.5 * M.diagonal().mean() + 1e-10) * torch.eye(6, dtype=torch.float64))
+            damping = 0.5 * M.diagonal().mean() + 1e-10 + share * l2
+            inverse = torch.linalg.inv(M + damping * torch.eye(6, dtype=torch.float64))
         shrink = torch.cat([theta[:, :-1], torch.zeros_like(theta[:, -1:])], 1)
         held.append(min(1.0, float(2 * known / (a.square().sum() / 20))))
         G = 2.0 / 20 * (theta @ design.T - c.T) @ design + share * l2 * shrink

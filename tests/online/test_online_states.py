@@ -110,6 +110,7 @@ def resume(folder: str) -> None:
     torch.save(found, Path(folder, "found.pt"))
 
 
+@pytest.mark.slow
 def test_saved_states_go_on_in_a_fresh_process(tmp_path: Path):
     """To the bit."""
     expected = {}

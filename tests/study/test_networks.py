@@ -158,7 +158,7 @@ def test_residual_refuses():
 def test_defaults_are_what_a_model_takes():
     assert defaults("mlp") == {"hidden": (128, 128), "activation": "relu", "batch_norm": False}
     assert defaults("lenet5") == {}
-    with pytest.raises(ValueError, match=r"unknown model 'lenet'; did you mean 'lenet5'\?.*or FILE.py:FUNCTION"):
+    with pytest.raises(ValueError, match=r"unknown `model` 'lenet'; did you mean 'lenet5'\?.*or FILE.py:FUNCTION"):
         defaults("lenet")
 
 
@@ -202,9 +202,9 @@ def results(out):
     return json.loads((out / "results.json").read_text())["runs"]
 
 
-def predicted(out, capsys):
+def predicted(out, capsys, *options):
     capsys.readouterr()
-    assert main(["predict", str(out)]) == 0
+    assert main(["predict", str(out), *options]) == 0
     return capsys.readouterr().out
 
 
@@ -259,7 +259,14 @@ def test_a_network_of_ones_own_is_kept_with_its_weights(user, tmp_path, capsys):
     assert (out / "model.py").read_text() == USER
     user.unlink()
     (result,) = results(out)
-    assert f"{result['test_accuracy']:.2%}" in predicted(out, capsys)
+    assert main(["predict", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"altmin: error: {out / 'model.py'}: ")
+    assert "net()" in error
+    assert "--trust-model-code" in error
+    assert error.count("\n") == 1
+    assert f"{result['test_accuracy']:.2%}" in predicted(out, capsys, "--trust-model-code")
+    assert json.loads((out / "model.json").read_text())["run"] == result["run"]
 
 
 def test_every_method_of_a_comparison_starts_at_ones_own_network(user, tmp_path, capsys):
@@ -299,10 +306,10 @@ WRONG = {
     "--model lenet5": "12 x 12 pixels or more, got 8 x 8",
     "--model lenet5 --hidden 3": "--model lenet5 does not take --hidden",
     "--model elman --activation tanh": "--model elman does not take --activation",
-    "--model elman --hidden 3 4": "elman takes 1 hidden width(s), got 2",
+    "--model elman --hidden 3 4": "elman takes 1 hidden width(s) (--hidden), got 2",
     "--model elman --step-width 5": "must divide the 64",
     "--model binary --batch-norm": "--model binary does not take --batch-norm",
-    "--model residual --depth 1": "`depth`",
+    "--model residual --depth 1": "--depth counts",
     "--model residual --step-width 8": "--model residual does not take --step-width",
     "--depth 3": "--model mlp does not take --depth",
 }

@@ -18,7 +18,7 @@ from altmin.core.forward import forward
 from altmin.methods.registry import METHODS
 from altmin.registration import modules_of
 from altmin.study import support
-from altmin.study.support import INPUTS, LAYERS, OUTPUTS, PARTS, REGULARIZERS, Case
+from altmin.study.support_cases import INPUTS, LAYERS, OUTPUTS, PARTS, REGULARIZERS, Case
 
 ROWS = support.rows()
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "support.md"

@@ -100,7 +100,7 @@ def test_live_bytes_are_counted():
 def test_an_iteration_needs_little_memory_beside_the_variables(name: str, loss: str, monkeypatch: pytest.MonkeyPatch):
     """At most 0.3 of the variables, what inertia keeps of them, and the data; stretches are short, as in long runs."""
     monkeypatch.setattr("altmin.core.forward.STRETCH", 2**11)
-    loop = begin(name, (60, 200, 150, 10), 2000, loss)
+    loop = begin(name, (20, 60, 50, 10), 1000, loss)
     state, batch = loop.state, loop.batch
     variables = (list(state.z), list(state.a), batch.x, batch.y)
     if state.previous is not None:

@@ -215,8 +215,10 @@ def test_declared_reuse_is_how_often_products_are_asked_for_unchanged(name: str,
     loop = Loop.on_digits(REUSING[name], hidden=hidden, n=40).scattered()
     last = len(hidden)
     loop.kept = loop.state, (products := Counted(frozenset(range(last + 1))))
-    loop.step(), loop.step()
-    products.hits.clear(), products.made.clear()
+    loop.step()
+    loop.step()
+    products.hits.clear()
+    products.made.clear()
     loop.step()
     first, inner, outer = loop.method.reuse
     assert [products.hits["image", i] for i in range(last + 1)] == [first, *[inner] * (last - 1), outer]
@@ -232,7 +234,8 @@ def test_iterates_do_not_depend_on_what_is_kept(name: str):
             (one.state, Products()),
             (two.state, two.kept[1] if two.kept else Counted(frozenset({0, 1, 2}))),
         )
-        one.step(), two.step()
+        one.step()
+        two.step()
     for name in ("W", "b", "z", "a"):
         for first, second in zip(getattr(one.state, name), getattr(two.state, name), strict=True):
             torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-10)

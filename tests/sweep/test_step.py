@@ -281,7 +281,7 @@ def assert_lower(value: Energy, new: Tensor, old: Tensor) -> None:
 @pytest.mark.parametrize("previous", [True, False], ids=["with previous", "alone"])
 def test_activations_take_the_printed_step(net: str, dual: str, search: Backtracking, each: bool, previous: bool):
     for i in hidden(net):
-        sweep = started(net, dual, replace(search, per_sample=each), previous=previous)
+        sweep = started(net, dual, replace(search, per_sample=each), previous=previous, n=10)
         before, old = sweep.state.clone(), sweep.state.a[i].clone()
         value = energy(sweep, "a", i, each=each)
         sweep.layers[i].step_a()
@@ -303,7 +303,7 @@ def test_activations_take_the_printed_step(net: str, dual: str, search: Backtrac
 @pytest.mark.parametrize("eps", [0.05, 0.5])
 def test_activations_step_within_their_band(net: str, search: Backtracking, each: bool, eps: float):
     for i in hidden(net):
-        sweep = banded(net, eps, previous=True)
+        sweep = banded(net, eps, previous=True, n=10)
         sweep.method = replace(BAND, backtracking=replace(search, per_sample=each))
         old, s = sweep.state.a[i].clone(), sweep.layers[i].activation(sweep.state.z[i])
         value = energy(sweep, "a", i, each=each)
@@ -319,17 +319,14 @@ def test_activations_step_within_their_band(net: str, search: Backtracking, each
 
 
 @nets
-@duals
-@pytest.mark.parametrize("band", [None, 0.5])
+@pytest.mark.parametrize(("dual", "band"), [("none", None), ("residual", None), ("none", 0.5)])
 @pytest.mark.parametrize("ahead", [0.4, 8.0])
 def test_activations_step_from_the_point_ahead_but_for_samples_that_rose(
     net: str, dual: str, band: float | None, ahead: float
 ):
     seen = set()
     for i in hidden(net):
-        sweep = started(net, dual, previous=True)
-        if band is not None:
-            sweep = banded(net, band, previous=True)
+        sweep = started(net, dual, previous=True, n=15) if band is None else banded(net, band, previous=True, n=15)
         layer, previous = sweep.layers[i], sweep.state.previous
         assert previous is not None
         old, s = layer.a.clone(), layer.activation(layer.z)
@@ -360,7 +357,7 @@ def test_stretches_do_not_matter(net: str, size: int, band: float | None, each: 
     """One step size for all samples needs all of them at once."""
 
     def stepped() -> list[Tensor]:
-        sweep = banded(net, band or 0.4, previous=True, dual=band is None)
+        sweep = banded(net, band or 0.4, previous=True, dual=band is None, n=12)
         sweep.method = replace(weights_of(sweep), backtracking=Backtracking(per_sample=each))
         for layer in sweep.layers[:-1]:
             layer.step_a(0.3, band)

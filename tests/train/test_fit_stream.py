@@ -244,7 +244,7 @@ def test_schedules_by_the_epoch_stand_still_and_those_by_the_batch_go_on():
     seen = []
     lr = [lambda history, state: seen.append((state.memory.rules[-1].optimizer.param_groups[0]["lr"], state.epoch))]
     history = fit_stream(network(), method, cut(*samples()), steps=3, every=1, callbacks=lr)
-    assert history["mu"] == [1.25, 1.5, 1.75]
+    assert history["mu"] == [1.0, 1.25, 1.5]
     assert seen == [(method.last.lr, 0)] * 3
 
 

@@ -81,6 +81,14 @@ class Activation:
         """The same value with a derivative to go by: the straight-through estimator's where the own one is zero."""
         return self
 
+    def smoothed(self) -> Activation:
+        """A function with a derivative that rises where this one jumps; itself where it has one."""
+        return self
+
+    def without_dropout(self) -> Activation:
+        """The function behind a dropout; itself where there is none."""
+        return self
+
     def sample(self, like: Tensor, generator: torch.Generator | None) -> Activation:
         """The activation of one batch, with what is random in it drawn for pre-activations shaped as `like`."""
         return self

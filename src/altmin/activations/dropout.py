@@ -46,6 +46,14 @@ class DropoutBefore(Activation):
         """Dropout before ``s`` with a derivative to go by."""
         return replace(self, inner=self.inner.estimated())
 
+    def smoothed(self) -> DropoutBefore:
+        """Dropout before ``s`` smoothed, with the same mask."""
+        return replace(self, inner=self.inner.smoothed())
+
+    def without_dropout(self) -> Activation:
+        """``s``."""
+        return self.inner.without_dropout()
+
     def sample(self, like: Tensor, generator: torch.Generator | None) -> DropoutBefore:
         """With a new mask for pre-activations shaped as `like`, drawn by `generator`."""
         return replace(self, mask=dropout_mask(like, self.p, generator))

@@ -6,6 +6,7 @@ import math
 
 from altmin.activations.estimated import Estimated
 from altmin.activations.piecewise import Piece, PiecewiseLinear
+from altmin.activations.tanh import Tanh
 
 
 class Sign(PiecewiseLinear):
@@ -22,6 +23,10 @@ class Sign(PiecewiseLinear):
     def __init__(self):
         below, above = Piece(-math.inf, 0.0, 0.0, -1.0), Piece(0.0, math.inf, 0.0, 1.0, above=True)
         super().__init__((below, above))
+
+    def smoothed(self) -> Tanh:
+        """The hyperbolic tangent, which has the same sign."""
+        return Tanh()
 
     def estimated(self) -> Estimated:
         """The same values with the derivative 1.0 where ``|z| <= 1``, else 0."""

@@ -6,6 +6,7 @@ import math
 
 from altmin.activations.estimated import Estimated
 from altmin.activations.piecewise import Piece, PiecewiseLinear
+from altmin.activations.sigmoid import Sigmoid
 
 
 class Step(PiecewiseLinear):
@@ -22,6 +23,10 @@ class Step(PiecewiseLinear):
     def __init__(self):
         below, above = Piece(-math.inf, 0.0, 0.0, 0.0), Piece(0.0, math.inf, 0.0, 1.0, above=True)
         super().__init__((below, above))
+
+    def smoothed(self) -> Sigmoid:
+        """The logistic function, which is above 0.5 where this is 1."""
+        return Sigmoid()
 
     def estimated(self) -> Estimated:
         """The same values with the derivative 0.5 where ``|z| <= 1``, else 0."""

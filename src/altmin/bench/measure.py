@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from altmin.bench.contenders import ADAM, Contender
-from altmin.bench.ledger import Ledger, MeasuredProduct
+from altmin.study.ledger import Ledger, MeasuredProduct
 
 LEAST = 5e-3  # seconds that a product is repeated for: clocks are no finer than some microseconds
 SIDE = 2048  # of the square product that says how fast the machine is

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ import torch
 import altmin
 from altmin.bench.measure import BenchRow, machine
 from altmin.convert import layers_of
-from altmin.files import write_json
+from altmin.files import read_json, write_json
 from altmin.study.saved_network import DTYPES
 from altmin.study.setup import Setup
 
@@ -63,7 +62,7 @@ class Report:
             ValueError: No such file, or another one.
         """
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = read_json(path)
             return cls(**values | {"rows": [BenchRow(**row) for row in values["rows"]]})
         except (OSError, TypeError, KeyError, ValueError) as error:
             raise ValueError(f"{path} is no report of altmin bench ({type(error).__name__}: {error})") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -12,12 +11,13 @@ from jsonargparse import Namespace
 
 from altmin.audit import BackpropError
 from altmin.cli.bench import bench
+from altmin.cli.commandline import parse
 from altmin.cli.failures import FAILED, REFUSED, disk_full, out_of_memory, reason, with_notes
-from altmin.cli.options import parse
 from altmin.cli.output import unfailing
 from altmin.cli.prediction import predict
 from altmin.cli.screen import complain, plain_warnings
 from altmin.cli.signals import as_ctrl_c, exit_code
+from altmin.cli.spelling import Spelling
 from altmin.cli.tables import datasets, methods
 from altmin.cli.training import compare, train
 from altmin.errors import UnknownNameError
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments behind the program's name; by default those of this process.
 
     Returns:
-        The exit code, see `EXIT_CODES`.
+        The exit code, see `altmin.cli.failures.EXIT_CODES`.
     """
     with unfailing() as output:
         with as_ctrl_c():
@@ -56,12 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
+    spelling = Spelling()
     try:
-        with plain_warnings():
-            options = parse(argv)
+        with plain_warnings(spelling.translate):
+            options = parse(argv, spelling)
             return RUN[options.command](options)
     except (argparse.ArgumentError, argparse.ArgumentTypeError) as error:
-        complain("error", readable(str(error)))
+        complain("error", error)
         return REFUSED
     except KeyboardInterrupt as end:
         complain("interrupted", with_notes("nothing more is written", end))
@@ -73,16 +74,5 @@ def _run(argv: Sequence[str]) -> int:
         if not isinstance(error, MISFITS):
             raise
         unknown = any(isinstance(e, UnknownNameError) for e in (error, error.__cause__))
-        complain("error", with_notes(f"{error}{IMPORT_ADVICE if unknown else ''}", error))
+        complain("error", with_notes(f"{spelling.translate(error)}{IMPORT_ADVICE if unknown else ''}", error))
         return REFUSED
-
-
-UNION = re.compile(r"Does not validate against any.*?Subtypes: \[(.*?)\].*Given value: ", re.DOTALL)
-
-
-def readable(text: str) -> str:
-    """A parser's error on one line, without the names of Python's types."""
-    text = text.replace("are required: predict.dir", "are required: DIR, the folder that train wrote")
-    text = UNION.sub(r"Expected \1. Got value: ", text)
-    text = re.sub(r"a <class '(?:\w+\.)*(\w+)'>|<class '(?:\w+\.)*(\w+)'>", r"\1\2", text)
-    return re.sub(r'Parser key "(\S+)"', r"`\1`", text.replace(", NoneType", " or null").replace("a typing.", ""))

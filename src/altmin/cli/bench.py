@@ -11,6 +11,7 @@ from jsonargparse import Namespace
 from altmin.cli.config import config_of_methods
 from altmin.cli.data import require_writable
 from altmin.cli.failures import DIVERGED
+from altmin.cli.preflight import check_start
 from altmin.cli.screen import Screen, complain
 from altmin.cli.training import methods_of, plan_of, setup_of
 from altmin.errors import DivergenceError
@@ -27,6 +28,7 @@ def bench(options: Namespace) -> int:
         setup = setup_of(options, screen, data="synthetic")
         plan = plan_of(methods, setup, screen, listed=bool(options.methods))
         require_writable(out)
+        check_start(plan, out, screen, at_once=True)
         try:
             with threads(options.threads):
                 rows = measure(line_up(plan), options.rounds, setup.device, screen.say)

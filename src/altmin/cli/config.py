@@ -10,8 +10,8 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from altmin.cli.imports import given, yaml_values
 from altmin.cli.network import CHOICES
+from altmin.cli.yaml_file import Entry
 from altmin.methods import Method
 from altmin.methods.registry import METHODS
 from altmin.study.folder import require_run
@@ -117,20 +117,14 @@ def resumed(argv: Sequence[str]) -> list[str]:
     return [command, "--config", str(folder / CONFIG), "--out", known.resume, "--resume", known.resume, *quiet]
 
 
-def with_copy(argv: Sequence[str]) -> list[str]:
-    """A command line that takes a user's own network from beside the ``config.yaml`` naming it, where its copy is."""
-    flags = list(given(argv))
-    naming = [path for flag, path in flags if flag == "--config" and "model" in yaml_values(path)]
-    path = Path(naming[-1] if naming and "--model" not in dict(flags) else "")
-    owner = Owner.of(path.parent) if path.name == CONFIG else None
-    if owner is None or not owner.copied:
-        return list(argv)
-    function = str(yaml_values(str(path))["model"]).rpartition(":")[2]
-    return [*argv, "--model", f"{path.parent / SOURCE}:{function}"]
+def with_copy(entries: dict[str, Entry]) -> None:
+    """Have a user's own network taken from beside the ``config.yaml`` that names it, where its copy is.
 
-
-def methods_in(argv: Sequence[str], key: str) -> list[str]:
-    """The methods that a command line's YAML files name under this key; the last file that has it counts."""
-    values = [yaml_values(text).get(key) for flag, text in given(argv) if flag == "--config"]
-    last = next((v for v in reversed(values) if v), [])
-    return list(map(str, last)) if isinstance(last, list) else [str(last)]
+    Args:
+        entries: What YAML files say; changed in place.
+    """
+    entry = entries.get("model")
+    owner = None if entry is None or Path(entry.file).name != CONFIG else Owner.of(Path(entry.file).parent)
+    if entry is not None and owner is not None and owner.copied:
+        function = str(entry.value).rpartition(":")[2]
+        entries["model"] = entry._replace(value=f"{Path(entry.file).parent / SOURCE}:{function}")

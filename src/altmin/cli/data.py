@@ -33,7 +33,7 @@ def load_data(options: Namespace, dtype: str, screen: Screen, trained: Origin | 
             progress=progress,
             center=origin.center,
         )
-    return dataset, origin
+    return dataset.standardised(), origin
 
 
 def _origin(options: Namespace, trained: Origin) -> Origin:

@@ -44,10 +44,10 @@ def leading(argv: Sequence[str]) -> Sequence[str]:
     return argv[:count]
 
 
-def from_files(names: dict[str, str]) -> dict[str, str]:
-    """How the methods among `names` that come from files are named in any folder, by their names in the registry."""
-    found = {name: FILE.fullmatch(text) for text, name in names.items()}
-    return {name: f"{Path(f['path']).resolve()}:{f['name']}" for name, f in found.items() if f is not None}
+def absolute(text: str) -> str:
+    """``FILE.py:CLASS`` as it is understood in any folder."""
+    path, _, name = text.rpartition(":")
+    return f"{Path(path).resolve()}:{name}"
 
 
 def _from_file(path: str, name: str) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import PositiveInt
 
+from altmin.cli.counts import Count, Depth
 from altmin.study.networks import ACTIVATION_NAMES, NETWORKS, ModelSource, activation_of, defaults
 from altmin.study.run_files import source_of
 
-Count: Any = PositiveInt
 CHOICES = ("hidden", "activation", "batch_norm", "depth", "step_width")
 MODEL = (
     f"{', '.join(NETWORKS)}, or FILE.py:FUNCTION, which returns an nn.Sequential; samples come flat, so that images "
-    "need an nn.Unflatten first. The file is kept with the weights, and predict runs it"
+    "need an nn.Unflatten first. The file is kept with the weights; predict --trust-model-code runs it"
 )
 
 
@@ -29,7 +28,7 @@ def add_network(parser: ArgumentParser) -> None:
     about = "of mlp: hidden layers have no intercept, BatchNorm1d instead"
     group.add_argument("--batch-norm", action="store_true", help=about)
     about = f"linear layers in all; null: {_by_model('depth')}"
-    group.add_argument("--depth", type=Count | None, default=None, help=about)
+    group.add_argument("--depth", type=Depth | None, default=None, help=about)
     about = f"numbers read in a step, such as a row of an image; null: {_by_model('step_width')}"
     group.add_argument("--step-width", type=Count | None, default=None, help=about)
     group.add_argument("--dtype", type=Literal["float32", "float64"], default="float32", help="of weights and data")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from dataclasses import Field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, get_type_hints
 
 from jsonargparse import Namespace
-from jsonargparse.typing import PositiveInt
 
 from altmin.checks import allowed_range
+from altmin.cli.counts import Count
 from altmin.train.options import described
 
 T = TypeVar("T")
-Count: Any = PositiveInt
 
 
 def add_method(parser: Any, method: object, prefix: str = "", hidden: bool = False) -> None:
@@ -55,17 +55,27 @@ def _meaning(metadata: Any) -> str:
     return (metadata["help"].replace("none:", "null:") + allowed + paper).replace("%", "%%")
 
 
-def configured(method: T, options: Namespace) -> T:
+def configured(method: T, options: Namespace, prefix: str = "") -> T:
     """`method` with the numbers of `options`, checked.
 
+    Args:
+        method: What they are numbers of.
+        options: By name.
+        prefix: What stands before a name among the options of the command, as in ``rule.lr`` or ``dladmm.rho``.
+
     Raises:
-        ValueError: A number outside its range.
+        ValueError: A number outside its range, by its whole name.
+        TypeError: A value of another kind.
     """
     changes = {}
     for f in fields(method):  # type: ignore[arg-type]
         value, given = getattr(method, f.name), options.get(f.name)
         if is_dataclass(value):
-            changes[f.name] = configured(value, given)
+            changes[f.name] = configured(value, given, f"{prefix}{f.name}.")
         elif "help" in f.metadata:
             changes[f.name] = given
-    return replace(method, **changes)  # type: ignore[type-var]
+    try:
+        return replace(method, **changes)  # type: ignore[type-var]
+    except (TypeError, ValueError) as error:
+        names = "|".join(f.name for f in fields(method))  # type: ignore[arg-type]
+        raise type(error)(re.sub(rf"`({names})\b", rf"`{prefix}\1", str(error))) from error

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse import ArgumentParser
 
 import altmin
-from altmin.cli.config import methods_in, resumed, with_copy
+from altmin.cli.counts import Count, Seed
 from altmin.cli.failures import EXIT_CODES
-from altmin.cli.imports import add_import, import_files
-from altmin.cli.methods import from_files, leading, load_all, name_of
+from altmin.cli.imports import add_import
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
 from altmin.data import names
@@ -29,58 +26,19 @@ COMMANDS = {
     "methods": "list the methods",
     "datasets": "list the data sets",
 }
-Count: Any = PositiveInt
-Whole: Any = NonNegativeInt
+CONFIG = "YAML file with any of these options; may be repeated, and what the command line says comes first"
 OWN = "FILE.py:CLASS of your own"
 
 
-def parse(argv: Sequence[str]) -> Namespace:
-    """The options of a command line, and its `command`; those of ``train`` have the `method`, which comes first.
+def parser_of(command: str, method: str | None, shown: str | None, unexplained: set[str]) -> tuple[Any, Any]:
+    """The parser of a command line, and that of its command, the only one that knows its options.
 
-    Raises:
-        ValueError: An unknown method.
-        argparse.ArgumentError: Anything else that does not fit.
+    Args:
+        command: One of `COMMANDS`, or an option that needs none, such as ``--help``.
+        method: That of ``train``, in the registry.
+        shown: The same as the user wrote it.
+        unexplained: Methods whose numbers the help leaves out.
     """
-    argv = resumed(list(argv) or ["--help"])
-    load_all()
-    argv = import_files(with_copy(argv))
-    command, words, rest = argv[0], leading(argv[1:]), argv[1 + len(leading(argv[1:])) :]
-    method = shown = None
-    names: dict[str, str] = {}
-    if command in ("compare", "bench"):
-        names = {text: name_of(text) for text in (*words, *methods_in(argv, "methods"))}
-        words = [names[text] for text in words]
-    elif command == "train":
-        shown = _method(words[:1], methods_in(argv, "method"), asks_help=bool({"-h", "--help"} & set(argv)))
-        names = {shown: name_of(shown)} if shown else {}
-        method, words = names.get(shown or ""), words[1:]
-    parsed = _parser(method, shown, _unexplained(argv)).parse_args([command, *words, *rest])
-    options = parsed[parsed.command] or Namespace()
-    options.update(Namespace(command=parsed.command, method=method, spelled=from_files(names)))
-    if "methods" in options:
-        options.methods = [names.get(text, text) for text in options.methods]
-    return options
-
-
-def _method(word: Sequence[str], in_yaml: Sequence[str], asks_help: bool) -> str | None:
-    """The method that ``train`` is told, in its first word or in YAML; `None` where only help is asked for."""
-    if not word and not in_yaml and not asks_help:
-        raise ValueError(f"name the method first: altmin train METHOD [options]; known: {_names()}, or {OWN}")
-    if word and in_yaml and word != in_yaml and name_of(word[0]) != name_of(in_yaml[0]):
-        raise ValueError(f"the method is {word[0]} on the command line, but {in_yaml[0]} in --config; leave one out")
-    return next(iter((*word, *in_yaml)), None)
-
-
-def _names() -> str:
-    return ", ".join(e.name for e in listed())
-
-
-def _unexplained(argv: Sequence[str]) -> set[str]:
-    """The methods whose numbers ``compare --help`` leaves out: all that the command line does not name."""
-    return set(METHODS) - set(argv) if {"-h", "--help"} & set(argv) else set()
-
-
-def _parser(method: str | None, shown: str | None, unexplained: set[str]) -> ArgumentParser:
     parser = ArgumentParser(
         prog="altmin",
         description=altmin.__doc__,
@@ -90,15 +48,25 @@ def _parser(method: str | None, shown: str | None, unexplained: set[str]) -> Arg
         epilog=EXIT_CODES,
     )
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
-    parsers = {
-        "train": _train(method, shown),
-        "compare": _compare(unexplained),
-        "bench": _bench(unexplained),
-        "predict": _predict(),
-    }
+    own = _own(command, method, shown, unexplained)
     for name, help in COMMANDS.items():
-        commands.add_subcommand(name, parsers.get(name) or _options(f"altmin {name}", help, config=False), help=help)
-    return parser
+        commands.add_subcommand(name, own if name == command else ArgumentParser(exit_on_error=False), help=help)
+    return parser, own
+
+
+def _own(command: str, method: str | None, shown: str | None, unexplained: set[str]) -> ArgumentParser:
+    if command == "train":
+        return _train(method, shown)
+    if command in ("compare", "bench"):
+        return (_compare if command == "compare" else _bench)(unexplained)
+    if command == "predict":
+        return _predict()
+    return _options(f"altmin {command}", COMMANDS.get(command, ""), config=False)
+
+
+def method_names() -> str:
+    """The names of all methods, and how one's own is named."""
+    return f"{', '.join(e.name for e in listed())}, or {OWN}"
 
 
 def _options(usage: str, description: str, config: bool = True) -> ArgumentParser:
@@ -111,17 +79,16 @@ def _options(usage: str, description: str, config: bool = True) -> ArgumentParse
     )
     add_import(parser)
     if config:
-        parser.add_argument("--config", action="config", help="YAML file with any of these options")
+        parser.add_argument("--config", action="config", help=CONFIG)
     return parser
 
 
 def _train(method: str | None, shown: str | None) -> ArgumentParser:
     if method is None:
-        about = f"METHOD is one of {_names()}, or {OWN}. See its own options by: altmin train METHOD --help"
+        about = f"METHOD is one of {method_names()}. See its own options by: altmin train METHOD --help"
     else:
         about = f"Train by {method}: {METHODS[method].title} ({METHODS[method].paper})."
     parser = _options(f"altmin train {shown or 'METHOD'} [options]", about)
-    parser.add_argument("--method", type=str | None, default=shown, help="METHOD in YAML; here it is the first word")
     if method is not None:
         add_method(parser.add_argument_group(f"numbers of {method}"), METHODS[method].method)
     _add_training(parser, out="altmin-train")
@@ -157,28 +124,23 @@ def _bench(unexplained: set[str]) -> ArgumentParser:
 
 
 def _add_methods(parser: ArgumentParser, unexplained: set[str]) -> None:
-    parser.add_argument("methods", nargs="*", action=_Given, default=[], metavar="METHOD", help=f"{_names()}, or {OWN}")
+    parser.add_argument("methods", nargs="*", default=[], metavar="METHOD", help=method_names())
     for e in listed():
         group = parser.add_argument_group(None if e.name in unexplained else f"numbers of {e.name}")
         add_method(group, e.method, f"{e.name}.", hidden=e.name in unexplained)
 
 
-class _Given(argparse.Action):
-    """Stores what was given; where nothing was, what the YAML has stays."""
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        if values:
-            setattr(namespace, self.dest, values)
-
-
 def _predict() -> ArgumentParser:
     about = (
-        "Apply the network in DIR to the test part of a data set. If the network came from a file of yours, this runs "
-        "the copy of it in DIR, model.py."
+        "Apply the network in DIR to the test part of a data set, or to the rows of a new table (--csv.test), with or "
+        "without labels; a table is encoded as in training, by what DIR holds. If the network came from a file of "
+        "yours, the copy of it in DIR, model.py, has to run: say --trust-model-code."
     )
     parser = _options("altmin predict DIR [options]", about)
-    parser.add_argument("dir", type=str, metavar="DIR", help="what train wrote, or compare in a method's folder")
+    parser.add_argument("dir", type=str, metavar="DIR", help="the folder that train wrote, or compare for a method")
     _add_data(parser, "as in training", seed=None)
+    trust = "run DIR/model.py, the code that makes a network of your own: only in folders that you trust"
+    parser.add_argument("--trust-model-code", action="store_true", help=trust)
     parser.add_argument("--out", type=str | None, default=None, help="CSV file to write the predictions to")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--quiet", action="store_true", help="print the result only")
@@ -190,7 +152,14 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
     group.add_argument("--data", type=str | None, default=None, help=f"{', '.join(names())}; null: {default}")
     group.add_argument("--csv.train", type=Path | None, default=None, help="table to train on; implies --data csv")
     group.add_argument("--csv.test", type=Path | None, default=None, help="table to test on; null: a part of the other")
-    group.add_argument("--csv.target", type=str | None, default=None, help="column to predict")
+    group.add_argument("--csv.target", type=str, default=None, help="column to predict")
+    missing = Literal["impute", "error"]
+    about = "missing values of a table: filled in, or refused; null: impute"
+    group.add_argument("--csv.missing", type=missing | None, default=None, help=about)
+    about = "what separates fields, one character or tab; null: comma, semicolon, tab or |, by the first rows"
+    group.add_argument("--csv.delimiter", type=str | None, default=None, help=about)
+    about = "such as latin-1 or cp1252; null: UTF-8, or UTF-16 with its mark"
+    group.add_argument("--csv.encoding", type=str | None, default=None, help=about)
     task = Literal["classification", "regression"]
     group.add_argument("--task", type=task | None, default=None, help="of a table; null: classification")
     group.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")
@@ -198,7 +167,7 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
     about = "of splits, initial weights and batches" if seed is not None else "of splits; null: as in training"
     if seed is not None:
         group.add_argument("--center", action="store_true", help="subtract the mean of the training samples")
-    seed_type = Whole if seed is not None else Whole | None
+    seed_type = Seed if seed is not None else Seed | None
     group.add_argument("--seed", type=seed_type, default=seed, help=about)
 
 

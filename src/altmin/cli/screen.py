@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from altmin.core.state import State
-from altmin.errors import CheckpointWarning, InertiaWarning, PenaltyWarning, PrecisionWarning
+from altmin.errors import (
+    CheckpointWarning,
+    InertiaWarning,
+    LeakWarning,
+    PenaltyWarning,
+    PrecisionWarning,
+    ScaleWarning,
+)
 from altmin.train.history import History, Record
 from altmin.train.loop import Callback
 
 WIDE = 200  # where nobody's window limits a table
-OWN = (CheckpointWarning, InertiaWarning, PenaltyWarning, PrecisionWarning)
+OWN = (CheckpointWarning, InertiaWarning, LeakWarning, PenaltyWarning, PrecisionWarning, ScaleWarning)
 ROOMY = 100  # a window that leaves two blanks between columns
 
 
@@ -106,8 +113,12 @@ def complain(kind: str, text: object) -> None:
 
 
 @contextmanager
-def plain_warnings() -> Iterator[None]:
-    """The library's warnings become one line each, shown once."""
+def plain_warnings(words: Callable[[object], str]) -> Iterator[None]:
+    """The library's warnings become one line each, shown once.
+
+    Args:
+        words: Gives the text of a warning in the words of the command line.
+    """
     shown: set[str] = set()
     with warnings.catch_warnings():
         default = warnings.showwarning
@@ -119,7 +130,7 @@ def plain_warnings() -> Iterator[None]:
                 default(message, category, *where)
             elif str(message) not in shown:
                 shown.add(str(message))
-                complain("warning", message)
+                complain("warning", words(message))
 
         warnings.showwarning = show
         yield

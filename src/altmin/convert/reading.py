@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from altmin.activations import Activation, DropoutBefore, Identity
+from altmin.convert.alterations import check_no_global_hooks, check_sequence, check_unaltered
 from altmin.convert.probe import check_same_values
 from altmin.core.problem import BatchNorm, Layer, Skip
 from altmin.maps import Composed, LinearMap
@@ -38,10 +39,17 @@ def layers_of(model: nn.Sequential) -> tuple[Layer, ...]:
     """The layers of a sequential model.
 
     Raises:
-        TypeError: `model` is no `nn.Sequential`, or holds a module, or an order of modules, that is not supported.
+        TypeError: `model` is no `nn.Sequential`, or holds a module, or an order of modules, that is not supported, or
+            one whose value is changed by hooks, by a `forward` of its own or by computed weights.
     """
     if not isinstance(model, nn.Sequential):
-        raise TypeError(f"`model` must be an nn.Sequential of {supported()}; got {type(model).__name__}")
+        raise TypeError(
+            f"`model` must be an nn.Sequential of {supported()}; got {type(model).__name__}{_inside(model)}"
+        )
+    name = f"`model` ({type(model).__name__})"
+    check_no_global_hooks()
+    check_unaltered(model, name)
+    check_sequence(model, name)
     reader = _Reader(next(model.parameters(), torch.empty(0)))
     reader.read_all(model, "")
     return reader.layers()
@@ -93,6 +101,7 @@ class _Reader:
                 raise TypeError(f"{name}: {error}") from error
 
     def read(self, module: nn.Module, name: str, prefix: str) -> None:
+        check_unaltered(module, name)
         if type(module) is nn.Sequential:
             self.read_all(module, prefix)
         elif type(module) is Residual:
@@ -190,3 +199,9 @@ def _normalised_by(kind: type[nn.Module]) -> str:
     """The names of the modules that this batch normalisation may stand behind."""
     maps = {module: conversion_of(module) for module in modules_of("map")}
     return " or ".join(m.__name__ for m, c in maps.items() if c is not None and c.kind.normalised_by is kind)
+
+
+def _inside(model: object) -> str:
+    """Advice for a module that wraps a network, as those of `torch.compile` and `nn.DataParallel` do."""
+    inside = model.named_children() if isinstance(model, nn.Module) else ()
+    return next((f"; hand in its `{name}`" for name, child in inside if isinstance(child, nn.Sequential)), "")

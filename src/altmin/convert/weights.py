@@ -42,13 +42,23 @@ def variables_of(model: nn.Sequential) -> Variables:
     norm: list[Norm | None] = []
     for map, module in _with_weights(model):
         if map is None:
-            norm[-1] = Norm(module.weight.detach(), module.bias.detach(), module.running_mean, module.running_var)  # type: ignore[arg-type]
+            norm[-1] = norm_of(module)
             continue
-        weight: Tensor = module.weight.detach()  # type: ignore[assignment]
-        W.append(map.matrix(weight))
-        b.append(weight.new_zeros(map.outputs) if module.bias is None else module.bias.detach())  # type: ignore[union-attr]
+        for group, value in zip((W, b), weights_of(map, module), strict=True):
+            group.append(value)
         norm.append(None)
     return W, b, norm
+
+
+def weights_of(map: Map, module: Any) -> tuple[Tensor, Tensor]:
+    """``W`` and ``b`` of a module that `map` stands for, in the module's memory; no intercept is a tensor of zeros."""
+    weight: Tensor = module.weight.detach()
+    return map.matrix(weight), weight.new_zeros(map.outputs) if module.bias is None else module.bias.detach()
+
+
+def norm_of(module: Any) -> Norm:
+    """The numbers of a module of batch normalisation, in its memory."""
+    return Norm(module.weight.detach(), module.bias.detach(), module.running_mean, module.running_var)
 
 
 def state_of(model: nn.Sequential) -> State[Any]:

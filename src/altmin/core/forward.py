@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -13,6 +15,20 @@ from altmin.core.state import Norm, State, Variables
 
 CHUNK = 8192  # samples of a forward pass that is made for its outputs alone
 STRETCH = 2**18  # numbers of a per-sample tensor that are worked on at once: what is made of them then stays in cache
+_share: ContextVar[float] = ContextVar("share", default=1.0)
+
+
+@contextmanager
+def scaled(share: float) -> Iterator[None]:
+    """A context in which so many samples are worked on at once as are `share` of the usual ones.
+
+    A few samples then use memory as all of them will, but for their number.
+    """
+    token = _share.set(share)
+    try:
+        yield
+    finally:
+        _share.reset(token)
 
 
 def layer_value(problem: Problem, state: State[Any], layer: int, a: Tensor) -> Tensor:
@@ -78,7 +94,7 @@ def start_forward(problem: Problem, state: State[Any], x: Tensor) -> None:
 @torch.no_grad()
 def outputs(problem: Problem, state: State[Any], x: Tensor) -> Tensor:
     """The network's outputs, ``(N, n_L)``, computed in chunks of the samples."""
-    return torch.cat([forward(problem, state, chunk)[0][-1] for chunk in x.split(CHUNK)])
+    return torch.cat([forward(problem, state, chunk)[0][-1] for chunk in x.split(_scaled(CHUNK))])
 
 
 def numel_per_sample(*tensors: Tensor) -> int:
@@ -90,5 +106,9 @@ def stretches(t: Tensor, whole: bool = False) -> list[slice]:
     """Slices of the samples of `t` that stay in cache (larger ones on other devices), or one for all."""
     if whole:
         return [slice(None)]
-    step = max(1, (STRETCH if t.device.type == "cpu" else 64 * STRETCH) // numel_per_sample(t))
+    step = max(1, _scaled(STRETCH if t.device.type == "cpu" else 64 * STRETCH) // numel_per_sample(t))
     return [slice(i, i + step) for i in range(0, len(t), step)]
+
+
+def _scaled(count: int) -> int:
+    return max(1, int(count * _share.get()))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from altmin.errors import DataError
+
+if TYPE_CHECKING:
+    from altmin.data.table.encoder import TableEncoder
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,27 @@ class Split:
 
 
 @dataclass(frozen=True)
+class TargetScale:
+    """What a regression target was standardised by.
+
+    Attributes:
+        mean: What was subtracted.
+        scale: What the rest was divided by.
+    """
+
+    mean: float
+    scale: float
+
+    def standardised(self, y: Tensor, dtype: torch.dtype) -> Tensor:
+        """Targets in their units, computed in float64."""
+        return ((y.double() - self.mean) / self.scale).to(dtype)
+
+    def units(self, y: Tensor) -> Tensor:
+        """Standardised targets or outputs in the target's units, as float64."""
+        return y.double() * self.scale + self.mean
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Training, validation and test samples of one data set; no sample is in two of them.
 
@@ -42,7 +67,10 @@ class Dataset:
         classes: The classes' names in the order of their indices; `None` for regression.
         shape: The shape of one sample.
         image: The (channels, height, width) that a sample's pixels are flattened from; `None` where they are no image.
-        note: Which samples the splits hold, in words.
+        note: Which samples the splits hold, in words, and which columns of a table were not taken as they stand.
+        encoder: What a table's rows were encoded by, to encode others; `encoder.about` says what each column was taken
+            for. `None` for other data sets.
+        units: What brings standardised regression targets back into their units; `None` where they are in units.
     """
 
     name: str
@@ -53,6 +81,8 @@ class Dataset:
     shape: tuple[int, ...]
     image: tuple[int, ...] | None = None
     note: str = ""
+    encoder: TableEncoder | None = None
+    units: TargetScale | None = None
 
     @property
     def features(self) -> int:
@@ -64,7 +94,20 @@ class Dataset:
         mean = self.train.x.mean(0)
         splits = {name: getattr(self, name) for name in ("train", "validation", "test")}
         moved = {name: Split(split.x - mean, split.y) for name, split in splits.items()}
-        return replace(self, note=f"{self.note}; centred".removeprefix("; "), **moved)
+        encoder = None if self.encoder is None else self.encoder.shifted(mean.tolist())
+        return replace(self, note=f"{self.note}; centred".removeprefix("; "), encoder=encoder, **moved)
+
+    def standardised(self) -> Dataset:
+        """The same samples with a regression target of mean 0 and deviation 1 over the training ones; classes stay.
+
+        Methods expect targets of about that size; `units` brings outputs back.
+        """
+        units = getattr(self.encoder and self.encoder.target, "units", None)
+        if units is None or self.units is not None:
+            return self
+        splits = {name: getattr(self, name) for name in ("train", "validation", "test")}
+        scaled = {name: Split(split.x, units.standardised(split.y, split.x.dtype)) for name, split in splits.items()}
+        return replace(self, units=units, **scaled)
 
     @property
     def outputs(self) -> int:
@@ -89,7 +132,7 @@ def taken(available: int, train_samples: int | None) -> int:
     if train_samples is None:
         return available
     if not 0 < train_samples <= available:
-        raise ValueError(f"train_samples is {train_samples}, but must lie between 1 and the {available:,} available")
+        raise ValueError(f"`train_samples` is {train_samples}, but must lie between 1 and the {available:,} available")
     return train_samples
 
 

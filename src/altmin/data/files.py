@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import zlib
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import BinaryIO, cast
 from altmin.errors import DataError
 
 BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
+UNKNOWN = 2**30  # bytes that a file may have where nobody said how many it has
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class File:
     name: str
     md5: str | None = None
     size: int | None = None
+
+    @property
+    def most(self) -> int:
+        """The unpacked bytes that it may have at most."""
+        return UNKNOWN if self.size is None else self.size
 
 
 @dataclass(frozen=True)
@@ -78,20 +85,67 @@ def stored(folder: Path, name: str) -> Path | None:
     return next((path for each in names if (path := folder / each).is_file()), None)
 
 
-def opened(path: Path) -> BinaryIO:
-    """A file open for reading, unpacked on the fly where its first bytes are gzip's, whatever its name says."""
+def opened(path: Path, most: int | None = None, line: int | None = None) -> BinaryIO:
+    """A file open for reading, unpacked on the fly where its first bytes are gzip's, whatever its name says.
+
+    Args:
+        path: The file.
+        most: The unpacked bytes that it may have; reading one more is a `DataError`. `None` for any number.
+        line: The bytes that a line may have, in the same way.
+    """
+    stream = _unpacked(path)
+    return stream if most is line is None else io.BufferedReader(_Bounded(stream, path, most, line))
+
+
+def _unpacked(path: Path) -> BinaryIO:
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
 
 
-def unpack(path: Path) -> tuple[bytes, bool]:
-    """The unpacked bytes that a file holds, and whether they are whole: False where gzip breaks off."""
-    pieces: list[bytes] = []
+class _Bounded(io.RawIOBase):
+    """A stream that ends in an error where it has more bytes than it may have."""
+
+    def __init__(self, stream: BinaryIO, path: Path, most: int | None, line: int | None) -> None:
+        self._stream, self._path, self._most, self._line = stream, path, most, line
+        self._count = self._since = 0  # bytes so far, and of them behind the last end of a line
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        piece = self._stream.read1(len(buffer))  # pyright: ignore[reportAttributeAccessIssue]
+        self._count += len(piece)
+        if self._most is not None and self._count > self._most:
+            raise damaged(self._path, f"more than the {self._most:,} unpacked bytes that it may have")
+        if self._line is not None and self._longest(piece) > self._line:
+            raise damaged(self._path, f"a line of more than {self._line:,} bytes")
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def _longest(self, piece: bytes) -> int:
+        """The bytes of the longest line that passes through a piece, as far as it is known."""
+        first, *rest = piece.split(b"\n")
+        lengths = [self._since + len(first), *map(len, rest)]
+        self._since = lengths[-1]
+        return max(lengths)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def unpack(path: Path, most: int) -> tuple[bytes, bool]:
+    """The first `most` + 1 unpacked bytes of a file, and whether they are whole: False where gzip breaks off.
+
+    So many show that it has more than `most`, and nothing is unpacked only to be thrown away.
+    """
+    pieces, left = [], most + 1
     with opened(path) as file:
         try:
-            while piece := file.read1(1 << 20):  # pyright: ignore[reportAttributeAccessIssue]
+            while left and (piece := file.read1(min(left, 1 << 20))):  # pyright: ignore[reportAttributeAccessIssue]
                 pieces.append(piece)
+                left -= len(piece)
         except BROKEN_GZIP:
             return b"".join(pieces), False
     return b"".join(pieces), True

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
-from altmin.data.base import Dataset, Parts, Split, numbers, three_way
+from altmin.data.base import Dataset, Parts, Split, three_way
 from altmin.data.download import DownloadProgress, obtain
-from altmin.data.files import BROKEN_GZIP, DataSource, File, damaged, opened
+from altmin.data.files import DataSource, File, damaged
+from altmin.data.higgs_table import FEATURES, rows, stream
 from altmin.errors import DataError
 
-FEATURES = 28
+__all__ = ["FEATURES", "HIGGS", "load_higgs", "moments", "stream", "stream_split"]
+
+ROWS = 11_000_000
 CLASSES = ("background", "signal")
 FULL = 10_000_000  # rows from which on a file counts as the whole data set, with its customary test rows
 HELD_OUT = 500_000
@@ -33,43 +35,6 @@ HIGGS = DataSource(
         "http://mlphysics.ics.uci.edu/data/higgs/",
     ),
 )
-
-
-def stream(path: Path | str, batch_size: int, dtype: torch.dtype = torch.float32) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of a HIGGS file in its order, as (b, 28) features that are not standardised and (b,) int64 labels.
-
-    No more than one batch is held at a time. A last batch may be smaller.
-
-    Args:
-        path: The table, plain or gzip, label first; a header line is optional.
-        batch_size: The number of rows in a batch.
-        dtype: The features' floating-point type.
-    """
-    path = Path(path)
-    header = has_header(path)
-    row = 0
-    try:
-        with (
-            opened(path) as file,
-            pd.read_csv(
-                file,
-                header=None,
-                skiprows=int(header),
-                chunksize=batch_size,
-                skip_blank_lines=False,
-                low_memory=False,
-            ) as chunks,
-        ):
-            for chunk in chunks:
-                yield tensors(chunk, path, row + header + 1, dtype)
-                row += len(chunk)
-    except BROKEN_GZIP as error:
-        size = path.stat().st_size
-        raise damaged(path, f"gzip data breaks off within its {size:,} bytes, after row {row:,} or later") from error
-    except pd.errors.EmptyDataError as error:
-        raise damaged(path, "no rows") from error
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise damaged(path, f"not a table of {1 + FEATURES} columns ({error})") from error
 
 
 class Moments(NamedTuple):
@@ -158,32 +123,6 @@ def deviation(variance: Tensor) -> Tensor:
     return torch.where(variance > 0, variance.sqrt(), 1)
 
 
-def has_header(path: Path) -> bool:
-    """Whether a table's first line holds names instead of numbers."""
-    with opened(path) as file:
-        try:
-            first = file.readline().decode("utf-8", "replace").split(",")[0].strip()
-        except BROKEN_GZIP as error:
-            raise damaged(path, f"gzip data breaks off within its {path.stat().st_size:,} bytes") from error
-    try:
-        float(first)
-    except ValueError:
-        return first != ""
-    return False
-
-
-def tensors(chunk: pd.DataFrame, path: Path, line: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The features and labels of some rows, the first of which is on line `line` of the file."""
-    if chunk.shape[1] != 1 + FEATURES:
-        raise DataError(f"{path}: {chunk.shape[1]} columns, expected a label and {FEATURES} features")
-    values = np.column_stack([numbers(chunk, name) for name in chunk])
-    values[~np.isin(values[:, 0], (0, 1)), 0] = np.nan  # a label that is no label is as bad as none
-    for row, column in np.argwhere(~np.isfinite(values)):
-        expected = "a finite number" if column else "a label, 0 or 1"
-        raise DataError(f"{path}, line {line + row}, column {column + 1}: {chunk.iat[row, column]} is not {expected}")
-    return torch.from_numpy(values[:, 1:]).to(dtype), torch.from_numpy(values[:, 0]).long()
-
-
 def load_higgs(
     source: DataSource,
     data_dir: Path | str | None,
@@ -194,15 +133,24 @@ def load_higgs(
 ) -> Dataset:
     """HIGGS, whole or a sample, standardised by the training rows."""
     (path,) = obtain(source, data_dir, progress).values()
-    batches = list(stream(path, 100_000, dtype))
-    x, y = (torch.cat(tensors) for tensors in zip(*batches, strict=True))
-    del batches
+    x, y = whole(path, source.files[0].most, dtype)
     parts = split_rows(y.numpy(), seed)
     train, validation, test = standardised(x, y, parts.take(train_samples))
     kind = f"60/20/20, stratified, seed {seed}"
     if len(y) >= FULL:
         kind = f"test: the last {HELD_OUT:,} rows, validation: the {HELD_OUT:,} before, training: the rest"
     return Dataset("higgs", train, validation, test, CLASSES, (FEATURES,), None, f"{len(y):,} rows; {kind}")
+
+
+def whole(path: Path, most: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """All rows of a file, of which there are no more than HIGGS has, nor more than `most` bytes."""
+    batches, count = [], 0
+    for batch in rows(path, READ, dtype, most):
+        batches.append(batch)
+        if (count := count + len(batch[0])) > ROWS:
+            raise damaged(path, f"more than the {ROWS:,} rows of HIGGS")
+    x, y = (torch.cat(tensors) for tensors in zip(*batches, strict=True))
+    return x, y
 
 
 def split_rows(labels: np.ndarray, seed: int, full: int = FULL, held_out: int = HELD_OUT) -> Parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,10 @@ RECORD = 1 + 3 * 32 * 32  # a label byte, then the red, green and blue planes
 MNIST = DataSource(
     name="mnist",
     files=(
-        File("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb"),
-        File("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624"),
-        File("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea"),
-        File("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637"),
+        File("train-images-idx3-ubyte", "6bbc9ace898e44ae57da46a324031adb", 47_040_016),
+        File("train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624", 60_008),
+        File("t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea", 7_840_016),
+        File("t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637", 10_008),
     ),
     folders=("mnist", "MNIST/raw"),
     mirrors=(
@@ -35,10 +36,10 @@ MNIST = DataSource(
 FASHION_MNIST = DataSource(
     name="fashion-mnist",
     files=(
-        File("train-images-idx3-ubyte", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
-        File("train-labels-idx1-ubyte", "9018921c3c673c538a1fc5bad174d6f9"),
-        File("t10k-images-idx3-ubyte", "8181f5470baa50b63fa0f6fddb340f0a"),
-        File("t10k-labels-idx1-ubyte", "15d484375f8d13e6eb1aabb0c3f46965"),
+        File("train-images-idx3-ubyte", "f4a8712d7a061bf5bd6d2ca38dc4d50a", 47_040_016),
+        File("train-labels-idx1-ubyte", "9018921c3c673c538a1fc5bad174d6f9", 60_008),
+        File("t10k-images-idx3-ubyte", "8181f5470baa50b63fa0f6fddb340f0a", 7_840_016),
+        File("t10k-labels-idx1-ubyte", "15d484375f8d13e6eb1aabb0c3f46965", 10_008),
     ),
     folders=("fashion-mnist", "FashionMNIST/raw"),
     mirrors=(
@@ -90,8 +91,8 @@ def load_idx(
 ) -> Dataset:
     """Images from IDX files; the last `held_out` training images are for validation."""
     paths = obtain(source, data_dir, progress)
-    x, y = labelled(paths["train-images-idx3-ubyte"], paths["train-labels-idx1-ubyte"], len(classes))
-    test = labelled(paths["t10k-images-idx3-ubyte"], paths["t10k-labels-idx1-ubyte"], len(classes))
+    x, y = labelled(source, paths, "train", len(classes))
+    test = labelled(source, paths, "t10k", len(classes))
     first = len(x) - held_out
     if first < 1:
         raise DataError(
@@ -120,8 +121,8 @@ def load_cifar(
 ) -> Dataset:
     """CIFAR-10: batches 1 to 4 to train on, 5 for validation, and what the test batch holds for test."""
     paths = obtain(source, data_dir, progress)
-    *batches, held_out = (read_records(paths[file.name], file.size) for file in source.files[:-1])
-    test = read_records(paths[source.files[-1].name])
+    *batches, held_out = (read_records(paths[file.name], file.most, file.size) for file in source.files[:-1])
+    test = read_records(paths[source.files[-1].name], source.files[-1].most)
     train = np.concatenate(batches)
     count = taken(len(train), train_samples)
     return Dataset(
@@ -134,31 +135,44 @@ def load_cifar(
     )
 
 
-def labelled(images: Path, labels: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
+def labelled(source: DataSource, paths: dict[str, Path], part: str, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """The images and labels of two IDX files that belong together."""
-    x, y = read_idx(images, axes=3), read_idx(labels, axes=1)
+    most = {file.name: file.most for file in source.files}
+    images, labels = f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
+    x, y = read_idx(paths[images], 3, most[images]), read_idx(paths[labels], 1, most[labels])
     if len(x) != len(y):
-        raise damaged(labels, f"{len(y):,} labels, but {images.name} holds {len(x):,} images")
-    require_labels(labels, y, classes)
+        raise damaged(paths[labels], f"{len(y):,} labels, but {paths[images].name} holds {len(x):,} images")
+    require_labels(paths[labels], y, classes)
     return x, y
 
 
-def read_idx(path: Path, axes: int) -> np.ndarray:
-    """The bytes of an IDX file, plain or gzip, as a uint8 array with `axes` axes."""
-    data, whole = unpack(path)
-    magic, header = bytes((0, 0, 8, axes)), 4 + 4 * axes
-    if len(data) >= 4 and data[:4] != magic:
-        raise damaged(path, f"not an IDX file of {axes} axes: it starts with {data[:4].hex()}, expected {magic.hex()}")
-    if len(data) < header:
-        raise damaged(path, f"expected a header of {header} bytes, found {len(data)}")
-    shape = np.frombuffer(data, ">u4", axes, offset=4).astype(int)
-    require_size(path, header + int(shape.prod()), len(data), whole)
+def read_idx(path: Path, axes: int, most: int) -> np.ndarray:
+    """The bytes of an IDX file, plain or gzip, as a uint8 array with `axes` axes; `most` bytes with its header."""
+    header = 4 + 4 * axes
+    shape = idx_shape(path, unpack(path, header)[0][:header], axes)
+    expected = header + math.prod(shape)
+    if expected > most:
+        raise damaged(path, f"its header asks for {expected:,} bytes, but the file has {most:,} at most")
+    data, whole = unpack(path, expected)
+    require_size(path, expected, len(data), whole)
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 
-def read_records(path: Path, expected: int | None = None) -> np.ndarray:
-    """The (N, 3073) records of a CIFAR-10 batch; `expected` bytes where their number is fixed."""
-    data, whole = unpack(path)
+def idx_shape(path: Path, head: bytes, axes: int) -> list[int]:
+    """The lengths of the axes that an IDX file's first bytes tell."""
+    magic, header = bytes((0, 0, 8, axes)), 4 + 4 * axes
+    if len(head) >= 4 and head[:4] != magic:
+        raise damaged(path, f"not an IDX file of {axes} axes: it starts with {head[:4].hex()}, expected {magic.hex()}")
+    if len(head) < header:
+        raise damaged(path, f"expected a header of {header} bytes, found {len(head)}")
+    return np.frombuffer(head, ">u4", axes, offset=4).tolist()
+
+
+def read_records(path: Path, most: int, expected: int | None = None) -> np.ndarray:
+    """The (N, 3073) records of a CIFAR-10 batch of at most `most` bytes; `expected` where their number is fixed."""
+    data, whole = unpack(path, most)
+    if len(data) > most:
+        raise damaged(path, f"expected {most:,} bytes, found more")
     if not data or len(data) % RECORD:
         raise damaged(path, f"expected a multiple of {RECORD:,} bytes, found {len(data):,}")
     require_size(path, expected or len(data), len(data), whole)
@@ -168,9 +182,9 @@ def read_records(path: Path, expected: int | None = None) -> np.ndarray:
 
 
 def require_size(path: Path, expected: int, found: int, whole: bool) -> None:
-    """A `DataError` where a file does not hold the bytes that it should."""
+    """A `DataError` where a file does not hold the bytes that it should, of which no more than one too many is read."""
     if found != expected or not whole:
-        reason = "" if whole else " before its gzip data breaks off"
+        reason = " or more" if found > expected else "" if whole else " before its gzip data breaks off"
         raise damaged(path, f"expected {expected:,} bytes, found {found:,}{reason}")
 
 

@@ -76,6 +76,12 @@ class AugmentedWeights:
         start = torch.zeros_like(rhs)
         return self.divide(conjugate_gradients(inner, self.divide(rhs, root, upper=True), start, block, steps), root)
 
+    def decay(self, weight: float, like: Tensor) -> Tensor:
+        """The weights of squares of the columns of ``theta``, ``(p,)``: `weight`, and none for the intercept's."""
+        columns = like.new_full((self.map.shape[-1] + self.map.bias,), weight)
+        columns[self.map.shape[-1] :] = 0.0
+        return columns
+
     def times_inverse(self, cross: Tensor, inverse: Tensor) -> Tensor:
         """``argmin_D 1/2 <D (G + d I), D> - <cross, D>`` (P3), given ``(G + d I)^{-1}`` of each group."""
         return (cross.view(*self.map.shape[:-1], -1) @ inverse).reshape(cross.shape)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
-from altmin.activations import Activation, DropoutBefore, Sigmoid, Sign, Step, Tanh
+from altmin.activations import Activation, Sign
 from altmin.core.problem import Layer
 from altmin.draws import to_draw
 from altmin.layerwise.function import LayerFunction, LayerValue
 from altmin.maps import Linear
-
-SMOOTH: dict[type, Activation] = {Sign: Tanh(), Step: Sigmoid()}
 
 
 class Feedback:
@@ -28,7 +24,7 @@ class Feedback:
 
     def __init__(self, above: Activation, below: Activation, V: Tensor, c: Tensor):
         self.bits = None if above.differentiable and below.differentiable else above
-        self.s = smooth(below)
+        self.s = below.smoothed()
         self.function = LayerFunction(Layer(Linear(V.shape[1], V.shape[0]), self.s), V, c)
 
     def __call__(self, h: Tensor) -> Tensor:
@@ -67,22 +63,11 @@ def miss(value: LayerValue, s: Activation, wanted: Tensor) -> tuple[Tensor, list
     return off, value.to_params(s.vjp(off * (2.0 / len(off)), value.z))
 
 
-def smooth(s: Activation) -> Activation:
-    """`s` with tanh in place of `Sign` and the sigmoid in place of `Step`."""
-    if isinstance(s, DropoutBefore):
-        return replace(s, inner=smooth(s.inner))
-    return SMOOTH.get(type(s), s)
-
-
 def sent(s: Activation, h: Tensor) -> Tensor:
-    """What a layer whose smooth activation is `h` sends up: `h`, or the bits of it."""
-    if s.differentiable:
-        return h
-    inner = s.inner if isinstance(s, DropoutBefore) else s
-    return inner(h - threshold(s, h))
+    """What a layer whose smoothed activation is `h` sends up: `h`, or the bits of it."""
+    return h if s.differentiable else s.without_dropout()(h - threshold(s, h))
 
 
 def threshold(s: Activation, like: Tensor) -> Tensor:
-    """The value of the smooth `s` at 0, a scalar: beyond it a unit's pre-activation is positive."""
-    inner = s.inner if isinstance(s, DropoutBefore) else s
-    return smooth(inner)(like.new_zeros(()))
+    """The value of the smoothed `s` at 0, a scalar: beyond it a unit's pre-activation is positive."""
+    return s.without_dropout().smoothed()(like.new_zeros(()))

@@ -16,7 +16,7 @@ from altmin import audit
 from altmin.core.forward import normalise, per_channel
 from altmin.core.problem import Layer, Problem
 from altmin.core.state import Norm, State
-from altmin.maps import LinearMap
+from altmin.maps import MapAt
 
 POWER_STEPS = 5
 WAKE = 1e-3
@@ -32,6 +32,7 @@ class LayerFunction:
         W: Weights, as `State.W` has them.
         b: Intercept, ``(q,)``.
         norm: Batch normalisation, or `None`.
+        reads_data: Whether its input is the data, whose scale is the user's.
 
     Example:
         >>> from altmin import Layer
@@ -46,6 +47,7 @@ class LayerFunction:
     W: Tensor
     b: Tensor
     norm: Norm | None = None
+    reads_data: bool = False
 
     def params(self) -> list[Tensor]:
         """What is trained: ``W``, ``b`` where the layer has one, scale and shift where it is normalised."""
@@ -66,18 +68,18 @@ class LayerFunction:
             A tensor of the shape of one sample's `z`, ``(1, q, ...)``.
         """
         at, W = a[:1], self.W
-        map = self.layer.map.at(at)
+        near = self.layer.map.at(at)
         if self.norm is not None and self.layer.norm is not None:
             factor = self.norm.scale * torch.rsqrt(self.norm.var + self.layer.norm.eps)
             W = W * factor.view(*W.shape[:-1], 1)
         if before is None:
-            r = torch.zeros_like(map(W, self.b, at))
+            r = torch.zeros_like(near.value(W, self.b))
             r[:, W.flatten(0, -2).square().sum(1).argmax()] = 1.0
         else:
             size = torch.linalg.vector_norm(before).clamp_min(TINY)
             r = torch.add(before, size, alpha=WAKE)  # no direction is lost for good
         for _ in range(POWER_STEPS if before is None else 1):
-            r = map.image(W, map.adjoint(W, r, at), at) / torch.linalg.vector_norm(r).clamp_min(TINY)
+            r = near.image(W, near.adjoint(W, r)) / torch.linalg.vector_norm(r).clamp_min(TINY)
         return r
 
     def __call__(self, a: Tensor, skip: Tensor | None = None) -> LayerValue:
@@ -87,15 +89,15 @@ class LayerFunction:
             a: The input.
             skip: What a residual connection adds.
         """
-        map = self.layer.map.at(a)
-        z = raw = map(self.W, self.b, a)
+        near = self.layer.map.at(a)
+        z = raw = near.value(self.W, self.b)
         unit, mean, var = None, None, None
         if self.norm is not None and self.layer.norm is not None:
             axes = _all_but_channels(raw)
             mean, var = raw.mean(axes), raw.var(axes, unbiased=False)
             unit = (raw - per_channel(mean, raw)) * per_channel(torch.rsqrt(var + self.layer.norm.eps), raw)
             z = normalise(raw, self.norm, self.layer.norm, mean, var)
-        return LayerValue(self, map, a, z if skip is None else z + skip, unit, mean, var)
+        return LayerValue(self, near, a, z if skip is None else z + skip, unit, mean, var)
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class LayerValue:
 
     Attributes:
         function: The layer at its weights.
-        map: Its map, every maximum taken where it is at `a`.
+        near: Its map at `a`.
         a: The input.
         z: The value, ``(N, q, ...)``.
         unit: With batch normalisation the map's value less its mean over its standard deviation, else `None`.
@@ -113,7 +115,7 @@ class LayerValue:
     """
 
     function: LayerFunction
-    map: LinearMap
+    near: MapAt
     a: Tensor
     z: Tensor
     unit: Tensor | None = None
@@ -132,13 +134,13 @@ class LayerValue:
     def to_input(self, r: Tensor) -> Tensor:
         """``(dz/da)^T r``, the shape of `a`."""
         audit.require_local(r)
-        return audit.passed(self.map.adjoint(self.function.W, self._raw(r), self.a))
+        return audit.passed(self.near.adjoint(self.function.W, self._raw(r)))
 
     def to_params(self, r: Tensor) -> list[Tensor]:
         """``(dz/dparams)^T r``, in the order of `LayerFunction.params`."""
         audit.require_local(r)
-        map, raw, axes = self.map, self._raw(r), _all_but_channels(r)
-        out = [map.gradient(raw, self.a), *([raw.sum(axes)] if map.bias else [])]
+        raw, axes = self._raw(r), _all_but_channels(r)
+        out = [self.near.gradient(raw), *([raw.sum(axes)] if self.function.layer.map.bias else [])]
         return out if self.unit is None else [*out, (r * self.unit).sum(axes), r.sum(axes)]
 
     @torch.no_grad()
@@ -159,4 +161,4 @@ def _all_but_channels(z: Tensor) -> tuple[int, ...]:
 def layer_functions(problem: Problem, state: State[Any]) -> list[LayerFunction]:
     """The layers of `problem` with the weights of `state`."""
     layers = zip(problem.layers, state.W, state.b, state.norm, strict=True)
-    return [LayerFunction(*numbers) for numbers in layers]
+    return [LayerFunction(*numbers, reads_data=i == 0) for i, numbers in enumerate(layers)]

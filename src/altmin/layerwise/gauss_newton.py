@@ -113,11 +113,11 @@ def fit_input(above: LayerFunction, a: Tensor, target: Tensor, error: Error, ste
 
 
 def _input_step(above: LayerFunction, a: Tensor, own: Tensor, error: Error, cg_steps: int) -> Tensor:
-    out, map = above(a), above.layer.map
+    out = above(a)
     curvature = error.curvature(out.z)
 
     def normal(d: Tensor) -> Tensor:
-        return d + map.adjoint(above.W, curvature * map.image(above.W, d, a), a)
+        return d + out.near.adjoint(above.W, curvature * out.near.image(above.W, d))
 
     gradient = torch.add(out.to_input(error.gradient(out.z)), own)  # in this order the audit keeps sight of it
     return conjugate_gradients(normal, -gradient, torch.zeros_like(a), "A", cg_steps)

@@ -99,18 +99,19 @@ class InputMove:
         return target + (residual - self.map.image(self.W, target, a)) @ self.shared
 
 
-def inverse_of(gram: Tensor, damping: float, block: str) -> Tensor:
-    """``(G + damping m I)^{-1}`` with `m` the mean of the diagonal of `G`, ``(..., p, p)``.
+def inverse_of(gram: Tensor, damping: float, block: str, decay: Tensor | float = 0.0) -> Tensor:
+    """``(G + damping m I + diag(decay))^{-1}`` with `m` the mean of the diagonal of `G`, ``(..., p, p)``.
 
     Args:
         gram: ``G``, positive semidefinite.
         damping: Relative to the mean diagonal, > 0.
         block: Whose update this is, for errors.
+        decay: The weight of a square for each column, ``(p,)``, or for all.
     """
     normal = gram.clone()
     diagonal = normal.diagonal(dim1=-2, dim2=-1)
     floor = damping * diagonal.mean(-1, keepdim=True)
-    diagonal.add_(floor).clamp_min_(torch.finfo(gram.dtype).tiny)  # where all activations are zero
+    diagonal.add_(floor + decay).clamp_min_(torch.finfo(gram.dtype).tiny)  # where all activations are zero
     return torch.cholesky_inverse(cholesky(normal, block))
 
 

@@ -73,6 +73,15 @@ class Loss(Checked):
         """
         raise absent(self, "encode")
 
+    def probabilities(self, z: Tensor) -> Tensor:
+        """Outputs ``(N, q)`` as the share of each class, ``(N, max(q, 2))``, rows that sum to 1.
+
+        The softmax of several outputs, the sigmoid of one beside its complement: the model's probabilities under
+        cross-entropy, and under losses that know none (hinge) only an order.
+        """
+        one = z.shape[1] == 1
+        return torch.softmax(torch.cat([torch.zeros_like(z), z - self.middle], 1) if one else z, 1)
+
 
 LOSSES: Registry[Loss] = Registry("loss")
 """The losses by name."""

@@ -40,3 +40,14 @@ class SquaredLoss(Loss):
     def encode(self, labels: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
         """Class indices ``(N,)`` as one-hot rows ``(N, outputs)``; for one output, the label itself (0 or 1)."""
         return labels[:, None].to(dtype) if outputs == 1 else one_hot(labels, outputs, dtype)
+
+    def probabilities(self, z: Tensor) -> Tensor:
+        """The probabilities nearest to the outputs, which estimate one-hot targets: ``argmin_p ||p - z||^2``.
+
+        For one output it stands for class 1, and its complement for class 0.
+        """
+        z = torch.cat([1.0 - z, z], 1) if z.shape[1] == 1 else z
+        falling = z.sort(1, descending=True).values
+        excess = (falling.cumsum(1) - 1.0) / torch.arange(1, z.shape[1] + 1, dtype=z.dtype, device=z.device)
+        last = (falling > excess).sum(1, keepdim=True) - 1
+        return (z - excess.gather(1, last)).clamp_min(0.0)

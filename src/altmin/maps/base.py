@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from altmin.errors import absent
+from altmin.operations.base import OperationAt
 
 
 class Map:
@@ -82,24 +84,72 @@ class Map:
         """The module's ``weight`` in the shape of `W`: a view, so that what is written there changes the module."""
         return weight
 
-    def at(self, a: Tensor) -> Self:
-        """The linear map that this is near `a`: worth having where derivatives at one point are taken repeatedly."""
-        return self
-
     def sample(self, a: Tensor, generator: torch.Generator | None) -> Self:
         """The map of one batch, with what is random in it drawn for the samples of `a`."""
         return self
+
+    def at(self, a: Tensor) -> MapAt:
+        """Its value and its derivatives at `a`, of which what both need is made once."""
+        return MapAt(self, a)
 
     def __call__(self, W: Tensor, b: Tensor, a: Tensor) -> Tensor:
         """The pre-activation of input `a`, ``(N, outputs, ...)``."""
         raise absent(self, "__call__")
 
 
+@dataclass(frozen=True)
+class MapAt:
+    """A map, and the operations before it, at one input: its value there, and the linear map that its derivative is.
+
+    Attributes:
+        map: The map with the weights.
+        a: What it takes, ``(N, ...)``: what the operations make of the input.
+        before: The operations at their points, first to last.
+
+    Example:
+        >>> import torch
+        >>> from altmin.maps import Linear
+        >>> near = Linear(2, 1).at(torch.tensor([[1.0, 2.0]]))
+        >>> near.value(torch.tensor([[3.0, 4.0]]), torch.ones(1)), near.gradient(torch.ones(1, 1))
+        (tensor([[12.]]), tensor([[1., 2.]]))
+    """
+
+    map: Any
+    a: Tensor
+    before: tuple[OperationAt, ...] = ()
+
+    def value(self, W: Tensor, b: Tensor) -> Tensor:
+        """The pre-activation, ``(N, outputs, ...)``."""
+        return self.map(W, b, self.a)
+
+    def image(self, W: Tensor, d: Tensor) -> Tensor:
+        """The derivative in the input, applied to a movement `d` of its shape."""
+        for f in self.before:
+            d = f.image(d)
+        return self.map.image(W, d, self.a)
+
+    def adjoint(self, W: Tensor, r: Tensor) -> Tensor:
+        """The transposed derivative in the input, the shape of the input."""
+        r = self.map.adjoint(W, r, self.a)
+        for f in reversed(self.before):
+            r = f.adjoint(r)
+        return r
+
+    def gradient(self, r: Tensor) -> Tensor:
+        """The transposed derivative in `W`, the shape of `W`."""
+        return self.map.gradient(r, self.a)
+
+
 class LinearMap(Map):
     """A map that is linear in its weights, plus an intercept, and linear in its input (max pooling: piecewise).
 
-    A subclass gives `of`, `shape`, a call, and the five methods below; `altmin.converts` registers it for a module.
+    A subclass gives `of`, `shape`, a call, and `image`, `adjoint`, `gradient`, `rows` and `targets`;
+    `altmin.converts` registers it for a module.
     """
+
+    def product(self, W: Tensor, a: Tensor) -> Tensor:
+        """The value without the intercept, ``A W^T``; where the map is linear, the image of the input itself."""
+        return self.image(W, a, a)
 
     def image(self, W: Tensor, d: Tensor, a: Tensor) -> Tensor:
         """The derivative in the input at `a`, applied to the movement `d` of the shape of `a`; no intercept."""

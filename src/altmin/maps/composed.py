@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import torch
 from torch import Tensor
 
-from altmin.maps.base import LinearMap
-from altmin.operations.base import Operation
+from altmin.maps.base import LinearMap, MapAt
+from altmin.operations.base import Operation, OperationAt
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,6 @@ class Composed(LinearMap):
     Attributes:
         before: The operations, first to last; at least one.
         core: The map with the weights.
-        points: An input and what each operation makes of the one before, where `at` has computed them.
 
     Examples:
         >>> import torch
@@ -33,7 +31,6 @@ class Composed(LinearMap):
 
     before: tuple[Operation, ...]
     core: LinearMap
-    points: tuple[Tensor, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def inputs(self) -> int:  # type: ignore[reportIncompatibleVariableOverride]
@@ -79,14 +76,13 @@ class Composed(LinearMap):
         """The module's ``weight`` in the shape of `W`, a view."""
         return self.core.matrix(weight)
 
-    def at(self, a: Tensor) -> Composed:
-        """The map with every maximum taken where it is at `a`, and the operations' values there."""
-        fixed: list[Operation] = []
-        points = [a]
+    def at(self, a: Tensor) -> MapAt:
+        """The operations one after the other at `a`, every maximum taken where it is there, then the map."""
+        before: list[OperationAt] = []
         for f in self.before:
-            fixed.append(f.at(points[-1]))
-            points.append(fixed[-1](points[-1]))
-        return replace(self, before=tuple(fixed), points=tuple(points))
+            before.append(f.at(a))
+            a = before[-1].value
+        return MapAt(self.core, a, tuple(before))
 
     def sample(self, a: Tensor, generator: torch.Generator | None) -> Composed:
         """The map of one batch, its dropouts drawn for the samples of `a`."""
@@ -96,41 +92,34 @@ class Composed(LinearMap):
             a = out[-1](a)
         return replace(self, before=tuple(out))
 
+    def prepared(self, a: Tensor) -> Tensor:
+        """``f(a)``, what the map with the weights takes."""
+        return reduce(lambda value, f: f(value), self.before, a)
+
     def __call__(self, W: Tensor, b: Tensor, a: Tensor) -> Tensor:
         """The pre-activation ``core(W, b, f(a))``, ``(N, outputs, ...)``."""
-        return self.core(W, b, self._points(a)[-1])
+        return self.core(W, b, self.prepared(a))
+
+    def product(self, W: Tensor, a: Tensor) -> Tensor:
+        """The value without the intercept."""
+        return self.core.product(W, self.prepared(a))
 
     def image(self, W: Tensor, d: Tensor, a: Tensor) -> Tensor:
         """The derivative in the input at `a`, applied to `d`: the operations' in turn, then the map's."""
-        for f, point in zip(self.before, self._points(a), strict=False):
-            d = f.image(d, point)
-        return self.core.image(W, d, a)
+        return self.at(a).image(W, d)
 
     def adjoint(self, W: Tensor, r: Tensor, a: Tensor) -> Tensor:
         """The transposed derivative in the input, the shape of `a`: the map's, then the operations' from the last."""
-        points = self._points(a)
-        r = self.core.adjoint(W, r, points[-1])
-        for f, point in zip(reversed(self.before), reversed(points[:-1]), strict=True):
-            r = f.adjoint(r, point)
-        return r
+        return self.at(a).adjoint(W, r)
 
     def gradient(self, r: Tensor, a: Tensor) -> Tensor:
         """The transposed derivative in `W`, the shape of `W`: the map's at ``f(a)``."""
-        return self.core.gradient(r, self._points(a)[-1])
+        return self.core.gradient(r, self.prepared(a))
 
     def rows(self, a: Tensor) -> Tensor:
         """The design of least squares, the map's at ``f(a)``."""
-        return self.core.rows(self._points(a)[-1])
+        return self.core.rows(self.prepared(a))
 
     def targets(self, z: Tensor) -> Tensor:
         """The right-hand side of least squares, as the map with the weights has it."""
         return self.core.targets(z)
-
-    def _points(self, a: Tensor) -> Sequence[Tensor]:
-        """`a`, and what each operation makes of the one before."""
-        if self.points and a is self.points[0]:
-            return self.points
-        points = [a]
-        for f in self.before:
-            points.append(f(points[-1]))
-        return points

@@ -18,6 +18,7 @@ from altmin.core.forward import forward
 from altmin.core.memory import Memory
 from altmin.core.problem import Problem
 from altmin.layerwise.augmented_weights import AugmentedWeights
+from altmin.layerwise.coordinates import Coordinates
 from altmin.layerwise.residual_sharing import ResidualSharing, inverse_of, mean_gram
 from altmin.methods.base import Method, Terms
 from altmin.methods.registry import method
@@ -29,7 +30,7 @@ class RidgeStatistics(Memory):
     """What AMRidge keeps between steps; all of it is replicated.
 
     Attributes:
-        inverse: ``(X^T X / N + damping)^{-1}`` of the data.
+        inverse: ``(X^T X / N + damping + kappa)^{-1}`` of the data.
         grams: ``A^T A / N`` of each hidden layer's activations.
         velocity: Each layer's weights' and intercepts' movement.
     """
@@ -59,7 +60,12 @@ class AMRidge(Method):
 
     The outputs' step may grow with the last layer, to ``1 + ||W_L||^2 / n_L`` times the proximal one: so much more do
     they move where the last layer's inputs do their share. An l2 regulariser acts as a decay of the weights, which
-    is about the objective's derivative in the last layer, and an analogy in hidden ones.
+    is about the objective's derivative in the last layer, and an analogy in hidden ones. It is part of the ridge
+    regression, ``kappa/2 ||W + S||^2`` with ``kappa = step_size weight / N``, so that no weight is too heavy:
+
+        ``S_l = (E_l^T A_{l-1} / N - kappa W) (A_{l-1}^T A_{l-1} / N + damping + kappa)^{-1}``
+
+    Data far from unit scale are damped in coordinates in which they have it (`Coordinates`).
 
     Example:
         >>> AMRidge(forget=0.9).momentum
@@ -85,7 +91,13 @@ class AMRidge(Method):
         inputs = batch.x, *forward(sweep.problem, state, batch.x)[1]
         data, *grams = (mean_gram(unit, a, batch) for unit, a in zip(units, inputs, strict=True))
         velocity = [torch.zeros_like(u.join(W, b)) for u, W, b in zip(units, state.W, state.b, strict=True)]
-        state.memory = RidgeStatistics(inverse_of(data, self.data_damping, "W_1"), grams, velocity)
+        state.memory = RidgeStatistics(self.inverse_of_data(sweep, data), grams, velocity)
+
+    def inverse_of_data(self, sweep: Sweep[Any], gram: Tensor) -> Tensor:
+        """That of the first layer's ridge regression, damped in coordinates in which the data have unit scale."""
+        coordinates = Coordinates.of(gram, _units(sweep.problem)[0].map.bias)
+        decay = coordinates.decay(self.decay(sweep, 0))
+        return coordinates.inverse(inverse_of(coordinates.gram(gram), self.data_damping, "W_1", decay))
 
     def step(self, sweep: Sweep[RidgeStatistics]) -> None:
         """A forward pass, the residuals that are left to the weights, and the weights' ridge regressions."""
@@ -93,9 +105,12 @@ class AMRidge(Method):
         self.remember(sweep, a)
         crosses = ResidualSharing(sweep, z, a, self.step_size, self.proximity).crosses()
         inverses = [sweep.memory.inverse]
-        inverses += [inverse_of(gram, self.damping, f"W_{i + 2}") for i, gram in enumerate(sweep.memory.grams)]
+        inverses += [
+            inverse_of(gram, self.damping, f"W_{i + 1}", self.decay(sweep, i))
+            for i, gram in enumerate(sweep.memory.grams, 1)
+        ]
         for i, (cross, inverse) in enumerate(zip(crosses, inverses, strict=True)):
-            self.move(sweep, i, cross - self.decay(sweep, i), inverse)
+            self.move(sweep, i, cross, inverse)
 
     def remember(self, sweep: Sweep[RidgeStatistics], a: list[Tensor]) -> None:
         """The statistics of hidden activations, `forget` of them from before; those of the data stay."""
@@ -107,18 +122,16 @@ class AMRidge(Method):
         """The step ``S_l`` of a layer's weights and intercept, with Nesterov momentum."""
         units, velocity = _units(sweep.problem)[i], sweep.memory.velocity
         W, b = sweep.state.W[i], sweep.state.b[i]
-        S = units.times_inverse(cross, inverse)
+        theta = units.join(W, b)
+        S = units.times_inverse(cross - self.decay(sweep, i) * theta, inverse)
         velocity[i] = self.momentum * velocity[i] + S
-        for into, new in zip((W, b), units.split(units.join(W, b) + S + self.momentum * velocity[i]), strict=True):
+        for into, new in zip((W, b), units.split(theta + S + self.momentum * velocity[i]), strict=True):
             into.copy_(new)
 
-    def decay(self, sweep: Sweep[RidgeStatistics], i: int) -> Tensor | float:
-        """What an l2 regulariser takes off a layer's weights."""
-        weight = sweep.problem.regularizer.curvature
-        if not weight:
-            return 0.0
-        W, b = sweep.state.W[i], sweep.state.b[i]
-        return (self.step_size * weight / sweep.state.samples) * _units(sweep.problem)[i].join(W, torch.zeros_like(b))
+    def decay(self, sweep: Sweep[Any], i: int) -> Tensor | float:
+        """``kappa`` for each column of a layer's weights, and zero for the intercept."""
+        weight = (sweep.problem.regularizer.curvature or 0.0) * self.step_size / sweep.state.samples
+        return _units(sweep.problem)[i].decay(weight, sweep.state.b[i]) if weight else 0.0
 
     def evaluate(self, sweep: Sweep[Any]) -> tuple[Terms, dict[str, Tensor]]:
         """The loss at the forward pass and the regulariser; there are no constraints."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import component, number
-from altmin.layerwise.feedback import Feedback, add_noise, draw_feedback, miss, sent, smooth
+from altmin.layerwise.feedback import Feedback, add_noise, draw_feedback, miss, sent
 from altmin.layerwise.function import layer_functions
 from altmin.methods.base import Method, Terms
 from altmin.methods.registry import method
@@ -84,7 +84,7 @@ class DTP(Method):
         """One mini-batch of Algorithm 1; weights, running statistics and feedback maps are written in place."""
         memory, start, omega = sweep.memory, forward_pass(sweep), sweep.problem.regularizer
         activations = [function.layer.activation for function in start.functions]
-        h = [smooth(s)(z) for s, z in zip(activations, start.z, strict=False)]
+        h = [s.smoothed()(z) for s, z in zip(activations, start.z, strict=False)]
         layers = enumerate(zip(memory.V, memory.c, strict=True), start=1)
         maps = {i: Feedback(activations[i], activations[i - 1], V, c) for i, (V, c) in layers}
         targets = self.find_targets(start, h, maps)
@@ -113,7 +113,7 @@ class DTP(Method):
         for i, g in maps.items():
             function, below = start.functions[i], start.functions[i - 1].layer.activation
             noisy = add_noise(h[i - 1], self.noise, sweep.state.generator)
-            off, gradient = g.learn(smooth(function.layer.activation)(function(sent(below, noisy)).z), noisy)
+            off, gradient = g.learn(function.layer.activation.smoothed()(function(sent(below, noisy)).z), noisy)
             grads += gradient
             errors.append(off.norm() / noisy.norm().clamp_min(1e-30))
         descend(sweep.memory.back.optimizer, grads)
@@ -123,9 +123,9 @@ class DTP(Method):
         """Of each hidden layer towards its target, through its own activation alone."""
         layers = []
         for i, (function, t) in enumerate(zip(start.functions, targets, strict=False)):
-            a = start.input(i, start.z)
+            a = start.hidden[i].a
             layers.append(
-                LayerGradient(function, a, miss(function(a), smooth(function.layer.activation), t)[1], weight)
+                LayerGradient(function, a, miss(function(a), function.layer.activation.smoothed(), t)[1], weight)
             )
         return layers
 

@@ -113,12 +113,12 @@ class OnlineAM(Method):
     def step(self, sweep: Sweep[OnlineMemory]) -> None:
         """One mini-batch of Algorithm 1: codes, last layer to first, then each layer's weights on its own objective."""
         memory, state = sweep.memory, sweep.state
+        memory.update_mu(self.mu, state)
         found = prepare_compiled(self.prepare, sweep) if self.compile else self.prepare(sweep)
         factor = halved(state.epoch, self.halve_every) * DECAYS[self.decay](sweep.batch.done)
         for (rule, targets), own in zip(self.groups(list(found.layers)), memory.rules, strict=True):
             rule.learn(own, targets, sweep.problem.regularizer, self.weight_steps, factor)
         memory.power, memory.codes, memory.forward = found.power, found.codes, found.forward
-        memory.mu = self.mu.after(memory.mu, sweep.batch.ends_epoch)
 
     def prepare(self, sweep: Sweep[OnlineMemory]) -> BatchTargets:
         """Algorithm 2: a forward pass, codes that start from it, and what each layer has to learn of them."""
@@ -134,7 +134,7 @@ class OnlineAM(Method):
         return network_terms(sweep), sweep.memory.moved()
 
     def scalars(self, state: State[OnlineMemory]) -> dict[str, float]:
-        """The present `mu`."""
+        """``mu`` of the iteration."""
         return {"mu": state.memory.mu}
 
     def finish(self, sweep: Sweep[Any]) -> None:

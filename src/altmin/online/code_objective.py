@@ -9,7 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from altmin.online.forward_pass import ForwardPass
+from altmin.layerwise.function import LayerValue
+from altmin.online.forward_pass import ForwardPass, Moved
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class CodeObjective:
 
     Attributes:
         start: The forward pass.
-        codes: Codes of all hidden layers, those above updated.
+        codes: Codes of all hidden layers, those above updated; `None` where one is at its forward value.
         i: Which code.
         weights: ``w_j``, the weight of each layer's error.
         proximity: Weight of the distance from the forward value.
@@ -30,17 +31,11 @@ class CodeObjective:
     """
 
     start: ForwardPass
-    codes: list[Tensor]
+    codes: Moved
     i: int
     weights: list[float]
     proximity: float
     steps: int = 1
-
-    @cached_property
-    def first(self) -> Tensor:
-        """``W^T`` of the next layer's error, at the forward pass."""
-        value = self.start.value(self.i + 1)
-        return value.to_input(self.error(self.i + 1, value.z))
 
     @cached_property
     def gram(self) -> Tensor | None:
@@ -68,19 +63,46 @@ class CodeObjective:
 
     def error(self, j: int, z: Tensor) -> Tensor:
         """``w_j de_j/dz`` at layer `j`'s prediction `z`."""
-        error = self.start.loss.grad(z, self.start.y) if j == len(self.codes) else z - self.codes[j]
+        start, last = self.start, j == len(self.codes)
+        error = start.loss.grad(z, start.y) if last else z - start.code(j, self.codes)
         return error if self.weights[j] == 1.0 else error.mul_(self.weights[j])
 
     def gradient(self, c: Tensor) -> Tensor:
         """The derivative in the code: through its own activation and the layers it reaches, no further."""
-        through, direct = self.derivatives(self.start.activation(self.i, c), c)
-        g, c0 = self.start.functions[self.i].layer.activation.vjp(through, c), self.start.z[self.i]
-        g = g if direct is None else g + direct
-        return g if c is c0 else torch.add(g, c - c0, alpha=self.proximity)
+        a = self.start.functions[self.i].layer.activation(c)
+        g = self._in_code(*self._with_reached(*self._next_derivatives(a, c), a, c), c)
+        return torch.add(g, c - self.start.z[self.i], alpha=self.proximity)
 
-    def derivatives(self, a: Tensor, c: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The derivatives of the errors in the activation and in the code, as if these were not tied; `None`: zero."""
-        through, direct = self.next_derivatives(a, c)
+    def first_gradient(self) -> Tensor:
+        """`gradient` at the forward value, where the forward pass has the next layer's value."""
+        return self._in_code(*self.first_derivatives, self.start.z[self.i])
+
+    @cached_property
+    def first_derivatives(self) -> tuple[Tensor, Tensor | None]:
+        """Of the errors at the forward value in the activation and in the code, as if not tied; `None`: zero."""
+        return self._with_reached(*self._first, self.start.a[self.i], self.start.z[self.i])
+
+    @cached_property
+    def _first(self) -> tuple[Tensor, Tensor | None]:
+        """The part of the next layer's error in `first_derivatives`."""
+        return self._back(self.start.value(self.i + 1))
+
+    def _next_derivatives(self, a: Tensor, c: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The derivatives of the next layer's error alone."""
+        i, start = self.i + 1, self.start
+        if self.gram is not None:
+            return torch.addmm(self._first[0], a - start.a[self.i], self.gram, alpha=self.weights[i]), None
+        return self._back(start.functions[i](a, c if self.straight else start.skip(i, self.codes)))
+
+    def _back(self, value: LayerValue) -> tuple[Tensor, Tensor | None]:
+        """The derivatives of the next layer's error at its value."""
+        error = self.error(self.i + 1, value.z)
+        return value.to_input(error), error if self.straight else None
+
+    def _with_reached(
+        self, through: Tensor, direct: Tensor | None, a: Tensor, c: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """The derivatives, and those of the errors of layers that residual connections lead to."""
         for j, kind, base in self.reached:
             if kind == "z":
                 error = self.error(j, base + c)
@@ -89,17 +111,10 @@ class CodeObjective:
                 through = through + self.error(j, base + a)
         return through, direct
 
-    def next_derivatives(self, a: Tensor, c: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The derivatives of the next layer's error alone; at the first code they follow from the forward pass."""
-        i, start = self.i + 1, self.start
-        if c is not start.z[self.i] and self.gram is not None:
-            return torch.addmm(self.first, a - start.a[self.i], self.gram, alpha=self.weights[i]), None
-        if c is start.z[self.i] and not self.straight:
-            return self.first, None
-        skip = c if self.straight else start.skip(i, self.codes)
-        value = start.value(i) if c is start.z[self.i] else start.functions[i](a, skip)
-        error = self.error(i, value.z)
-        return value.to_input(error), error if self.straight else None
+    def _in_code(self, through: Tensor, direct: Tensor | None, c: Tensor) -> Tensor:
+        """The derivative in the code alone: through its activation, and directly."""
+        g = self.start.functions[self.i].layer.activation.vjp(through, c)
+        return g if direct is None else g + direct
 
     def curvature(self, gain: Tensor) -> Tensor:
         """A bound of the second derivative in the code, for activations with slopes up to 1.

@@ -127,24 +127,25 @@ class Codes(Checked):
             power: What `power` gave.
             mu: The penalty.
         """
-        codes, weights = list(start.z), self.weights(start, mu)
-        for i in reversed(range(len(codes))):
-            proximity = self.proximity * (2.0 / codes[i].numel() if self.scaling == "entries" else 1.0)
+        codes: list[Tensor | None] = [*start.unmoved]
+        weights = self.weights(start, mu)
+        for i, c in reversed(list(enumerate(start.z))):
+            proximity = self.proximity * (2.0 / c.numel() if self.scaling == "entries" else 1.0)
             objective, lr = CodeObjective(start, codes, i, weights, proximity, self.steps), self.lr
             if self.scaling == "samples":
                 lr = lr / objective.curvature(torch.linalg.vector_norm(power[i]))
             if start.smooth(i):
-                sparsity = self.threshold(codes[i], mu)
-                codes[i] = nesterov(codes[i], objective.gradient, self.steps, lr, self.momentum, sparsity)
+                how = self.steps, lr, self.momentum, self.threshold(c, mu)
+                codes[i] = nesterov(c, objective.gradient, *how, objective.first_gradient)
             else:
                 codes[i] = self.cross(objective, lr)
-        return codes
+        return [start.code(i, codes) for i in range(len(codes))]
 
     def cross(self, objective: CodeObjective, lr: float | Tensor) -> Tensor:
         """The code of a step function: a gradient step on what does not go through it, and then `crossing`."""
         start, i = objective.start, objective.i
         c, s = start.z[i], start.functions[i].layer.activation
-        through, direct = objective.derivatives(start.activation(i, c), c)
+        through, direct = objective.first_derivatives
         c = c if direct is None else c - lr * direct
         return crossing(s, c, through, self.flip_step, self.flip_cost, self.flip_margin)
 
@@ -195,6 +196,7 @@ def nesterov(
     lr: float | Tensor,
     momentum: float = 0.9,
     sparsity: float = 0.0,
+    first: Callable[[], Tensor] | None = None,
 ) -> Tensor:
     """`steps` steps of gradient descent with Nesterov's momentum, as `torch.optim.SGD` has it, from `c`.
 
@@ -207,13 +209,15 @@ def nesterov(
         lr: Step size.
         momentum: The first of the steps, too, is ``1 + momentum`` times `lr`.
         sparsity: Weight of the l1 norm.
+        first: The gradient at the first iterate, where that costs less than at another point.
 
     Returns:
         The point that momentum has moved on to; with `sparsity` the last sparse one, from which it would move on.
     """
     lr, behind = torch.as_tensor(lr, dtype=c.dtype, device=c.device), c
-    for _ in range(steps):
-        new = torch.addcmul(c, gradient(c), lr, value=-1.0)
+    for k in range(steps):
+        g = first() if first is not None and k == 0 else gradient(c)
+        new = torch.addcmul(c, g, lr, value=-1.0)
         if sparsity:
             new = L1(sparsity).prox(new, 1.0 / lr)
         c, behind = torch.lerp(behind, new, 1.0 + momentum) if momentum else new, new

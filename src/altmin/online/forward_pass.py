@@ -15,6 +15,8 @@ from altmin.layerwise.function import LayerFunction, LayerValue, layer_functions
 from altmin.losses import Loss
 from altmin.sweep import Sweep
 
+Moved = Sequence[Tensor | None]  # codes of the hidden layers; `None`: at its forward value
+
 
 @dataclass(frozen=True)
 class ForwardPass:
@@ -52,32 +54,45 @@ class ForwardPass:
         """The value of layer `i`."""
         return self.hidden[i] if i < len(self.hidden) else self.top
 
-    def activation(self, i: int, code: Tensor) -> Tensor:
+    @property
+    def unmoved(self) -> list[None]:
+        """No code for any layer: every one is at its forward value."""
+        return [None] * len(self.hidden)
+
+    def code(self, i: int, codes: Moved) -> Tensor:
+        """``C_l`` of layer `i`."""
+        code = codes[i]
+        return self.hidden[i].z if code is None else code
+
+    def value_at(self, i: int, codes: Moved) -> LayerValue | None:
+        """The value of layer `i` at these codes where none that it takes has moved, else `None`."""
+        skip = self.functions[i].layer.skip
+        takes = [i - 1, i - 1 if skip is None else skip.layer]
+        return self.value(i) if all(j < 0 or codes[j] is None for j in takes) else None
+
+    def activation(self, i: int, codes: Moved) -> Tensor:
         """``s(C_l)`` of layer `i`."""
-        return self.a[i] if code is self.hidden[i].z else self.functions[i].layer.activation(code)
+        code = codes[i]
+        return self.a[i] if code is None else self.functions[i].layer.activation(code)
 
-    def input(self, i: int, codes: Sequence[Tensor]) -> Tensor:
+    def input(self, i: int, codes: Moved) -> Tensor:
         """``s(C_{l-1})``, which layer `i` takes; the data for the first layer."""
-        return self.x if i == 0 else self.activation(i - 1, codes[i - 1])
+        return self.x if i == 0 else self.activation(i - 1, codes)
 
-    def skip(self, i: int, codes: Sequence[Tensor]) -> Tensor | None:
+    def skip(self, i: int, codes: Moved) -> Tensor | None:
         """What a residual connection adds to the pre-activation of layer `i`."""
         skip = self.functions[i].layer.skip
         if skip is None or skip.layer < 0:
             return None if skip is None else self.x
-        return codes[skip.layer] if skip.kind == "z" else self.activation(skip.layer, codes[skip.layer])
+        return (self.code if skip.kind == "z" else self.activation)(skip.layer, codes)
 
     def smooth(self, i: int) -> bool:
         """Whether the activation of layer `i` has a derivative that code steps can follow."""
         return self.functions[i].layer.activation.differentiable
 
-    def regressor(self, i: int, codes: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """What the weights of layer `i` learn from: its input, and what a residual connection adds.
-
-        Those are the codes' where they moved smoothly; a code that jumped counts by its forward value.
-        """
-        now = [c if self.smooth(j) else z for j, (c, z) in enumerate(zip(codes, self.z, strict=True))]
-        return self.input(i, now), self.skip(i, now)
+    def regressors(self, codes: Moved) -> list[Tensor | None]:
+        """The codes that weights learn from: those that moved smoothly; one that jumped counts by its forward value."""
+        return [code if self.smooth(j) else None for j, code in enumerate(codes)]
 
 
 def forward_pass(sweep: Sweep[Any], estimated: bool = False) -> ForwardPass:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
 from altmin.core.memory import Memory
+from altmin.core.state import State
+from altmin.online.codes import Mu
 from altmin.online.rules import OptimizerMemory
 
 TINY = 1e-30
@@ -17,12 +20,13 @@ class OnlineMemory(Memory):
     """What online alternating minimisation keeps between batches.
 
     Attributes:
-        mu: The present penalty.
+        mu: The last batch's penalty, at first that of the first.
         rules: What each rule keeps, in the order of `OnlineAM.groups`.
         power: The power iteration of the layer above each code (`LayerFunction.power_iteration`); none before the
             first batch, and where code steps are not relative to the curvature.
         codes: Each hidden layer's code in the last batch.
         forward: Its forward value, which the code started from.
+        epoch: The epoch that the last batch was of.
     """
 
     mu: float
@@ -30,6 +34,13 @@ class OnlineMemory(Memory):
     power: list[Tensor] = field(default_factory=list)
     codes: list[Tensor] = field(default_factory=list)
     forward: list[Tensor] = field(default_factory=list)
+    epoch: int = 0
+
+    def update_mu(self, schedule: Mu, state: State[Any]) -> None:
+        """The penalty of the batch to come: it grows behind every batch, and more where that ended an epoch."""
+        if state.k > 0:
+            self.mu = schedule.after(self.mu, state.epoch > self.epoch)
+        self.epoch = state.epoch
 
     def moved(self) -> dict[str, Tensor]:
         """How far the last batch's codes moved from their forward values, relative to these, by name."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from altmin.layerwise.function import LayerFunction, LayerValue
 from altmin.maps import Recurrent
 from altmin.online.codes import Codes
-from altmin.online.forward_pass import ForwardPass
+from altmin.online.forward_pass import ForwardPass, Moved
 from altmin.online.recurrent_codes import unfolded
 
 
@@ -129,22 +129,23 @@ def layer_targets(
         mu: The penalty.
         samples: Samples of the whole training set, which the regulariser is spread over.
     """
-    inputs = codes if updated else start.z
+    inputs = start.regressors(codes) if updated and settings.steps else start.unmoved
     hidden = [_squares_target(start, codes, inputs, i, settings, mu * samples) for i in range(len(codes))]
-    a, skip = start.regressor(len(codes), inputs)
-    same = a is start.last[0] and (skip is None or not updated)
-    return [*hidden, LossTarget(start, a, skip, start.top if same else None, samples)]
+    a, skip = start.input(len(codes), inputs), start.skip(len(codes), inputs)
+    return [*hidden, LossTarget(start, a, skip, start.value_at(len(codes), inputs), samples)]
 
 
 def _squares_target(
-    start: ForwardPass, codes: list[Tensor], inputs: Sequence[Tensor], i: int, settings: Codes, spread: float
+    start: ForwardPass, codes: list[Tensor], inputs: Moved, i: int, settings: Codes, spread: float
 ) -> SquaresTarget:
-    function, (a, skip), target = start.functions[i], start.regressor(i, inputs), codes[i]
+    function, target = start.functions[i], codes[i]
+    a, skip = start.input(i, inputs), start.skip(i, inputs)
+    value = start.value_at(i, inputs)
     if function.layer.map.recurrent:
         function, a, target = unfolded(function, cast(Recurrent, function.layer.map), a, target, settings)
+        value = None
     elif skip is not None:
-        target = target - skip
-    value = start.hidden[i] if skip is None and a is start.hidden[i].a else None
+        target, value = target - skip, None
     samples = len(start.x)
     scale = target.numel() if settings.scaling == "entries" else samples
     return SquaresTarget(function, a, target, value, settings.square_slope / scale, samples, spread)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
@@ -18,7 +19,7 @@ class Operation:
     Class attributes:
         role: What `altmin.converts` knows it as.
         feature: The name under which a method may refuse it; `None` where every method takes it.
-        piecewise: Whether it is linear on pieces only; `at` then gives the linear operation near a point.
+        piecewise: Whether it is linear on pieces only.
         random: Whether it is to be drawn anew for every batch, by `sample`.
         keeps_width: Whether it gives as many features or channels as it takes.
         idle_on_rows: Whether it does nothing to samples that are rows.
@@ -56,9 +57,9 @@ class Operation:
         """
         return None
 
-    def at(self, a: Tensor) -> Operation:
-        """The linear operation that this is near `a`."""
-        return self
+    def at(self, a: Tensor) -> OperationAt:
+        """Its value and its derivatives at `a`, of which what both need is made once."""
+        return OperationAt(self, a)
 
     def sample(self, like: Tensor, generator: torch.Generator | None) -> Operation:
         """The operation of one batch, with what is random in it drawn for samples shaped as `like`."""
@@ -75,6 +76,32 @@ class Operation:
     def adjoint(self, r: Tensor, a: Tensor) -> Tensor:
         """``f'(a)^T r``, the transposed derivative at `a`: the shape of `a`."""
         raise absent(self, "adjoint")
+
+
+@dataclass(frozen=True)
+class OperationAt:
+    """An operation at one point: its value there and the linear operation that its derivative is.
+
+    Attributes:
+        operation: The operation.
+        point: Samples, ``(N, ...)``.
+    """
+
+    operation: Operation
+    point: Tensor
+
+    @property
+    def value(self) -> Tensor:
+        """``f(a)`` at the point."""
+        return self.operation(self.point)
+
+    def image(self, d: Tensor) -> Tensor:
+        """The derivative, applied to a movement `d` of the point: the shape of the value."""
+        return self.operation.image(d, self.point)
+
+    def adjoint(self, r: Tensor) -> Tensor:
+        """The transposed derivative, the shape of the point."""
+        return self.operation.adjoint(r, self.point)
 
 
 class LinearOperation(Operation):

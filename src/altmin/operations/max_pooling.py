@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, pad
 
-from altmin.operations.base import LinearOperation, Operation
+from altmin.operations.base import Operation, OperationAt
 from altmin.registration import converts, pair
 
 Pair = tuple[int, int]
@@ -72,16 +72,16 @@ class MaxPool2d(Operation):
         return rows, columns
 
     def at(self, a: Tensor) -> Chosen:
-        """The linear operation that this is near `a`: of equal numbers in a window the first is the largest."""
+        """The places where `a` is largest in each window: of equal numbers the first is the largest."""
         return Chosen(self, a)
 
     def image(self, d: Tensor, a: Tensor) -> Tensor:
         """``f'(a) d``: the numbers of `d` where `a` is largest in each window."""
-        return self.at(a)(d)
+        return self.at(a).image(d)
 
     def adjoint(self, r: Tensor, a: Tensor) -> Tensor:
         """``f'(a)^T r``: `r` added up at the places where `a` is largest in each window."""
-        return self.at(a).adjoint(r, a)
+        return self.at(a).adjoint(r)
 
 
 @dataclass(frozen=True)
@@ -164,28 +164,26 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class Chosen(LinearOperation):
+class Chosen(OperationAt):
     """The numbers that stand where those of a point are largest in each window.
 
     Attributes:
-        pooling: The windows.
+        operation: The windows.
         point: Images, ``(N, channels, h, w)``.
 
     Examples:
         >>> import torch
         >>> near = MaxPool2d((1, 2), (1, 2)).at(torch.tensor([[[[5.0, 3.0]]]]))
-        >>> near(torch.tensor([[[[1.0, 2.0]]]]))
+        >>> near.image(torch.tensor([[[[1.0, 2.0]]]]))
         tensor([[[[1.]]]])
     """
 
-    pooling: MaxPool2d
-    point: Tensor
-    keeps_width = True
+    operation: MaxPool2d  # type: ignore[reportIncompatibleVariableOverride]
 
     @cached_property
     def best(self) -> tuple[Tensor, Tensor]:
         """The point's largest numbers, of windows along rows alone and of all."""
-        rows, columns = self.pooling.axes
+        rows, columns = self.operation.axes
         found = rows.largest(self.point)
         return found, columns.largest(found)
 
@@ -193,20 +191,23 @@ class Chosen(LinearOperation):
     def masks(self) -> list[tuple[Windows, list[Tensor]]]:
         """For each axis its windows and their masks."""
         points = (self.point, self.best[0])
-        steps = zip(self.pooling.axes, points, self.best, strict=True)
+        steps = zip(self.operation.axes, points, self.best, strict=True)
         return [(windows, windows.masks(a, best)) for windows, a, best in steps]
 
-    def __call__(self, a: Tensor) -> Tensor:
-        """The chosen numbers of `a`."""
-        if a is self.point:
-            return self.pooling(a) if a.requires_grad else self.best[1]
-        for windows, masks in self.masks:
-            views = windows.views(windows.padded(a, 0.0))
-            a = torch.stack([mask * view for mask, view in zip(masks, views, strict=True)]).sum(0)
-        return a
+    @property
+    def value(self) -> Tensor:
+        """The largest numbers of the point."""
+        return self.operation(self.point) if self.point.requires_grad else self.best[1]
 
-    def adjoint(self, r: Tensor, a: Tensor) -> Tensor:
-        """`r` added up at the chosen places, the shape of `a`."""
-        for (windows, masks), size in zip(self.masks[::-1], a.shape[-2:], strict=True):
+    def image(self, d: Tensor) -> Tensor:
+        """The chosen numbers of `d`."""
+        for windows, masks in self.masks:
+            views = windows.views(windows.padded(d, 0.0))
+            d = torch.stack([mask * view for mask, view in zip(masks, views, strict=True)]).sum(0)
+        return d
+
+    def adjoint(self, r: Tensor) -> Tensor:
+        """`r` added up at the chosen places, the shape of the point."""
+        for (windows, masks), size in zip(self.masks[::-1], self.point.shape[-2:], strict=True):
             r = windows.spread(masks, r, size)
         return r

@@ -72,14 +72,14 @@ def _iterated(map: LinearMap, W: Tensor, v: Tensor, rhs: Tensor, now: Tensor, c1
     near = map.at(now)
 
     def normal(d: Tensor) -> Tensor:
-        return (shift * d).add_(near.adjoint(W, near.image(W, d, now), now), alpha=c1)
+        return (shift * d).add_(near.adjoint(W, near.image(W, d)), alpha=c1)
 
-    new = conjugate_gradients(normal, torch.add(rhs, near.adjoint(W, v, now), alpha=c1), now)
+    new = conjugate_gradients(normal, torch.add(rhs, near.adjoint(W, v), alpha=c1), now)
     if not map.piecewise:
         return new
 
     def value(a: Tensor) -> Tensor:  # the objective without its constant
-        miss = map.image(W, a, a) - v
+        miss = map.product(W, a) - v
         return c1 * miss.square().flatten(1).sum(1) + (a * (shift * a - 2 * rhs)).flatten(1).sum(1)
 
     return without_rise(value, new, now)

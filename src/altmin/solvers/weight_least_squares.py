@@ -122,8 +122,9 @@ def cholesky(matrix: Tensor, block: str) -> Tensor:
         raise DivergenceError(block, "nan or inf in the normal matrix", "smaller steps or a larger penalty")
     eps = torch.finfo(matrix.dtype).eps
     jitter = eps * matrix.diagonal(dim1=-2, dim2=-1).mean()
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     for _ in range(2 - round(0.5 * math.log10(eps))):  # up to about the root of the machine precision
-        factor, failed = torch.linalg.cholesky_ex(matrix + jitter * torch.eye(matrix.shape[-1]).to(matrix))
+        factor, failed = torch.linalg.cholesky_ex(matrix + jitter * identity)
         jitter = 10 * jitter
         if not failed.any():
             return factor

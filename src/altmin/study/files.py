@@ -12,17 +12,25 @@ from types import ModuleType
 
 from altmin.registration import USER_MODULE
 
+MOST = 2**20  # characters of a file; what has more was written by nobody
+
 
 def read_file(path: str | Path) -> str:
     """The text of a user's file.
 
     Raises:
-        ValueError: No such file, or no text.
+        ValueError: No such file, no text, or more of it than anybody wrote.
     """
+    if Path(path).exists() and not Path(path).is_file():
+        raise ValueError(f"cannot read the file {path} (it is no file, but a folder or a device)")
     try:
-        return Path(path).read_text(encoding="utf-8")
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.read(MOST + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read the file {path} ({error})") from error
+    if len(text) > MOST:
+        raise ValueError(f"cannot read the file {path} (more than {MOST:,} characters, which no such file needs)")
+    return text
 
 
 def run_file(path: str, text: str) -> ModuleType:

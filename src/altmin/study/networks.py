@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from torch import nn
 
+from altmin.checks import check_type
 from altmin.errors import UnknownNameError, nearest
 from altmin.nn import Elman, Residual, Sign
 from altmin.registration import modules_of
@@ -65,6 +66,7 @@ def mlp(
     return nn.Sequential(*modules, nn.Linear(*last))
 
 
+DEEPEST = 1_000  # layers; more are a slip or a trap, and take their time before anything is known about them
 LEAST = 12  # pixels that two poolings by 2 and a kernel of 5 leave one of
 
 
@@ -107,7 +109,7 @@ def elman(inputs: Sequence[int], outputs: int, hidden: Sequence[int] = (15,), st
         ValueError: A step width that does not divide the sample, or several widths.
     """
     features, units, _ = _widths(inputs, hidden, outputs, model="elman", count=1)
-    steps, rest = divmod(features, step_width)
+    steps, rest = divmod(features, step_width) if step_width > 0 else (0, 1)
     if rest:
         raise ValueError(f"`step_width` must divide the {features} numbers of a sample, got {step_width}")
     return nn.Sequential(Elman(step_width, units), nn.ReLU(), nn.Flatten(), nn.Linear(steps * units, outputs))
@@ -141,6 +143,7 @@ def residual(inputs: Sequence[int], outputs: int, hidden: Sequence[int] = (100,)
     features, width, _ = _widths(inputs, hidden, outputs, model="residual", count=1)
     if depth < 2:
         raise ValueError(f"`depth` counts the first and the last layer, so it must be 2 or more, got {depth}")
+    _require_depth(depth)
     blocks = (Residual(nn.ReLU(), nn.Linear(width, width)) for _ in range(depth - 2))
     return nn.Sequential(nn.Linear(features, width), *blocks, nn.ReLU(), nn.Linear(width, outputs))
 
@@ -155,8 +158,22 @@ def defaults(model: str) -> dict[str, Any]:
         ValueError: An unknown name.
     """
     if model not in NETWORKS:
-        raise ValueError(f"unknown model {model!r}; {nearest(str(model), list(NETWORKS))}, or FILE.py:FUNCTION")
+        raise ValueError(f"unknown `model` {model!r}; {nearest(str(model), list(NETWORKS))}, or FILE.py:FUNCTION")
     return {p.name: p.default for p in list(inspect.signature(NETWORKS[model]).parameters.values())[2:]}
+
+
+def check_options(model: str, options: Mapping[str, Any]) -> None:
+    """Raise where a model in `NETWORKS` does not take `options`.
+
+    Raises:
+        ValueError: An unknown model.
+        TypeError: An option that it does not have, or one of another type.
+    """
+    known, hints = defaults(model), get_type_hints(NETWORKS[model])
+    for name, value in options.items():
+        if name not in known:
+            raise TypeError(f"{model} has no option {name!r}; known: {', '.join(known) or 'none'}")
+        check_type(name, value, hints.get(name, Any))
 
 
 def activation_of(name: str) -> type[nn.Module]:
@@ -166,8 +183,15 @@ def activation_of(name: str) -> type[nn.Module]:
         ValueError: An unknown name.
     """
     if name not in ACTIVATION_NAMES:
-        raise UnknownNameError(f"unknown activation {name!r}; {nearest(str(name), list(ACTIVATION_NAMES))}")
+        raise UnknownNameError(f"unknown `activation` {name!r}; {nearest(str(name), list(ACTIVATION_NAMES))}")
     return ACTIVATION_NAMES[name]
+
+
+def _require_depth(layers: int) -> None:
+    if layers > DEEPEST:
+        raise ValueError(
+            f"a network by name has at most {DEEPEST:,} layers, got {layers:,}; FILE.py:FUNCTION has no bound"
+        )
 
 
 def _widths(
@@ -177,8 +201,9 @@ def _widths(
     widths = math.prod(inputs), *hidden, outputs
     if min(widths) < 1:
         raise ValueError(f"a network needs widths of 1 or more from input to output, got {widths}")
+    _require_depth(len(widths) - 1)
     if count not in (None, len(hidden)):
-        raise ValueError(f"{model} takes {count} hidden width(s), got {len(hidden)}: {tuple(hidden)}")
+        raise ValueError(f"{model} takes {count} hidden width(s) (`hidden`), got {len(hidden)}: {tuple(hidden)}")
     return widths
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import accumulate
 from typing import Any
 
@@ -16,20 +16,19 @@ import altmin
 from altmin.convert import problem_of, state_of
 from altmin.core.problem import Problem
 from altmin.core.state import State
-from altmin.data import Dataset, Split
+from altmin.data import Dataset
 from altmin.errors import DivergenceError
 from altmin.methods import Method
-from altmin.study.saved_network import NetworkDescription
+from altmin.study.measures import Measures, measured
+from altmin.study.saved_network import NetworkDescription, new_run
 from altmin.study.setup import Setup
 from altmin.train.checkpoint import Checkpoints
 from altmin.train.fit import fit
 from altmin.train.history import History, Record, flat
-from altmin.train.inputs import batch_of
 from altmin.train.loop import Callback
-from altmin.train.place import Place
-from altmin.train.score import Score, score
+from altmin.train.shards import uncut
 
-PARTS, MEASURES = ("train", "validation", "test"), ("accuracy", "loss")
+PARTS, FIGURES = ("train", "validation", "test"), [f.name for f in fields(Measures)]
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def run(
         callbacks: As of `altmin.fit`.
         within: Makes a context that training, and nothing else, stands in.
     """
-    network = replace(setup.network, loss=setup.loss_of(name))
+    network = replace(setup.network, loss=setup.loss_of(name), run=new_run())
     model = network.build(setup.seed)
     problem = problem_of(model, network.loss, setup.regularizer)
     last, error, train = _Last(), None, setup.dataset.train
@@ -119,9 +118,9 @@ def run(
     except Exception as failure:  # noqa: BLE001 - such as memory that was enough for training
         history, error = replace(history, status="failed"), error or failure
         measures = dict.fromkeys(
-            f"{which}{part}_{what}" for which in ("", "last_") for part in PARTS for what in MEASURES
+            f"{which}{part}_{what}" for which in ("", "last_") for part in PARTS for what in FIGURES
         )
-    result = _entry(setup, name, method, problem, history, error) | measures
+    result = {"run": network.run} | _entry(setup, name, method, problem, history, error) | measures
     return TrainedRun(name, result, curve(name, history), network, model, history, error)
 
 
@@ -143,7 +142,7 @@ def _last_saved(setup: Setup, model: nn.Sequential) -> State[Any] | None:
         return None
     state = state_of(model).weights()
     weights = {name: saved["trainer"]["state"][name] for name in ("W", "b", "norm")}
-    state.load_state_dict(state.state_dict() | weights)
+    state.load_state_dict(state.state_dict() | uncut(weights))
     return state
 
 
@@ -197,7 +196,7 @@ def _entry(
 def _measures(
     setup: Setup, problem: Problem, model: nn.Sequential, history: History, last: State | None
 ) -> dict[str, float | None]:
-    """Loss and accuracy on every split, of the kept weights and of the last iteration's."""
+    """Loss and accuracy, or R^2 and RMSE, on every split, of the kept weights and of the last iteration's."""
     chosen = _scores(problem, state_of(model), setup.dataset, model)
     moved = last is not None and history.kept is not None and history.kept["iteration"] < len(history)
     final = _scores(problem, last, setup.dataset, model) if last is not None and moved else chosen
@@ -205,12 +204,5 @@ def _measures(
 
 
 def _scores(problem: Problem, state: State, data: Dataset, model: nn.Sequential) -> dict[str, float | None]:
-    scores = {name: scored(problem, state, getattr(data, name), model) for name in PARTS}
-    return {f"{name}_{what}": getattr(s, what) for name, s in scores.items() for what in MEASURES}
-
-
-def scored(problem: Problem, state: State, split: Split, model: nn.Sequential) -> Score:
-    """Loss and accuracy of `state` on a split, where `model` lies."""
-    like = next(model.parameters())
-    batch, classes = batch_of("split", (split.x, split.y), problem, Place(like, move=True))
-    return score(problem, state, batch, classes)
+    scores = {name: measured(problem, state, getattr(data, name), model, data.units) for name in PARTS}
+    return {f"{name}_{what}": value for name, s in scores.items() for what, value in asdict(s).items()}

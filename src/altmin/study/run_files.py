@@ -15,13 +15,14 @@ import yaml
 import altmin
 from altmin.files import abandoned, remove_folder, write_text
 from altmin.study.networks import ModelSource
-from altmin.study.saved_network import DESCRIPTION, SOURCE, WEIGHTS
+from altmin.study.saved_network import DESCRIPTION, ENCODER, SOURCE, WEIGHTS
 from altmin.train.checkpoint import Checkpoints
 
 CONFIG, CHECKPOINTS = "config.yaml", "checkpoints"
 RESULTS, CURVES, PICTURE = "results.json", "curves.csv", "compare.png"
-NETWORK = (DESCRIPTION, WEIGHTS)
+NETWORK = (DESCRIPTION, WEIGHTS, ENCODER)
 PART = "part"
+START = ".start-"  # of the name of a folder in which a run tries what it will write
 WRITTEN: dict[str, tuple[str, ...]] = {
     "train": (RESULTS, CURVES, *NETWORK, CONFIG),
     "compare": (RESULTS, CURVES, PICTURE, CONFIG),
@@ -125,5 +126,7 @@ def sweep_up(folder: Path) -> None:
     names, owner = {SOURCE, *(name for names in WRITTEN.values() for name in names)}, Owner.of(folder)
     for place in [folder, *(folder / name for name in (owner.methods if owner else ()))]:
         for path in abandoned(place):
-            if re.sub(r"^\.(.*)\.\d+\.part$", r"\1", path.name) in names:
+            if re.sub(r"^\.(.+?)\.\d+(\.[0-9a-f]+)?\.part$", r"\1", path.name) in names:
                 path.unlink(missing_ok=True)
+        for path in place.glob(f"{START}*"):
+            shutil.rmtree(path)

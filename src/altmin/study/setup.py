@@ -15,9 +15,11 @@ from altmin.core.problem import Problem
 from altmin.data import Dataset
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, listed
+from altmin.study.machine import most_threads
 from altmin.study.saved_network import NetworkDescription
-from altmin.train.inputs import check_batch_size, check_shapes
+from altmin.train.inputs import SampleReader, check_batch_size, check_shapes
 from altmin.train.options import FitOptions, check_positive, option, restated
+from altmin.train.place import Place
 
 BATCHED_EPOCHS, FULL_EPOCHS = 60, 200  # a pass over batches makes many steps, one over all samples a single one
 REFUSED = (Gradients.STRAIGHT_THROUGH, Gradients.BACKPROP)
@@ -28,6 +30,12 @@ def usual_epochs() -> str:
     """The epochs of each method where none are named, in words."""
     named = [f"{e.name} {e.epochs}" for e in listed() if e.epochs is not None]
     return ", ".join([f"none: {BATCHED_EPOCHS}", f"full-batch methods {FULL_EPOCHS}", *named])
+
+
+def _check_threads(name: str, value: int) -> None:
+    check_positive(name, value)
+    if value > most_threads():
+        raise ValueError(f"`{name}` must be at most {most_threads()}, four for each CPU of this machine, got {value}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +63,7 @@ class Setup(FitOptions):
     threads: int | None = option(
         "of the CPU; none: one for small products, else PyTorch's choice",
         default=None,
-        check=check_positive,
+        check=_check_threads,
         flag=int | None,
     )
 
@@ -107,6 +115,15 @@ class Setup(FitOptions):
         if self.audit and method.gradients in REFUSED:
             raise ValueError(f"--audit refuses {name}, whose label is {method.gradients.value!r}")
         method.check(problem)
+
+    def check_samples(self, name: str) -> None:
+        """Raise what training by the method `name`, or scoring it in the end, would about samples of any split."""
+        model, data = self.network.build(), self.dataset
+        problem = problem_of(model, self.loss_of(name))
+        reader = SampleReader(model, problem, Place.of(model, None, None))
+        for part in ("train", "validation", "test"):
+            split = getattr(data, part)
+            reader.read(f"{part} samples of {data.name}", (split.x, split.y))
 
     def _check_shapes(self, model: nn.Sequential, problem: Problem) -> None:
         """Compare the network's ends with the data; a user's own knows nothing of them."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from altmin.maps import MapAt
 from altmin.solvers.backtracking import activations_step, clipped_step
 from altmin.sweep.penalty import row_squares
 
@@ -65,19 +66,19 @@ class ActivationBlock:
             some: Which samples.
         """
         near, layer = self.above.map.at(point), self.layer
-        grad = self._gradient(point, E, some)
-        image = partial(near.image, self.above.W, a=point)
+        grad = self._gradient(near, point, E, some)
+        image = partial(near.image, self.above.W)
         weights, search, batch = (self.c[0], self.d + sum(self.c[1:])), layer.sweep.search, layer.sweep.batch
         if self.box is None:
             return activations_step(point, grad, image(grad), *weights, search, batch)
         low, high = (end[some] for end in self.box)
         return clipped_step(point, grad, image, *weights, low, high, search, batch)
 
-    def _gradient(self, point: Tensor, E: list[Tensor], some: Tensor | slice) -> Tensor:
-        near, force, c = self.above.map.at(point), E[0], self.c[0]
+    def _gradient(self, near: MapAt, point: Tensor, E: list[Tensor], some: Tensor | slice) -> Tensor:
+        force, c = E[0], self.c[0]
         if self.above.u is not None:
             force, c = torch.add(self.above.u[self.rows][some], E[0], alpha=c), 1.0
-        back = near.adjoint(self.above.W, force, point)
+        back = near.adjoint(self.above.W, force)
         grad = back.mul_(-c) if not self.d else (point - self.s[some]).mul_(self.d).sub_(back, alpha=c)
         for other, weight, e in zip(self.moved[1:], self.c[1:], E[1:], strict=True):
             grad.sub_(e, alpha=weight)

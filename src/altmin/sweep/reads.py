@@ -184,5 +184,5 @@ class LayerReads:
     def _fill_image(self, outdated: Tensor | None) -> Tensor:
         value, a = torch.empty_like(self.z) if outdated is None else outdated, self.input
         for rows in stretches(value):
-            value[rows] = self.map.image(self.W, a[rows], a[rows])
+            value[rows] = self.map.product(self.W, a[rows])
         return value

@@ -29,11 +29,12 @@ class SolveVerbs(LayerWrites):
             prox: Weight of the proximal term, >= 0.
             inertia: Extrapolation of its centre; `None` for the present value.
         """
-        out, centre = self._centre("z", prox, inertia)
+        out, centre, over = self._centre("z", prox, inertia)
         minimise = self._hidden_z if self.has_a else self._last_z
         for rows in stretches(out):
             out[rows] = minimise(rows, None if centre is None else centre[rows], prox)
-        self._replace("z", out)
+        if over:
+            self._swap("z")
 
     def solve_output(self, prox: float = 0.0) -> None:
         """``argmin_V R(V) + d/2 ||V - Z_L||^2 + prox/2 ||V - V_k||^2`` of the output variable ``V``.
@@ -56,7 +57,7 @@ class SolveVerbs(LayerWrites):
             prox: Weight of the proximal term, >= 0.
             inertia: Extrapolation of its centre; `None` for the present value.
         """
-        out, centre = self._centre("a", prox, inertia)
+        out, centre, over = self._centre("a", prox, inertia)
         above, others = self.above, self.skipped_to("a")
         weight = self.d + sum(other.c for other in others)
         least_squares = ActivationLeastSquares(above.map, above.W, above.c, weight + prox)
@@ -69,7 +70,8 @@ class SolveVerbs(LayerWrites):
             if centre is not None:
                 target = torch.lerp(target, centre[rows], prox / (weight + prox))
             out[rows] = least_squares(wanted - per_channel(above.b, wanted), target, now)
-        self._replace("a", out)
+        if over:
+            self._swap("a")
 
     def solve_weights(self, prox: float = 0.0, inertia: float | None = None, jointly: bool = False) -> None:
         """``argmin_{W_l} c/2 ||E_l||^2 + Omega(W_l) + prox/2 ||W_l - W^||^2``, then the same of ``b_l``.

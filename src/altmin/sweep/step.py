@@ -88,9 +88,10 @@ class StepVerbs(LayerWrites):
             if self.above.map.piecewise:
                 new = without_rise(lambda a, block=block: block.value(a, block.residuals(a)), new, block.now)
             out[rows] = new
-            if out is self.a and not self.above.map.piecewise:
+            if previous is None and not self.above.map.piecewise:
                 self.above.move_image(rows, image)
-        self._replace("a", out)
+        if previous is not None:
+            self._swap("a")
 
     def _force_step(self) -> Tensor:
         """From the force on the outputs: they are few, and ``U/c`` would lose the digits of ``Z_L``."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from altmin.audit import no_backprop
 from altmin.convert import problem_of, state_of
+from altmin.convert.comparison import check_same_function
 from altmin.core.batch import Batch
 from altmin.core.state import State
 from altmin.errors import DivergenceError
@@ -20,6 +21,7 @@ from altmin.precision import computing, exact
 from altmin.sweep import Products, Sweep
 from altmin.train.guard import Guard, versions_of
 from altmin.train.inputs import SampleReader
+from altmin.train.modes import own_modes
 from altmin.train.options import TrainerOptions
 from altmin.train.place import Place, Storage
 
@@ -44,9 +46,10 @@ class Driver:
         if not isinstance(method, Method):
             raise TypeError(f"`method` must be a method such as altmin.DLADMM(), got {method!r}")
         self.model, self.method, self.options = model, method, options
-        self.problem = problem_of(model, options.loss, options.regularizer)
-        self.place = Place.of(model, options.device, options.precision)
-        method.check(self.problem)
+        with own_modes():
+            self.problem = problem_of(model, options.loss, options.regularizer)
+            self.place = Place.of(model, options.device, options.precision)
+            method.check(self.problem)
         self.reader = SampleReader(model, self.problem, self.place)
         self.samples: Batch | None = None
         self._state: State[Any] | None = None
@@ -59,23 +62,28 @@ class Driver:
 
     @contextmanager
     def active(self, rounded: bool = True) -> Iterator[None]:
-        """A context in which steps are made: without autograd's graphs, in the precision and under the audit chosen.
+        """A context in which steps are made: in `own_modes`, in the precision and under the audit chosen.
 
         Args:
             rounded: Whether products are rounded where the precision says so; figures are taken without.
         """
         audit = no_backprop() if self.options.audit else nullcontext()
-        products = computing(self.options.precision, self.place.like.device) if rounded else exact()
-        with torch.inference_mode(False), torch.no_grad(), audit, products:
+        device = self.place.like.device
+        products = computing(self.options.precision, device) if rounded else exact()
+        with own_modes(device), audit, products:
             yield
 
     def begin(self, samples: Batch, count: int | None = None) -> None:
-        """Start the method.
+        """Start the method, once the model is known to compute what is trained.
 
         Args:
             samples: All training samples; of a stream, the first batch.
             count: How many there are in all, where that is another number.
+
+        Raises:
+            TypeError: A module of the model computes another function than what is trained in its place.
         """
+        check_same_function(self.model, self.problem, samples.x)
         state = self._attach()
         state.samples = samples.count if count is None else count
         before = versions_of(samples)
@@ -85,7 +93,12 @@ class Driver:
         self.samples = samples
 
     def advance(self, batch: Batch) -> None:
-        """One iteration on a batch that is known to fit, within `active`."""
+        """One iteration on a batch that is known to fit, within `active`.
+
+        Raises:
+            ValueError: One sample, where batch normalisation needs more.
+        """
+        self.reader.variance.check("data", batch)
         whole = batch.rows is None and not self.method.online
         sweep = Sweep(self.method, self.problem, self.state, batch, self._products if whole else None)
         before = versions_of(batch)
@@ -104,7 +117,9 @@ class Driver:
         if size == n:
             yield replace(whole, done=epoch / epochs)
             return
-        order = torch.randperm(n, generator=self.state.generator).to(whole.x.device)
+        generator = self.state.generator
+        device = "cpu" if generator is None else generator.device
+        order = torch.randperm(n, generator=generator, device=device).to(whole.x.device)
         for i in range(0, n, size):
             batch = whole.select(order[i : i + size], ends_epoch=i + size >= n)
             yield replace(batch, done=(epoch + i / n) / epochs)
@@ -134,4 +149,4 @@ class Driver:
 
 def _fresh_generator() -> torch.Generator:
     """Seeded from the global generator, as `DataLoader` does: `torch.manual_seed` governs it."""
-    return torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+    return torch.Generator().manual_seed(int(torch.randint(2**62, (), device="cpu")))

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from altmin.train.shards import Cut
+
 KIND = "$"  # the key that tells an object of this module's from a dict of the user's
 
 
@@ -76,12 +78,12 @@ class Encoder:
         return name if name not in self.tensors else f"{name}-{len(self.tensors)}"
 
 
-def decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+def decode(value: Any, tensors: Mapping[str, Tensor | list[Tensor]]) -> Any:
     """What `Encoder.encode` was given.
 
     Args:
         value: What it returned.
-        tensors: Those of the encoder by name.
+        tensors: Those of the encoder by name, or the pieces of one (`read_shards`).
     """
     if isinstance(value, list):
         return [decode(item, tensors) for item in value]
@@ -96,5 +98,15 @@ def decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
         return tuple(decode(item, tensors) for item in value["items"])
     if kind == "dict":
         return {decode(key, tensors): decode(item, tensors) for key, item in value["items"]}
-    order, stored = value["order"], tensors[value["name"]]
-    return stored.view(value["shape"]).permute([order.index(i) for i in range(len(order))])
+    return _decoded_tensor(value, tensors[value["name"]])
+
+
+def _decoded_tensor(value: dict[str, Any], stored: Tensor | list[Tensor]) -> Tensor | Cut:
+    """The tensor with the dimensions that it had; one that was cut and lies in their order is not put together yet."""
+    order = value["order"]
+    if isinstance(stored, list):
+        cut = Cut(stored, tuple(value["shape"]))
+        if order == sorted(order):
+            return cut
+        stored = cut.whole()
+    return stored.permute([order.index(i) for i in range(len(order))])

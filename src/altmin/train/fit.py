@@ -36,10 +36,12 @@ def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> Hist
         What was recorded; see `History`.
 
     Raises:
-        TypeError: A module, dtype or device that is not supported.
+        TypeError: A module, dtype or device that is not supported; a model that computes something else than is
+            trained, with the first module that does.
         ValueError: Data, labels or numbers that do not fit; the message names the argument.
-        DivergenceError: nan or inf while training. The model has the last finite weights (the best ones with
-            ``keep="best"``), and the error has the records in its attribute `history`.
+        DivergenceError: nan or inf while training, or a loss or weights far beyond those of a network that predicts
+            nothing. The model has the last good weights (the best ones with ``keep="best"``), and the error has the
+            records in its attribute `history`.
         BackpropError: A method that backpropagates under an `audit`.
         Exception: What a callback raises. The model has the weights of the last record, or the best ones.
 
@@ -62,6 +64,7 @@ def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> Hist
             raise ValueError("`data` holds one class only; a classifier needs two or more")
         validation = read_validation(trainer, chosen.validation)
         size = check_batch_size(chosen.batch_size, method, len(train.x))
+        trainer.reader.variance.check_split(size, train)
         loop = Loop(trainer, chosen, validation, saver=saver)
         facts = partial(loop_facts, chosen, validation, data=train, epochs=chosen.epochs, batch_size=size)
         loop.begin(train, saved=saver and saver.begin(trainer, facts))

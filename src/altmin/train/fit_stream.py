@@ -50,8 +50,9 @@ def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **o
         TypeError: A method that is not online; a module, dtype or device that is not supported.
         ValueError: No batch at all; a batch that does not fit, named as in ``batches[3]``; options that do not fit. The
             model has the weights of the last record (the best one with ``keep="best"``).
-        DivergenceError: nan or inf while training; its `iteration` counts records. The model has the weights of the
-            last record, or the best ones.
+        DivergenceError: nan or inf while training, or a loss or weights far beyond those of a network that predicts
+            nothing; its `iteration` counts records. The model has the weights of the last good record, or the best
+            ones.
 
     Example:
         >>> import torch
@@ -116,7 +117,9 @@ class _Feed:
         return self
 
     def __next__(self) -> Batch:
-        batch = self.trainer.reader.read(f"batches[{self.steps}]", next(self.source))
+        name = f"batches[{self.steps}]"
+        batch = self.trainer.reader.read(name, next(self.source))
+        self.trainer.reader.variance.check(name, batch)
         batch = replace(batch, ends_epoch=False, done=self.steps / self.most)
         self.steps, self.samples, self.trainer.samples = self.steps + 1, self.samples + len(batch.x), batch
         return batch

@@ -31,10 +31,12 @@ class History:
 
     Attributes:
         records: One dict for each iteration.
-        status: ``"ok"``, ``"diverged"``, ``"stopped"`` (by a callback or an interrupt), or ``"failed"`` (by another
-            exception, in a comparison that goes on).
+        status: ``"ok"``, ``"diverged"`` (nan, inf, or a network far worse than one that predicts zero), ``"stopped"``
+            (by a callback or an interrupt), or ``"failed"`` (by another exception, in a study that goes on).
         keep: Which weights the model holds: of the last iteration, or of the one best on validation.
         best: The iteration that was best on validation; `None` without a validation set.
+        held: The iteration whose weights the model has where training ended with an exception, 0 for the start; else
+            `None`, and `keep` says it.
 
     Example:
         >>> history = History()
@@ -48,6 +50,7 @@ class History:
     status: Literal["ok", "diverged", "stopped", "failed"] = "ok"
     keep: Literal["last", "best"] = "last"
     best: int | None = None
+    held: int | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -61,6 +64,8 @@ class History:
         """The record of the iteration whose weights the model holds; `None` where nothing was recorded."""
         if not self.records:
             return None
+        if self.held is not None:
+            return next((record for record in self.records if record["iteration"] == self.held), None)
         return self.records[self.best - 1 if self.keep == "best" and self.best else -1]
 
     def add(self, record: Record) -> bool:

@@ -15,6 +15,8 @@ from altmin.core.forward import forward
 from altmin.core.problem import Problem
 from altmin.methods.base import Method
 from altmin.train.place import Place
+from altmin.train.scale import warn_of_scale
+from altmin.train.variance import BatchVariance
 
 Pair = tuple[Any, Any]
 
@@ -29,12 +31,15 @@ class SampleReader:
 
     Attributes:
         classes: Whether the targets are classes; `None` before the first samples.
+        variance: Whether batches of such samples have a variance for batch normalisation.
     """
 
     def __init__(self, model: nn.Sequential, problem: Problem, place: Place):
         self.model, self.problem, self.place = model, problem, place
         self.classes: bool | None = None
+        self.variance = BatchVariance(problem)
         self._shape: torch.Size | None = None
+        self._weighed: set[str] = set()
 
     def read(self, name: str, data: Any) -> Batch:
         """A batch of all samples of `data`.
@@ -49,12 +54,20 @@ class SampleReader:
         """
         batch, classes = batch_of(name, data, self.problem, self.place)
         if self._shape != batch.x.shape[1:]:
-            check_shapes(name, batch.x, self.model, self.problem)
+            self.variance.know(batch.x.shape[1:], check_shapes(name, batch.x, self.model, self.problem))
         if self.classes not in (None, classes):
             kinds = ("real-valued targets", "class labels")
             raise TypeError(f"`{name}` has {kinds[classes]}, what came before it {kinds[not classes]}")
         self.classes, self._shape = classes, batch.x.shape[1:]
+        self._weigh(name.partition("[")[0], batch)
         return batch
+
+    def _weigh(self, argument: str, batch: Batch) -> None:
+        """Warn of samples far from unit scale: of an argument's first ones, and once in all."""
+        if argument not in self._weighed:
+            self._weighed.add(argument)
+            if warn_of_scale(argument, batch, self.problem, bool(self.classes)):
+                self._weighed |= {"data", "batches", "validation"}
 
 
 def batch_of(name: str, data: Any, problem: Problem, place: Place) -> tuple[Batch, bool]:
@@ -66,7 +79,8 @@ def batch_of(name: str, data: Any, problem: Problem, place: Place) -> tuple[Batc
         problem: Gives the widths and the encoding of the targets.
         place: Where it is to be.
     """
-    like, (x, y) = place.like, pair_of(name, data)
+    like = place.like
+    x, y = pair_of(name, data, like.dtype)
     x = place.tensor(_tensor(name, "x", x), _is_array(data, 0))
     y = place.tensor(_tensor(name, "y", y), _is_array(data, 1))
     x = check_inputs(name, x, problem, like)
@@ -78,8 +92,8 @@ def batch_of(name: str, data: Any, problem: Problem, place: Place) -> tuple[Batc
     return Batch(x, y), classes
 
 
-def pair_of(name: str, data: Any) -> Pair:
-    """The pair ``(x, y)`` that `data` is or holds."""
+def pair_of(name: str, data: Any, dtype: torch.dtype) -> Pair:
+    """The pair ``(x, y)`` that `data` is or holds, with Python's real numbers in `dtype`."""
     if isinstance(data, TensorDataset) and len(data.tensors) == 2:
         return data.tensors[0], data.tensors[1]
     if isinstance(data, (tuple, list)) and len(data) == 2:
@@ -87,7 +101,7 @@ def pair_of(name: str, data: Any) -> Pair:
     if isinstance(data, Dataset) and hasattr(data, "__len__"):
         samples = [data[i] for i in range(len(data))]  # type: ignore[arg-type]
         if samples and all(isinstance(s, (tuple, list)) and len(s) == 2 for s in samples):
-            return _stack(name, "x", [s[0] for s in samples]), _stack(name, "y", [s[1] for s in samples])
+            return _stack(name, "x", [s[0] for s in samples], dtype), _stack(name, "y", [s[1] for s in samples], dtype)
     raise TypeError(
         f"`{name}` must be a pair (x, y) of tensors or arrays, or a non-empty Dataset of pairs; got {_kind(data)}"
     )
@@ -101,11 +115,19 @@ def _is_array(data: Any, i: int) -> bool:
     return not (isinstance(data, (tuple, list)) and isinstance(data[i], Tensor))
 
 
-def _stack(name: str, part: str, values: list) -> Tensor:
+def _stack(name: str, part: str, values: list, dtype: torch.dtype) -> Tensor:
     try:
-        return torch.stack([torch.as_tensor(v) for v in values])
+        return torch.stack([_sample(v, dtype) for v in values])
     except RuntimeError as error:
         raise ValueError(f"`{name}`: the samples' {part} cannot be stacked: {error}") from error
+
+
+def _sample(value: Any, dtype: torch.dtype) -> Tensor:
+    """A tensor as it is, an array as a tensor on the CPU; Python's real numbers have no dtype but `dtype`."""
+    if isinstance(value, Tensor):
+        return value
+    own = dtype if type(value) is float else None
+    return torch.as_tensor(value, dtype=own, device="cpu")
 
 
 def _tensor(name: str, part: str, values: Any) -> Tensor:
@@ -118,7 +140,7 @@ def _tensor(name: str, part: str, values: Any) -> Tensor:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"`{name}`: {part} must hold numbers, got an array of dtype {array.dtype}")
     array = np.require(array, array.dtype.newbyteorder("="), ["C", "W"])
-    return torch.as_tensor(array)
+    return torch.as_tensor(array, device="cpu")
 
 
 def check_inputs(name: str, x: Tensor, problem: Problem, like: Tensor) -> Tensor:
@@ -140,11 +162,11 @@ def check_inputs(name: str, x: Tensor, problem: Problem, like: Tensor) -> Tensor
     return x
 
 
-def check_shapes(name: str, x: Tensor, model: nn.Sequential, problem: Problem) -> None:
-    """Raise `ValueError` where a sample does not pass through the network: the shapes inside depend on the data."""
+def check_shapes(name: str, x: Tensor, model: nn.Sequential, problem: Problem) -> list[Tensor]:
+    """The first sample's pre-activations; `ValueError` where it does not pass: the shapes inside depend on the data."""
     state = state_of(model).to(x)
     try:
-        forward(problem, state, x[:1])
+        return forward(problem, state, x[:1])[0]
     except (RuntimeError, ValueError) as error:
         shape = tuple(x.shape[1:])
         raise ValueError(f"`{name}`: samples of shape {shape} do not fit the network: {error}") from error

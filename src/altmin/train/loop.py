@@ -12,10 +12,12 @@ import torch
 from altmin.core.batch import Batch
 from altmin.core.state import Nothing, State
 from altmin.errors import DivergenceError
+from altmin.train.divergence import DivergenceWatch
 from altmin.train.history import History, Record
 from altmin.train.options import LoopOptions
 from altmin.train.record import record_of
 from altmin.train.saver import Saver
+from altmin.train.shards import uncut
 from altmin.train.trainer import Trainer
 
 Callback = Callable[[History, State], bool | None]
@@ -35,6 +37,8 @@ class Loop:
         position: What else a checkpoint has.
         history: What was recorded.
         fallback: The weights that the model gets where training ends early, and with ``keep="best"`` at its end.
+        held: The iteration that these are of; 0 for the start.
+        watch: Looks for divergence that stays finite; weights that it does not let pass are never the fallback.
     """
 
     trainer: Trainer
@@ -45,6 +49,8 @@ class Loop:
     position: Callable[[], Record] = dict
     history: History = field(init=False)
     fallback: State[Nothing] = field(init=False)
+    held: int = field(default=0, init=False)
+    watch: DivergenceWatch = field(init=False)
 
     def begin(self, samples: Batch, count: int | None = None, saved: dict[str, Any] | None = None) -> None:
         """Start the trainer, or go on from what `saved` has of a checkpoint; see `Driver.begin`."""
@@ -52,10 +58,12 @@ class Loop:
             self.trainer.load_state_dict(saved["trainer"])
         self.trainer.begin(samples, count)
         self.history = History(keep=self.options.keep)
-        self.fallback = self.trainer.state.weights()
+        self.fallback, self.watch = self.trainer.state.weights(), DivergenceWatch(self.trainer)
         if saved is not None:
-            self.history = History(**saved["history"] | {"status": "ok"})
-            self.fallback.load_state_dict(saved["fallback"])
+            self.history, self.held = History(**saved["history"] | {"status": "ok", "held": None}), saved["held"]
+            self.watch.load_state_dict(saved["watch"])
+            if saved["fallback"] is not None:
+                self.fallback.load_state_dict(uncut(saved["fallback"]))
 
     def run(self, rounds: Rounds) -> History:
         """Steps on the batches of each round to come, and a record at its end."""
@@ -69,6 +77,7 @@ class Loop:
             elif isinstance(error, KeyboardInterrupt):
                 self.history.status = "stopped"
             self.trainer.state.set_weights(self.fallback)
+            self.history.held = self.held
             raise
         return self.history
 
@@ -79,8 +88,8 @@ class Loop:
             times = dict(zip(("seconds", "cpu_seconds"), map(float.__sub__, self._clock(), start), strict=True))
             figures = record_of(self.trainer, self.validation, iteration)
             best = self.history.add({"iteration": iteration, **times, **self.counts(), **figures})
-            if best or self.options.keep == "last":
-                self.fallback = self.trainer.state.weights()
+            if self.watch.look(self.history.records[-1]) and (best or self.options.keep == "last"):
+                self.fallback, self.held = self.trainer.state.weights(), iteration
             answers = [callback(self.history, self.trainer.state) for callback in self.options.callbacks]
             if any(answers):
                 self.history.status = "stopped"
@@ -106,13 +115,17 @@ class Loop:
         """All that the rounds to come depend on, and what was recorded; tensors are not copied."""
         return {
             "trainer": self.trainer.state_dict(),
-            "fallback": self.fallback.state_dict(),
+            "fallback": None if self.held == len(self.history) else self.fallback.state_dict(),
+            "held": self.held,
+            "watch": self.watch.state_dict(),
             "history": asdict(self.history),
             "position": self.position(),
         }
 
     def _finish(self) -> None:
         """What the method does at the end, with the weights that are kept."""
+        if self.history.status == "ok":
+            self.history.status = self.watch.judge(self.history.kept)
         if self.options.keep == "best":
             self.trainer.state.set_weights(self.fallback)
         self.trainer.method.finish(self.trainer.sweep())

@@ -7,7 +7,7 @@ makes its own of them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from numbers import Integral
 from typing import Any, Literal, Self
@@ -137,10 +137,15 @@ class Options:
     )
 
     def __post_init__(self) -> None:
-        for f in self.listed():
-            value, check = getattr(self, f.name), f.metadata["check"]
-            if check is not None and not (value is None and f.default is None):
-                check(f.name, value)
+        self.check_each({f.name: getattr(self, f.name) for f in self.listed()})
+
+    @classmethod
+    def check_each(cls, values: Mapping[str, Any]) -> None:
+        """Raise what an object with these values would about any of them alone."""
+        for f in cls.listed():
+            check = f.metadata["check"]
+            if f.name in values and check is not None and not (values[f.name] is None and f.default is None):
+                check(f.name, values[f.name])
 
     @classmethod
     def given(cls, caller: str, options: dict[str, Any]) -> Self:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from altmin.convert.weight_memory import check_own_memory
 from altmin.precision import Precision, dtype_of
 
 
@@ -72,7 +73,7 @@ def check_device(name: str | torch.device) -> str:
     """`name`, if there is such a device.
 
     Raises:
-        ValueError: No device of PyTorch's, or a CUDA device that is not there.
+        ValueError: No device of PyTorch's, one that is not there, or one without numbers, such as meta.
     """
     try:
         device = torch.device(name)
@@ -80,21 +81,52 @@ def check_device(name: str | torch.device) -> str:
         raise ValueError(f"`device` must be such as cpu, cuda or cuda:1, got {name!r}") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"`device` {name}: PyTorch finds {torch.cuda.device_count()} CUDA device(s) here")
+    try:
+        float(torch.ones((), device=device))
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise ValueError(f"`device` {name}: PyTorch cannot compute there on this machine") from error
     return str(name)
 
 
 def check_model(model: nn.Sequential) -> Tensor:
-    """The first parameter, once all are trainable, finite, and of one dtype and device."""
+    """The first parameter, once all can be trained in place: of one kind, finite, each in memory of its own.
+
+    Raises:
+        TypeError: Parameters or buffers that cannot each be written to by itself; more than one dtype or device.
+        ValueError: Frozen parameters, nan or inf.
+    """
     params = list(model.parameters())
-    if any(not p.requires_grad for p in params):
-        raise ValueError("`model` has frozen parameters (requires_grad=False); altmin trains all layers")
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    if frozen:
+        raise ValueError(f"`model` has frozen parameters (requires_grad=False), {frozen[0]}; altmin trains all layers")
     for what in ("dtype", "device"):
         kinds = list(dict.fromkeys(str(getattr(p, what)) for p in params))
         if len(kinds) > 1:
             raise TypeError(f"`model` has parameters of more than one {what}: {', '.join(kinds)}; make them one")
     if params[0].dtype not in (torch.float32, torch.float64):
         raise TypeError(f"`model` must be float32 or float64, got {params[0].dtype}")
+    tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
+    for name, t in tensors:
+        _check_tensor(name, t)
+    check_own_memory(tensors)
     for name, p in model.named_parameters():
-        if not p.is_meta and not bool(torch.isfinite(p).all()):
+        if not bool(torch.isfinite(p).all()):
             raise ValueError(f"`model`: parameter {name} holds nan or inf")
     return params[0]
+
+
+def _check_tensor(name: str, t: Tensor) -> None:
+    """Raise `TypeError` where a parameter or buffer cannot be written to in place as an ordinary tensor."""
+    if type(t) not in (nn.Parameter, nn.Buffer, Tensor):
+        raise TypeError(f"`model`: {name} is a {type(t).__name__}; altmin trains ordinary tensors alone")
+    if t.is_inference():
+        raise TypeError(
+            f"`model`: {name} was made under torch.inference_mode, so that nothing can train it; make the model "
+            "outside of it, or train copy.deepcopy(model)"
+        )
+    if t.is_meta:
+        raise TypeError(
+            f"`model`: {name} is on the meta device, where there are no numbers; fill a model on another one"
+        )
+    if t.layout is not torch.strided:
+        raise TypeError(f"`model`: {name} has the layout {t.layout}; altmin trains dense tensors alone, by to_dense()")

@@ -49,7 +49,7 @@ def _check_finite(state: State[Any], objective: float, iteration: int, cure: str
             raise DivergenceError(name, _first_bad(t), cure, iteration)
     if not abs(objective) < float("inf"):
         blocks = ((name, t) for name, t in state.named() if not bool(torch.isfinite(t).all()))
-        name, t = next(blocks, ("objective", torch.tensor(objective)))
+        name, t = next(blocks, ("objective", torch.tensor(objective, device="cpu")))
         raise DivergenceError(name, _first_bad(t), cure, iteration)
 
 

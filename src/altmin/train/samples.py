@@ -44,6 +44,43 @@ class TrainingSamples:
                 )
 
 
+def rows_of(rows: Tensor | slice, x: Tensor) -> Tensor | slice:
+    """The rows of samples that a user names, as a slice or as indices, once they are known to be there.
+
+    Args:
+        rows: A slice, integers ``(M,)``, or a mask ``(N,)`` of truth values; a tensor, an array or a list.
+        x: The inputs of all samples.
+
+    Raises:
+        TypeError: Something else.
+        ValueError: No rows, or some that are not there.
+    """
+    count = len(x)
+    if isinstance(rows, slice):
+        if not range(count)[rows]:
+            raise ValueError(f"`rows` is {rows}, which names none of the {count} samples")
+        return rows
+    indices = _indices(rows, count)
+    if not len(indices) or int(indices.min()) < 0 or int(indices.max()) >= count:
+        raise ValueError(f"`rows` must name one or more of the {count} samples, by numbers from 0 to {count - 1}")
+    return indices.to(x.device)
+
+
+def _indices(rows: Any, count: int) -> Tensor:
+    try:
+        given = torch.as_tensor(rows)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"`rows` must be a slice, or a tensor of indices or truth values, got {rows!r}") from error
+    if given.ndim != 1 or given.is_floating_point() or given.is_complex():
+        kind = f"a tensor of {given.dtype} and shape {tuple(given.shape)}"
+        raise TypeError(f"`rows` must be a slice, or a tensor (M,) of indices or truth values, got {kind}")
+    if given.dtype != torch.bool:
+        return given.long()
+    if len(given) != count:
+        raise ValueError(f"`rows`: a mask must have a value for each of the {count} samples, got {len(given)}")
+    return given.nonzero().flatten()
+
+
 def _same_place(one: Any, other: Any) -> bool:
     """Whether both are tensors of the same numbers in memory; of arrays nobody knows when they were written to."""
     if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.is_inference() or other.is_inference():

@@ -16,6 +16,7 @@ from altmin.train.checkpoint import Checkpoints
 from altmin.train.driver import Driver
 from altmin.train.identity import Facts, check_same, circumstances, facts_of, fingerprint
 from altmin.train.options import TrainerOptions
+from altmin.train.shards import uncut
 
 
 class SavedDriver(Driver):
@@ -50,7 +51,7 @@ class SavedDriver(Driver):
         if self._state is None:
             raise RuntimeError("there is nothing to save before the first step but the model's weights")
         if self._saved is not None:
-            return self._saved
+            return uncut(self._saved)
         return {"state": self._state.state_dict(), "buffers": self._buffers(), "taken": self._taken}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -61,10 +62,11 @@ class SavedDriver(Driver):
         Raises:
             ValueError: Another network's or method's state; the message names what does not fit.
         """
-        weights = {name: saved["state"][name] for name in ("W", "b", "norm")}
         state = self._attach()
+        weights = _weights(saved)
         with self.active():
-            state.load_state_dict(state.state_dict() | weights)
+            present = state.state_dict()
+            state.load_state_dict(present | uncut(weights, present))
             self._saved, self._expected = saved, None
             if self._begun:
                 self._restore(saved)
@@ -134,7 +136,21 @@ class SavedDriver(Driver):
         return {name: t for name, t in self.model.named_buffers() if t.data_ptr() not in known}
 
     def _restore(self, saved: dict[str, Any]) -> None:
+        self._saved = None
+        saved = uncut(saved, self.state_dict())
         self.state.load_state_dict(saved["state"])
         for name, t in self._buffers().items():
             t.copy_(saved["buffers"][name])
-        self._taken, self._products, self._saved = saved["taken"], None, None
+        self._taken, self._products = saved["taken"], None
+
+
+def _weights(saved: Any) -> dict[str, Any]:
+    """The network's part of what `SavedDriver.state_dict` gave."""
+    if not isinstance(saved, dict) or saved.keys() != {"state", "buffers", "taken"}:
+        found = sorted(map(str, saved)) if isinstance(saved, dict) else type(saved).__name__
+        raise ValueError(f"this is not what `Trainer.state_dict` gave, which has state, buffers and taken: {found}")
+    state, names = saved["state"], ("W", "b", "norm")
+    if not isinstance(state, dict) or not state.keys() >= set(names):
+        found = sorted(map(str, state)) if isinstance(state, dict) else type(state).__name__
+        raise ValueError(f"`state`: expected the fields of an altmin.State, got {found}")
+    return {name: state[name] for name in names}

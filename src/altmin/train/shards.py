@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from altmin.files import digest
+from altmin.files import digest, system_errors
 
 LARGEST = 2**30  # bytes of tensors in a file
 
@@ -35,34 +33,66 @@ def write_shards(tensors: dict[str, Tensor], folder: Path) -> dict[str, str]:
     digests = {}
     for i, part in enumerate(_parts(tensors)):
         path = folder / f"tensors-{i + 1:05}.safetensors"
-        with _system_errors(path):
+        with system_errors(path):
             save_file({name: _own(t) for name, t in part.items()}, path)
         digests[path.name] = digest(path)
     return digests
 
 
-def read_shards(folder: Path, names: list[str]) -> dict[str, Tensor]:
-    """The tensors in these files; one that was cut is flat, the others stay on the disk until they are read."""
+@dataclass(frozen=True)
+class Cut:
+    """A tensor that lies in pieces in several files, of which none is read before it is asked for.
+
+    Attributes:
+        pieces: Its numbers, flat, in their order.
+        shape: Of the whole.
+    """
+
+    pieces: list[Tensor]
+    shape: tuple[int, ...]
+
+    def whole(self) -> Tensor:
+        """The tensor, in memory."""
+        return torch.cat(self.pieces).view(self.shape)
+
+    def fills(self, t: Tensor) -> bool:
+        """Write the numbers into `t`, one piece after the other; whether `t` is such that they could be written."""
+        if t.shape != self.shape or t.dtype != self.pieces[0].dtype or not t.is_contiguous():
+            return False
+        with torch.no_grad():
+            for part, piece in zip(t.view(-1).split(len(self.pieces[0])), self.pieces, strict=True):
+                part.copy_(piece)
+        return True
+
+
+def read_shards(folder: Path, names: list[str]) -> dict[str, Tensor | list[Tensor]]:
+    """The tensors in these files, which stay on the disk until they are read; of those that were cut, the pieces."""
     found = {key: t for name in names for key, t in load_file(folder / name).items()}
     cut = [key.removesuffix(":0") for key in found if key.endswith(":0")]
-    whole = {key: t for key, t in found.items() if ":" not in key}
-    return whole | {name: torch.cat([found[f"{name}:{i}"] for i in _counted(name, found)]) for name in cut}
+    pieces = {name: [found[f"{name}:{i}"] for i in _numbers(name, found)] for name in cut}
+    return {key: t for key, t in found.items() if ":" not in key} | pieces
 
 
-def _counted(name: str, found: dict[str, Tensor]) -> Iterator[int]:
+def uncut(saved: Any, now: Any = None) -> Any:
+    """Nested values with whole tensors in the place of those that were cut.
+
+    Args:
+        saved: The values.
+        now: The present ones, as `state_dict` gives them: where one fits, the numbers are written into it, so that no
+            second one of its size is needed.
+    """
+    if isinstance(saved, Cut):
+        return now if isinstance(now, Tensor) and saved.fills(now) else saved.whole()
+    if isinstance(saved, dict):
+        return {key: uncut(value, now.get(key) if isinstance(now, dict) else None) for key, value in saved.items()}
+    if isinstance(saved, list):
+        known = now if isinstance(now, list) and len(now) == len(saved) else [None] * len(saved)
+        return [uncut(value, old) for value, old in zip(saved, known, strict=True)]
+    return saved
+
+
+def _numbers(name: str, found: dict[str, Tensor]) -> Iterator[int]:
     return takewhile(lambda i: f"{name}:{i}" in found, count())
-
-
-@contextmanager
-def _system_errors(path: Path) -> Iterator[None]:
-    """Raise what the system said where safetensors put it into words."""
-    try:
-        yield
-    except SafetensorError as error:
-        if (found := re.search(r"os error (\d+)", str(error))) is None:
-            raise
-        number = int(found[1])
-        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def _parts(tensors: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:

@@ -12,7 +12,7 @@ from altmin.core.batch import Batch
 from altmin.methods.base import Method
 from altmin.train.inputs import check_batch_size
 from altmin.train.options import TrainerOptions
-from altmin.train.samples import TrainingSamples
+from altmin.train.samples import TrainingSamples, rows_of
 from altmin.train.saved_driver import SavedDriver
 from altmin.train.signature import explained, takes
 
@@ -65,22 +65,24 @@ class Trainer(SavedDriver):
         Args:
             x: Samples, ``(N, n_0)``, or images or sequences where the network takes them; a tensor or an array.
             y: Class indices ``(N,)``, or with squared loss real targets ``(N,)`` or ``(N, n_L)``.
-            rows: Which of these samples the step works on, as indices or a slice; `None` for all.
+            rows: Which of these samples the step works on, as indices, a mask or a slice; `None` for all.
             done: The share of the training that lies behind, for learning rates that fall.
 
         Raises:
             TypeError: Samples of the wrong kind, dtype or device.
             ValueError: Samples that do not fit; for a method that keeps variables of every sample, others than in the
-                first step; `rows` for a method that works on the full batch.
+                first step; `rows` that are not there, or for a method that works on the full batch.
             RuntimeError: The model's parameters were moved or replaced since the first step.
             DivergenceError: nan or inf, or a subproblem that cannot be solved any more.
         """
         with self.active():
-            batch = self._take(x, y)
+            whole = batch = self._read(x, y)
             if rows is not None:
                 if not self.method.batched:
                     raise ValueError(f"{type(self.method).__name__} works on the full batch; leave `rows` out")
-                batch = batch.select(rows, ends_epoch=False)
+                batch = batch.select(rows_of(rows, batch.x), ends_epoch=False)
+            self.reader.variance.check("data", batch)
+            self._take(whole)
             before, self._taken = self._taken, self._taken + len(batch.x)
             size = self.state.samples
             self.advance(replace(batch, done=done, ends_epoch=self._taken // size > before // size))
@@ -96,12 +98,15 @@ class Trainer(SavedDriver):
             epochs: The passes that there will be.
         """
         with self.active():
-            self.samples = self._take(x, y)
-            size = check_batch_size(batch_size, self.method, len(self.samples.x))
+            samples = self._read(x, y)
+            size = check_batch_size(batch_size, self.method, len(samples.x))
+            self.reader.variance.check_split(size, samples)
+            self._take(samples)
+            self.samples = samples
             for batch in self.batches(size, epoch, epochs):
                 self.advance(batch)
 
-    def _take(self, x: Any, y: Any) -> Batch:
+    def _read(self, x: Any, y: Any) -> Batch:
         """The samples as a batch, once they are known to be such as a step may work on."""
         batch = self._given.again(x, y)
         if batch is None:
@@ -109,12 +114,15 @@ class Trainer(SavedDriver):
             if self._state is not None and not self.method.online:
                 self._given.require(x, y, batch, self.method)
             self._given.remember(x, y, batch)
+        return batch
+
+    def _take(self, batch: Batch) -> None:
+        """Begin on these samples where nothing has begun, and look at them from now on."""
         if self._state is None or self.samples is None:
             self.begin(batch, self.options.samples)
         self.check_storage()
         if self.method.online:
             self.samples = batch
-        return batch
 
     # Figures
 

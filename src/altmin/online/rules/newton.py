@@ -14,6 +14,7 @@ from altmin.core.memory import Memory
 from altmin.core.problem import Problem
 from altmin.errors import DivergenceError
 from altmin.layerwise.augmented_weights import AugmentedWeights
+from altmin.layerwise.coordinates import Coordinates
 from altmin.layerwise.function import LayerFunction
 from altmin.online.rules.base import StepRule
 from altmin.online.rules.inverse import Leading, Whole
@@ -33,6 +34,7 @@ class Curvature(Memory):
         M: The mean of ``a^T a``, ``(p, p)``, for a layer of several groups one for each.
         inverse: ``(M + d I)^{-1}``.
         size: The mean of ``||a||^2``, a scalar.
+        coordinates: Those of the velocity, ``M`` and its inverse, for data far from unit scale.
         added: The weight of all that was added, in units of the last batch's.
         steps: How many steps were made.
     """
@@ -41,6 +43,7 @@ class Curvature(Memory):
     M: Tensor
     inverse: Whole | Leading
     size: Tensor
+    coordinates: Coordinates
     added: float = 0.0
     steps: int = 0
 
@@ -68,6 +71,10 @@ class Newton(StepRule[Curvatures]):
     With a `rank` the memory counts along its leading eigenvectors ``Q`` alone, and as zero across them:
     ``(M + d I)^{-1}`` becomes ``(I - Q diag(m/(m + d)) Q^T)/d``. Where the other eigenvalues are small beside ``d``
     that is nearly the same, at a fraction of the cost.
+
+    An l2 regulariser of weight `w` is part of ``G`` and of the damping, ``d + w``, as it is of the Hessian: even the
+    heaviest only takes the weights to zero. Data far from unit scale, as the first batch shows them, are remembered and
+    damped in coordinates in which they have it (`Coordinates`).
 
     Where a batch's inputs are more than twice as large in the mean square as what ``M`` holds, the memory is too old to
     damp them, and ``G`` counts by as much less.
@@ -114,10 +121,11 @@ class Newton(StepRule[Curvatures]):
             factor: What the learning rate is multiplied by at present.
         """
         for own, layer in zip(memory.layers, gradients, strict=True):
+            weight = layer.omega_weight * (omega.curvature or 0.0)
             if self.due(own.steps):
-                self.remember(own, AugmentedWeights(layer.function.layer.map), layer.a)
+                self.remember(own, layer, weight)
             own.steps += 1
-            self.move(own, layer, layer.omega_weight * (omega.curvature or 0.0), factor * self.lr)
+            self.move(own, layer, weight, factor * self.lr)
 
     def move(self, memory: Curvature, layer: LayerGradient, weight: float, lr: float) -> None:
         """The step of a layer with an l2 regulariser of that weight."""
@@ -127,29 +135,37 @@ class Newton(StepRule[Curvatures]):
             W = W.add(function.W, alpha=weight)
         b = rest.pop(0) if units.map.bias else torch.zeros_like(function.b)
         G = units.join(W, b).mul_((GROWTH * memory.size / size_of(layer.a)).clamp_max(1.0))
-        memory.inverse.add(units.grouped(memory.velocity.mul_(self.momentum)), units.grouped(G))
-        W, b = units.split(memory.velocity)
+        velocity, coordinates = units.grouped(memory.velocity.mul_(self.momentum)), memory.coordinates
+        memory.inverse.add(velocity, coordinates.gradient(units.grouped(G)))
+        W, b = units.split(coordinates.movement(velocity).reshape(G.shape))
         function.W.sub_(W, alpha=lr)
         function.b.sub_(b, alpha=lr)
         for p, g in zip(function.params()[1 + units.map.bias :], rest, strict=True):
             p.sub_(g, alpha=lr)
 
-    def remember(self, memory: Curvature, units: AugmentedWeights, a: Tensor) -> None:
+    def remember(self, memory: Curvature, layer: LayerGradient, weight: float) -> None:
         """``M <- forget M + (1 - forget) a^T a / N``, as the mean of what was added weighs it, and its factors."""
+        a, units = layer.a, AugmentedWeights(layer.function.layer.map)
+        gram = units.gram(a, Batch(a, a)) / len(a)
+        if not memory.added and layer.function.reads_data:
+            memory.coordinates = Coordinates.of(gram, units.map.bias)
         memory.added = 1.0 + self.forget * memory.added
-        memory.M.lerp_(units.gram(a, Batch(a, a)) / len(a), 1.0 / memory.added)
+        memory.M.lerp_(memory.coordinates.gram(gram), 1.0 / memory.added)
         memory.size.lerp_(size_of(a), 1.0 / memory.added)
         mean = memory.M.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
         if not torch.isfinite(mean).all():
             raise DivergenceError(f"W of {tuple(units.map.shape)}", "nan or inf in the memory", "a smaller `rule.lr`")
-        memory.inverse.update(memory.M, self.damping * mean + GUARD, first=memory.steps == 0)
+        damping = self.damping * mean + GUARD
+        if weight:
+            damping = damping + memory.coordinates.decay(weight)
+        memory.inverse.update(memory.M, damping, first=memory.steps == 0)
 
     def _empty(self, function: LayerFunction) -> Curvature:
         velocity = torch.zeros_like(AugmentedWeights(function.layer.map).join(function.W, function.b))
         p = velocity.shape[-1]
         M = function.W.new_zeros(*function.W.shape[:-2], p, p)
         inverse = Leading.empty(M, self.rank) if 0 < self.rank < p else Whole.empty(M)
-        return Curvature(velocity, M, inverse, function.W.new_zeros(()))
+        return Curvature(velocity, M, inverse, function.W.new_zeros(()), Coordinates.of(M, intercept=False))
 
 
 def size_of(a: Tensor) -> Tensor:

@@ -73,6 +73,11 @@ class Ledger(TorchDispatchMode):
         peak: The most bytes that lived at once, those included.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """PyTorch's switch: guarded against compilation, which it never is, a mode would import all of the compiler."""
+        return False
+
     def __init__(self) -> None:
         super().__init__()
         self.products: Counter[MeasuredProduct] = Counter()

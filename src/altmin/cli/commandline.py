@@ -1,0 +1,212 @@
+"""A command line with its YAML files, from what the user wrote to options."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from jsonargparse import Namespace
+
+from altmin.cli.config import resumed, with_copy
+from altmin.cli.imports import FLAG, import_files
+from altmin.cli.methods import FILE, absolute, leading, load_all, name_of
+from altmin.cli.options import COMMANDS, method_names, parser_of
+from altmin.cli.spelling import Spelling, flag, wanted
+from altmin.cli.yaml_file import Entry, normal, read_yaml
+from altmin.methods.registry import METHODS
+
+CONFIG = "--config"
+HELP = {"-h", "--help"}
+TRUE, FALSE = ("true", "yes", "on"), ("false", "no", "off")
+WHOLE = re.compile(r"\d+(\.\d*)?([eE]\+?\d{1,2})?")  # whole numbers as YAML writers like them: 1e3, 10.0
+
+
+def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
+    """The options of a command line, and its `command`; those of ``train`` have the `method`.
+
+    What YAML files say is read as on the command line, which comes first; a later file comes before an earlier one.
+
+    Args:
+        argv: The arguments behind the program's name.
+        spelling: Learns how the user wrote each option.
+
+    Raises:
+        ValueError: An unknown method, a file that cannot be read.
+        argparse.ArgumentTypeError: Anything else that does not fit.
+    """
+    command, *rest = resumed(list(argv) or ["--help"])
+    load_all()
+    _check_command(command)
+    rest, configs = _without_configs(command, rest)
+    entries = {normal(entry.key): entry for file in configs for entry in read_yaml(file)}
+    imports = entries.pop("import", None)
+    rest = import_files(imports, rest)
+    with_copy(entries)
+    files: dict[str, str] = {}
+    rest, method, shown = _methods(command, rest, entries, files)
+    parser, own = parser_of(command, method, shown, _unexplained(rest))
+    spelling.learn(own)
+    _scan(rest, own, spelling, shown)
+    tokens = _tokens_of(entries, spelling, [text for text in rest if text in METHODS])
+    try:
+        parsed = parser.parse_args([command, *tokens, *rest])
+    except argparse.ArgumentError as error:
+        raise argparse.ArgumentTypeError(spelling.refused(error)) from error
+    options = parsed[parsed.command] or Namespace()
+    if imports is not None and "import" in options:
+        options["import"] = [*_list(imports), *options["import"]]
+    options.update(Namespace(command=parsed.command, method=method, spelled=files))
+    return options
+
+
+def _check_command(command: str) -> None:
+    if command in (*COMMANDS, *HELP, "--version"):
+        return
+    known = f"known: {', '.join(COMMANDS)}"
+    close = get_close_matches(command, [*COMMANDS, *HELP, "--version"], n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    hint = f"did you mean altmin train {command}? " if command in METHODS else hint
+    raise argparse.ArgumentTypeError(f"unknown command {command}; {hint}{known}")
+
+
+def _without_configs(command: str, argv: list[str]) -> tuple[list[str], list[str]]:
+    """A command line without its ``--config FILE``, and those files."""
+    rest, files, texts = [], [], iter(argv)
+    for text in texts:
+        name, equals, file = text.partition("=")
+        if name != CONFIG or command in ("methods", "datasets"):
+            rest.append(text)
+        else:
+            files.append(file if equals else next(texts, ""))
+    if any(not file or file.startswith("--") for file in files):
+        raise argparse.ArgumentTypeError(f"{CONFIG} needs a value: a YAML file")
+    return rest, files
+
+
+def _methods(
+    command: str, rest: list[str], entries: dict[str, Entry], files: dict[str, str]
+) -> tuple[list[str], str | None, str | None]:
+    """What is left of the command line once methods have their names, and that of ``train``, also as it was written.
+
+    Args:
+        command: The command.
+        rest: What stands behind it.
+        entries: What YAML says; methods get their names there, too.
+        files: Learns how those methods were named that come from files, by their names.
+    """
+    if command in ("compare", "bench"):
+        if "methods" in entries:
+            value = entries["methods"].value
+            names = [_name(text, files) for text in _list(entries["methods"])]
+            entries["methods"] = entries["methods"]._replace(value=names if isinstance(value, list) else "".join(names))
+        count = len(leading(rest))
+        return [*(_name(text, files) for text in rest[:count]), *rest[count:]], None, None
+    if command != "train":
+        return rest, None, None
+    given, entry = bool(rest) and not rest[0].startswith("-"), entries.pop("method", None)
+    shown = rest[0] if given else None if entry is None else str(entry.value)
+    if shown is None:
+        if HELP & set(rest):
+            return rest, None, None
+        raise ValueError(f"name the method first: altmin train METHOD [options]; known: {method_names()}")
+    method = name_of(_name(shown, files))
+    if given and entry is not None and entry.value != shown and name_of(str(entry.value)) != method:
+        raise entry.error(f"is {entry.value}, but the command line has {shown}; leave one of them out")
+    return rest[given:], method, shown
+
+
+def _name(text: str, files: dict[str, str]) -> str:
+    """The name of a method in the registry where `text` is ``FILE.py:CLASS``; else `text`."""
+    if not FILE.fullmatch(text):
+        return text
+    name = name_of(text)
+    files[name] = absolute(text)
+    return name
+
+
+def _unexplained(argv: Sequence[str]) -> set[str]:
+    """The methods whose numbers ``compare --help`` leaves out: all that the command line does not name."""
+    return set(METHODS) - set(argv) if HELP & set(argv) else set()
+
+
+def _scan(argv: Sequence[str], parser: argparse.ArgumentParser, spelling: Spelling, method: str | None) -> None:
+    """Note the options that a command line gives; an error about the first that does not exist."""
+    for i, text in enumerate(argv):
+        name, equals, value = text.partition("=")
+        if not name.startswith("--") or name == "--":
+            continue
+        action = parser._option_string_actions.get(name.removesuffix("+") if name == f"{FLAG}+" else name)
+        if action is None:
+            raise spelling.unknown(name, preferred=[t for t in argv if t in METHODS])
+        behind = [value] if equals else _values(argv[i + 1 :], several=action.nargs is not None)
+        spelling.values[normal(action.dest)] = " ".join(behind)
+
+
+def _values(argv: Sequence[str], several: bool) -> list[str]:
+    """The values at the beginning of what stands behind an option."""
+    end = next((i for i, text in enumerate(argv) if text.startswith("--")), len(argv))
+    return list(argv[: end if several else min(end, 1)])
+
+
+def _tokens_of(entries: dict[str, Entry], spelling: Spelling, methods: Sequence[str]) -> list[str]:
+    """The command line that says what YAML says, as far as the command line does not say it itself."""
+    spelling.entries.update({name: e for name, e in entries.items() if name not in spelling.values})
+    positional, named = [], []
+    for name, entry in entries.items():
+        action = spelling.actions.get(name)
+        if action is None:
+            _check_group(name, entry, spelling, methods)
+        elif not action.option_strings:
+            positional += [] if methods else _list(entry)
+        elif name not in spelling.values:
+            spelling.values[name] = " ".join(_list(entry))
+            named += _tokens(action, entry)
+    return positional + named
+
+
+def _check_group(name: str, entry: Entry, spelling: Spelling, methods: Sequence[str]) -> None:
+    """An error about a key that is no option, unless it is one of a group and holds nothing."""
+    inner = [known for known in spelling.actions if known.startswith(f"{name}.")]
+    if inner and entry.value in (None, []):
+        return
+    if inner:
+        raise entry.error(
+            f"holds options; write them below it, as in {entry.key}: {{{inner[0][len(name) + 1 :]}: ...}}"
+        )
+    if name.rpartition(".")[0] in spelling.actions:
+        outer = Entry(entry.file, entry.key.rpartition(".")[0], None)
+        spelling.entries[normal(outer.key)] = outer
+        raise outer.error(
+            f"takes one value, not options below it; it must be {wanted(spelling.actions[normal(outer.key)])}"
+        )
+    named = spelling.entries.get("methods")
+    raise spelling.unknown(entry.key, entry.file, [*methods, *(_list(named) if named else ())])
+
+
+def _list(entry: Entry) -> list[str]:
+    """The values of an entry."""
+    return entry.value if isinstance(entry.value, list) else [] if entry.value is None else [entry.value]
+
+
+def _tokens(action: argparse.Action, entry: Entry) -> list[str]:
+    """An option as the command line has it; null stands for what is so where nothing is said."""
+    name, value, several = flag(action), entry.value, action.nargs == "*"
+    if action.nargs == 0:
+        if value is not None and str(value).lower() not in (*TRUE, *FALSE):
+            raise entry.error(f"must be true or false, got {value!r}")
+        return [name] if str(value).lower() in TRUE else []
+    if value is None:
+        return [] if action.default is None else [f"{name}=null"]
+    if isinstance(value, list) and not several:
+        raise entry.error(f"takes one value, got a list of {len(value)}; it must be {wanted(action)}")
+    texts = [_whole(text) if "whole" in wanted(action) else text for text in _list(entry)]
+    if any(text.startswith("-") for text in texts) and several:
+        raise entry.error(f"must be {wanted(action)}, got {value!r}")
+    return [name, *texts] if several else [f"{name}={texts[0]}"]
+
+
+def _whole(text: str) -> str:
+    """A whole number in digits, where it is written otherwise."""
+    return str(int(float(text))) if WHOLE.fullmatch(text) and float(text).is_integer() else text

@@ -1,0 +1,124 @@
+"""What a run is said to need is what it then uses, within a factor of two."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from altmin.data import Dataset, Split
+from altmin.methods.registry import METHODS
+from altmin.study.footprint import Footprint, check_weights, cure_of, footprint
+from altmin.study.ledger import Ledger
+from altmin.study.run import run
+from altmin.study.saved_network import NetworkDescription
+from altmin.study.setup import Setup
+
+WIDTHS = (24, 40, 32)  # of the input and of two hidden layers
+
+
+def setup_for(samples: int, widths: tuple[int, ...] = WIDTHS, **options) -> Setup:
+    generator = torch.Generator().manual_seed(0)
+
+    def split(count: int) -> Split:
+        x = torch.randn(count, widths[0], generator=generator)
+        return Split(x, (x[:, 0] > 0).long())
+
+    dataset = Dataset("drawn", split(samples), split(99), split(99), ("a", "b"), widths[:1])
+    activation = options.pop("activation", "relu")
+    own = {"hidden": widths[1:], "activation": activation}
+    network = NetworkDescription(inputs=widths[:1], outputs=2, options=own, classes=("a", "b"))
+    return Setup(dataset=dataset, network=network, epochs=2, threads=1, **options)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_the_estimate_is_what_a_run_holds_in_tensors(name: str):
+    setup = setup_for(1500, activation="sign" if name == "straight-through" else "relu")
+    method = METHODS[name].method
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = footprint(setup, name, method)
+        with Ledger() as ledger:
+            run(setup, name, method)
+    assert 0.75 < found.total / ledger.peak < 1.5, f"{found}, {ledger.peak}"
+
+
+def test_parts_are_what_they_are_called():
+    setup = setup_for(1000, batch_size=100)
+    found = footprint(setup, "adam", METHODS["adam"].method)
+    weights = 4 * sum(p.numel() for p in setup.network.build().parameters())
+    splits = 1198 * (4 * 24 + 8)
+    assert found.samples == splits + 4 * 2 * 1099  # and targets one-hot
+    assert found.loaded == splits
+    assert 5 * weights < found.variables < 6 * weights  # three copies, Adam's two moments, and what it keeps of W
+    assert 1000 * 4 * sum((40, 40, 32, 32, 2)) < found.temporaries < 2000 * 4 * sum((40, 40, 32, 32, 2))
+
+
+def test_variables_of_every_sample_grow_with_the_samples_and_online_ones_do_not():
+    few, many = setup_for(500), setup_for(5000)
+    growth = {
+        n: footprint(many, n, METHODS[n].method).variables / footprint(few, n, METHODS[n].method).variables
+        for n in ("dladmm", "am-adam")
+    }
+    assert growth["dladmm"] > 6
+    assert growth["am-adam"] == pytest.approx(1, abs=0.1)
+
+
+def test_nothing_of_the_run_is_touched():
+    setup = setup_for(200)
+    before = torch.get_rng_state()
+    footprint(setup, "bcd", METHODS["bcd"].method)
+    assert torch.equal(torch.get_rng_state(), before)
+    first = run(setup, "bcd", METHODS["bcd"].method).result["objective"]
+    footprint(setup, "bcd", METHODS["bcd"].method)
+    assert run(setup, "bcd", METHODS["bcd"].method).result["objective"] == first
+
+
+def test_what_the_machine_does_not_have_is_refused_with_the_cure():
+    setup, method = setup_for(1000), METHODS["dladmm"].method
+    found = footprint(setup, "dladmm", method)
+    found.check("dladmm", int(found.total - found.loaded), "nothing")
+    found.check("dladmm", None, "nothing")
+    with pytest.raises(
+        ValueError, match=r"dladmm needs about .* of memory, and 1 kB are free; use fewer samples .*am-adam"
+    ):
+        found.check("dladmm", 1000, cure_of(found, setup, method))
+    assert "`batch_size`" in cure_of(found, setup, METHODS["adam"].method)
+    assert cure_of(Footprint(records=1e9), setup, method) == "fewer `epochs`"
+
+
+def test_huge_networks_are_refused_before_anything_is_made():
+    network = NetworkDescription(inputs=(64,), outputs=10, options={"hidden": (10**9, 10**9)})
+    with pytest.raises(ValueError, match=r"the network needs about 12 EB .*narrower"):
+        check_weights(network, 10**10)
+
+
+PROCESS = """
+import json, resource, sys, warnings
+warnings.simplefilter("ignore")
+from tests_footprint import METHODS, footprint, run, setup_for
+name = sys.argv[1]
+small, large = setup_for(300), setup_for(30000, widths=(300, 400, 400))
+run(small, name, METHODS[name].method)  # libraries' own memory
+estimate = footprint(large, name, METHODS[name].method)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+run(large, name, METHODS[name].method)
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([estimate.total - estimate.loaded, 1024 * (after - before)]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["adam", "am-adam", "bcd", "dladmm", "ipdlam"])
+def test_the_estimate_is_what_the_system_sees(name: str):
+    program = PROCESS.replace("tests_footprint", "study.test_footprint")
+    path = str(Path(__file__).parents[1])
+    code = f"import sys; sys.path.insert(0, {path!r})\n{program}"
+    done = subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True, check=True)
+    estimate, used = json.loads(done.stdout)
+    assert 0.5 < estimate / used < 2

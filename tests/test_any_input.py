@@ -1,0 +1,117 @@
+"""Whatever is handed in, what comes back is finite, or an error that the documentation names, and nothing is lost."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import altmin
+from altmin.losses import make_loss
+from altmin.regularizers import make_regularizer
+from any_input import DOCUMENTED, SOUND, WRONG, built, cases, methods, networks, options, samples
+
+
+@contextmanager
+def documented() -> Iterator[None]:
+    """A context in which the library's errors and warnings may come, and nothing else."""
+    with warnings.catch_warnings():
+        for kind in (altmin.InertiaWarning, altmin.PenaltyWarning, altmin.PrecisionWarning):
+            warnings.simplefilter("ignore", kind)
+        try:
+            yield
+        except DOCUMENTED as error:
+            said = str(error)
+        else:
+            return
+    assert said.strip(), "an error without a word"
+    assert len(said) < 2000, said[:200]
+
+
+def finite(model: Any) -> bool:
+    """Whether all parameters of a network are finite; what is no network has none."""
+    parameters = model.parameters() if isinstance(model, torch.nn.Module) else ()
+    return all(bool(torch.isfinite(p).all()) for p in parameters if not p.is_meta)
+
+
+def check_ended(history: altmin.History) -> None:
+    assert history.status in ("ok", "diverged", "stopped")
+    for name in ("objective", "train_loss"):
+        assert all(math.isfinite(value) for value in history[name]), (name, history[name])
+
+
+@given(network=networks(), method=methods(), data=samples(), chosen=options())
+@cases(700)
+def test_fit(network, method, data, chosen):
+    model = built(network)
+    before = finite(model)
+    with documented():
+        check_ended(altmin.fit(model, method(), data, **chosen))
+    assert finite(model) == before
+
+
+@given(network=networks(), method=methods(), data=st.lists(samples(), max_size=3), chosen=options("steps"))
+@cases(300)
+def test_fit_stream(network, method, data, chosen):
+    model = built(network)
+    before = finite(model)
+    with documented():
+        check_ended(altmin.fit_stream(model, method(), data, **chosen))
+    assert finite(model) == before
+
+
+ROWS = st.sampled_from(
+    [None, slice(None), slice(0, 2), slice(5, 3), torch.tensor([0, 1]), torch.tensor([9]), [0], 0, "0"]
+)
+
+
+@given(network=st.sampled_from(SOUND), method=methods(), steps=st.lists(st.tuples(samples(), ROWS), max_size=4))
+@cases(300)
+def test_steps_of_a_trainer(network, method, steps):
+    """Steps that fail leave the trainer as it was: sound steps behind them go on."""
+    model = built(network)
+    x, y = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 2
+    with documented():
+        trainer = altmin.Trainer(model, method())
+        sound = (x.to(next(model.parameters()).dtype), y)
+        with documented():
+            trainer.step(*sound)
+        for data, rows in steps:
+            pair = data if isinstance(data, tuple) and len(data) == 2 else (data, data)
+            with documented():
+                trainer.step(*pair, rows=rows)
+        if trainer.samples is not None:
+            assert math.isfinite(trainer.objective())
+
+
+@given(text=st.one_of(st.text("l123:-.einfa, ", max_size=8), WRONG))
+@cases(200)
+def test_names_of_losses_and_regularisers(text):
+    for make in (make_loss, make_regularizer):
+        with documented():
+            make(text)
+
+
+@given(values=st.lists(WRONG, min_size=1, max_size=3))
+@cases(100)
+def test_saved_states_of_others(values):
+    model = built("mlp")
+    trainer = altmin.Trainer(model, altmin.IPDLAM())
+    x, y = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 2
+    trainer.step(x, y)
+    saved = trainer.state_dict()
+    for i, value in enumerate(values):
+        name = list(saved["state"])[(7 * i) % len(saved["state"])]
+        with documented():
+            trainer.load_state_dict({**saved, "state": {**saved["state"], name: value}})
+        with documented():
+            trainer.load_state_dict(value)
+    trainer.load_state_dict(saved)
+    trainer.step(x, y)
+    assert finite(model)
