@@ -1,9 +1,23 @@
+import errno
 import hashlib
 import os
 
 import pytest
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
-from altmin.files import abandoned, digest, new_folder, read_json, remove_folder, replacing, write_json
+from altmin.files import (
+    abandoned,
+    digest,
+    new_folder,
+    read_json,
+    remove_folder,
+    replacing,
+    system_errors,
+    write_json,
+    write_tensors,
+)
 
 
 def write_half(path):
@@ -80,13 +94,27 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
 
 
-def test_all_files_have_the_mode_that_the_user_asks_for(tmp_path):
+def test_files_have_the_mode_that_the_umask_says(tmp_path):
+    """A library may give its files another: safetensors' are its owner's alone."""
     before = os.umask(0o027)
     try:
-        with replacing(tmp_path / "a") as part:
-            (tmp_path / "own").touch(mode=0o600)
-            (tmp_path / "own").replace(part)
-        write_json(tmp_path / "b", 1)
+        write_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(3)})
+        write_json(tmp_path / "a.json", 1)
+        with new_folder(tmp_path / "folder") as folder:
+            save_file({"a": torch.zeros(3)}, folder / "b.safetensors")
     finally:
         os.umask(before)
-    assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o640}
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {(path.name, oct(path.stat().st_mode & 0o777)) for path in files} == {
+        ("a.safetensors", "0o640"),
+        ("a.json", "0o640"),
+        ("b.safetensors", "0o640"),
+    }
+
+
+def test_what_the_system_said_is_no_longer_words_of_a_library(tmp_path):
+    with pytest.raises(OSError, match=r"\[Errno 28\] No space left on device") as caught, system_errors(tmp_path / "a"):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+    assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(SafetensorError, match="no such tensor"), system_errors(tmp_path / "a"):
+        raise SafetensorError("no such tensor")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -12,6 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
 
 
 @contextmanager
@@ -54,8 +59,11 @@ def new_folder(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.mkdir()
+        mode = _create(part / "mode")
+        (part / "mode").unlink()
         yield part
         for file in part.iterdir():
+            os.chmod(file, mode)
             _flush(file)
         _flush(part)
         os.rename(part, path)
@@ -76,14 +84,41 @@ def abandoned(folder: Path) -> list[Path]:
     return sorted(folder.glob(".*.part"))
 
 
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors in main memory as safetensors, whole or not at all.
+
+    Raises:
+        OSError: A disk that is full or fails.
+    """
+    with replacing(path) as part, system_errors(path):
+        save_file(tensors, part)
+
+
+@contextmanager
+def system_errors(path: Path) -> Iterator[None]:
+    """A context that raises what the system said of `path` as `OSError`, where safetensors put it into words."""
+    try:
+        yield
+    except SafetensorError as error:
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text`, whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON, whole or not at all.
 
     Raises:
         ValueError: nan or inf, for which JSON has no words.
     """
-    with replacing(path) as part:
-        part.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, most: int = 2**20) -> Any:

@@ -207,7 +207,19 @@ def takes_relu(known):
 
 
 def test_compare_without_arguments_leaves_out_what_does_not_support_the_network(out, capsys):
-    options = ["--model", "elman", "--step-width", "16", "--hidden", "3", "--epochs", "1", "--out", str(out)]
+    options = [
+        "--model",
+        "elman",
+        "--step-width",
+        "16",
+        "--hidden",
+        "3",
+        "--epochs",
+        "1",
+        "--out",
+        str(out),
+        "--overwrite",
+    ]
     assert main(["compare", *options]) == 0
     compared = [run["method"] for run in results(out)]
     assert "am-adam" in compared
@@ -461,7 +473,7 @@ def test_threads_do_not_depend_on_the_order_of_methods(out):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        size = ["--hidden", "300", "300", "--epochs", "1", "--out", str(out), "--quiet"]
+        size = ["--hidden", "300", "300", "--epochs", "1", "--out", str(out), "--overwrite", "--quiet"]
         used = {}
         for names in (["adam", "dladmm"], ["dladmm", "adam"]):
             assert main(["compare", *names, *size]) == 0

@@ -142,12 +142,12 @@ def test_a_method_and_the_file_beside_it(monkeypatch: pytest.MonkeyPatch, capsys
     both = ["--import", "mine/own.py", "--import", "mine/fair.py"]
     assert main(["train", "own", "--hidden", "8", *SMALL, *both]) == 0, capsys.readouterr().err
     assert (run()["method"], run()["loss"]) == ("own", "fair:2")
-    assert main(["compare", "own", "adam", "--own.rho", "2", "--hidden", "8", *SMALL, *both[:2]]) == 0
+    assert main(["compare", "own", "adam", "--own.rho", "2", "--hidden", "8", *SMALL, "--overwrite", *both[:2]]) == 0
     assert main(["methods", *both]) == 0
     assert "\nown " in capsys.readouterr().out
     monkeypatch.setattr(measure, "LEAST", 0.0)
     monkeypatch.setattr(measure, "SIDE", 64)
-    small = ["--train-samples", "60", "--rounds", "1", "--hidden", "8", "--quiet", "--out", "out"]
+    small = ["--train-samples", "60", "--rounds", "1", "--hidden", "8", "--quiet", "--out", "out", "--overwrite"]
     assert main(["bench", "own", *small, *both]) == 0
     assert sys.path == path
 

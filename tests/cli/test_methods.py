@@ -122,7 +122,7 @@ def test_it_is_timed(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_file_that_registers_its_class_gives_it_its_name(own: Path, tmp_path: Path):
     own.write_text(REGISTERED)
     for _ in range(2):
-        assert main(["train", "own.py:LastLayer", *SMALL, "--out", str(tmp_path / "out")]) == 0
+        assert main(["train", "own.py:LastLayer", *SMALL, "--out", str(tmp_path / "out"), "--overwrite"]) == 0
     (run,) = results(tmp_path / "out")
     assert (run["method"], run["iterations"]) == ("last-layer", 7)
 
@@ -130,8 +130,8 @@ def test_a_file_that_registers_its_class_gives_it_its_name(own: Path, tmp_path: 
 def test_the_file_is_read_afresh(own: Path, tmp_path: Path):
     for lr in ("0.5", "0.75"):
         own.write_text(OWN.replace("number(0.5,", f"number({lr},"))
-        assert main(["train", "own.py:LastLayer", *SMALL, "--epochs", "1", "--out", str(tmp_path / "out")]) == 0
-        assert results(tmp_path / "out")[0]["parameters"]["lr"] == float(lr)
+        assert main(["train", "own.py:LastLayer", *SMALL, "--epochs", "1", "--out", str(tmp_path / "out" / lr)]) == 0
+        assert results(tmp_path / "out" / lr)[0]["parameters"]["lr"] == float(lr)
 
 
 WRONG = {
@@ -202,7 +202,7 @@ def test_another_packages_methods_are_on_the_command_line(
     assert main(["methods"]) == 0
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("last-layer "))
     assert "gradients within a layer" in row
-    options = [*SMALL, "--out", str(tmp_path / "out")]
+    options = [*SMALL, "--out", str(tmp_path / "out"), "--overwrite"]
     assert main(["train", "last-layer", "--lr", "0.25", *options]) == 0
     assert results(tmp_path / "out")[0]["parameters"]["lr"] == 0.25
     assert main(["compare", "last-layer", "adam", "--last-layer.steps", "2", "--epochs", "1", *options]) == 0

@@ -284,8 +284,11 @@ def test_a_file_of_ones_own_is_not_replaced(user, tmp_path, capsys):
     assert run(tmp_path, f"train adam --model {user}:net") == 2
     assert "name another folder" in capsys.readouterr().err
     assert (tmp_path / "model.py").read_text() == "mine as well"
-    (tmp_path / "model.json").write_text("{}")  # a run's folder: its files are replaced
+    (tmp_path / "model.py").unlink()
     assert run(tmp_path, f"train adam --model {user}:net") == 0
+    user.write_text(user.read_text() + "\n")  # a run's folder: its files are replaced, if that is asked for
+    assert run(tmp_path, f"train adam --model {user}:net") == 2
+    assert run(tmp_path, f"train adam --model {user}:net --overwrite") == 0
 
 
 WRONG = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -11,11 +12,14 @@ from jsonargparse import Namespace
 from altmin.audit import BackpropError
 from altmin.cli.bench import bench
 from altmin.cli.commandline import parse
+from altmin.cli.failures import FAILED, REFUSED, disk_full, out_of_memory, reason, with_notes
+from altmin.cli.output import unfailing
 from altmin.cli.prediction import predict
 from altmin.cli.screen import complain, plain_warnings
+from altmin.cli.signals import as_ctrl_c, exit_code
 from altmin.cli.spelling import Spelling
 from altmin.cli.tables import datasets, methods
-from altmin.cli.training import INTERRUPTED, compare, train
+from altmin.cli.training import compare, train
 from altmin.errors import UnknownNameError
 
 RUN: dict[str, Callable[[Namespace], int]] = {
@@ -29,6 +33,7 @@ RUN: dict[str, Callable[[Namespace], int]] = {
 
 
 IMPORT_ADVICE = "; a file of your own that registers it goes to --import"
+MISFITS = (ValueError, TypeError, NotImplementedError, OSError, BackpropError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,21 +43,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments behind the program's name; by default those of this process.
 
     Returns:
-        The exit code: 0, 1 where training diverged, 2 where something does not fit or an audit ended it, 130 after
-        Ctrl-C.
+        The exit code, see `altmin.cli.failures.EXIT_CODES`.
     """
+    with unfailing() as output:
+        with as_ctrl_c():
+            status = _run(sys.argv[1:] if argv is None else argv)
+        output.flush()
+        if status or output.error is None or isinstance(output.error, BrokenPipeError):  # who closed it wants no more
+            return status
+        complain("error", f"standard output took no more ({output.error}); all else was done")
+        return FAILED
+
+
+def _run(argv: Sequence[str]) -> int:
     spelling = Spelling()
     try:
         with plain_warnings(spelling.translate):
-            options = parse(sys.argv[1:] if argv is None else argv, spelling)
+            options = parse(argv, spelling)
             return RUN[options.command](options)
     except (argparse.ArgumentError, argparse.ArgumentTypeError) as error:
         complain("error", error)
-        return 2
-    except (ValueError, TypeError, NotImplementedError, OSError, BackpropError) as error:
+        return REFUSED
+    except KeyboardInterrupt as end:
+        complain("interrupted", with_notes("nothing more is written", end))
+        return exit_code(*end.args or (signal.SIGINT,))
+    except Exception as error:
+        if disk_full(error) or out_of_memory(error):
+            complain("error", with_notes(reason(error), error))
+            return FAILED
+        if not isinstance(error, MISFITS):
+            raise
         unknown = any(isinstance(e, UnknownNameError) for e in (error, error.__cause__))
-        complain("error", f"{spelling.translate(error)}{IMPORT_ADVICE if unknown else ''}")
-        return 2
-    except KeyboardInterrupt:
-        complain("interrupted", "nothing more is written")
-        return INTERRUPTED
+        complain("error", with_notes(f"{spelling.translate(error)}{IMPORT_ADVICE if unknown else ''}", error))
+        return REFUSED

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from jsonargparse import Namespace
 
+from altmin.cli.config import config_of_methods
 from altmin.cli.data import require_writable
+from altmin.cli.failures import DIVERGED
 from altmin.cli.preflight import check_start
 from altmin.cli.screen import Screen, complain
 from altmin.cli.training import methods_of, plan_of, setup_of
 from altmin.errors import DivergenceError
+from altmin.study.folder import claimed, prepare
 
 
 def bench(options: Namespace) -> int:
@@ -21,24 +23,27 @@ def bench(options: Namespace) -> int:
     from altmin.bench import COLUMNS, MEANING, Report, cells, draw, line_up
     from altmin.bench import bench as measure
 
-    screen, methods, out = Screen(options.quiet), methods_of(options), Path(options.out)
-    setup = setup_of(options, screen, data="synthetic")
-    plan = plan_of(methods, setup, screen, listed=bool(options.methods))
-    require_writable(out)
-    check_start(plan, out, screen, at_once=True)
-    try:
-        with threads(options.threads):
-            rows = measure(line_up(plan), options.rounds, setup.device, screen.say)
-            report = Report.of(setup, options.rounds, rows)
-    except DivergenceError as error:
-        complain("error", error)
-        return 1
-    report.write(out / "bench.json")
-    draw(rows, report.title, out / "bench.png")
-    screen.result(report.title)
-    screen.table(COLUMNS, [cells(row, report.setting["samples"]) for row in rows])
-    screen.result(MEANING)
-    screen.say(f"wrote bench.json and bench.png to {out}")
+    screen, methods = Screen(options.quiet), methods_of(options)
+    with claimed("bench", options.out, overwrite=options.overwrite) as out:
+        setup = setup_of(options, screen, data="synthetic")
+        plan = plan_of(methods, setup, screen, listed=bool(options.methods))
+        require_writable(out)
+        check_start(plan, out, screen, at_once=True)
+        try:
+            with threads(options.threads):
+                rows = measure(line_up(plan), options.rounds, setup.device, screen.say)
+                report = Report.of(setup, options.rounds, rows)
+        except DivergenceError as error:
+            complain("error", error)
+            return DIVERGED
+        screen.result(report.title)
+        screen.table(COLUMNS, [cells(row, report.setting["samples"]) for row in rows])
+        screen.result(MEANING)
+        chosen = {name: method for name, (_, method) in plan.items()}
+        prepare(out, "bench", config_of_methods(options, setup, chosen), setup.network.model)
+        report.write(out / "bench.json")
+        draw(rows, report.title, out / "bench.png")
+        screen.where("wrote bench.json and bench.png", out, told=options.out)
     return 0
 
 

@@ -9,8 +9,9 @@ from difflib import get_close_matches
 
 from jsonargparse import Namespace
 
+from altmin.cli.config import resumed, with_copy
 from altmin.cli.imports import FLAG, import_files
-from altmin.cli.methods import load_all, name_of, with_names
+from altmin.cli.methods import FILE, absolute, leading, load_all, name_of
 from altmin.cli.options import COMMANDS, method_names, parser_of
 from altmin.cli.spelling import Spelling, flag, wanted
 from altmin.cli.yaml_file import Entry, normal, read_yaml
@@ -35,13 +36,16 @@ def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
         ValueError: An unknown method, a file that cannot be read.
         argparse.ArgumentTypeError: Anything else that does not fit.
     """
-    command, *rest = list(argv) or ["--help"]
+    command, *rest = resumed(list(argv) or ["--help"])
     load_all()
     _check_command(command)
-    rest, files = _without_configs(command, rest)
-    entries = {normal(entry.key): entry for file in files for entry in read_yaml(file)}
-    rest = import_files(entries.pop("import", None), rest)
-    rest, method, shown = _methods(command, rest, entries)
+    rest, configs = _without_configs(command, rest)
+    entries = {normal(entry.key): entry for file in configs for entry in read_yaml(file)}
+    imports = entries.pop("import", None)
+    rest = import_files(imports, rest)
+    with_copy(entries)
+    files: dict[str, str] = {}
+    rest, method, shown = _methods(command, rest, entries, files)
     parser, own = parser_of(command, method, shown, _unexplained(rest))
     spelling.learn(own)
     _scan(rest, own, spelling, shown)
@@ -51,7 +55,9 @@ def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
     except argparse.ArgumentError as error:
         raise argparse.ArgumentTypeError(spelling.refused(error)) from error
     options = parsed[parsed.command] or Namespace()
-    options.update(Namespace(command=parsed.command, method=method))
+    if imports is not None and "import" in options:
+        options["import"] = [*_list(imports), *options["import"]]
+    options.update(Namespace(command=parsed.command, method=method, spelled=files))
     return options
 
 
@@ -79,10 +85,24 @@ def _without_configs(command: str, argv: list[str]) -> tuple[list[str], list[str
     return rest, files
 
 
-def _methods(command: str, rest: list[str], entries: dict[str, Entry]) -> tuple[list[str], str | None, str | None]:
-    """What is left of the command line once methods have their names, and that of ``train``, also as it was written."""
+def _methods(
+    command: str, rest: list[str], entries: dict[str, Entry], files: dict[str, str]
+) -> tuple[list[str], str | None, str | None]:
+    """What is left of the command line once methods have their names, and that of ``train``, also as it was written.
+
+    Args:
+        command: The command.
+        rest: What stands behind it.
+        entries: What YAML says; methods get their names there, too.
+        files: Learns how those methods were named that come from files, by their names.
+    """
     if command in ("compare", "bench"):
-        return with_names(rest), None, None
+        if "methods" in entries:
+            value = entries["methods"].value
+            names = [_name(text, files) for text in _list(entries["methods"])]
+            entries["methods"] = entries["methods"]._replace(value=names if isinstance(value, list) else "".join(names))
+        count = len(leading(rest))
+        return [*(_name(text, files) for text in rest[:count]), *rest[count:]], None, None
     if command != "train":
         return rest, None, None
     given, entry = bool(rest) and not rest[0].startswith("-"), entries.pop("method", None)
@@ -91,10 +111,19 @@ def _methods(command: str, rest: list[str], entries: dict[str, Entry]) -> tuple[
         if HELP & set(rest):
             return rest, None, None
         raise ValueError(f"name the method first: altmin train METHOD [options]; known: {method_names()}")
-    method = name_of(shown)
-    if given and entry is not None and name_of(str(entry.value)) != method:
+    method = name_of(_name(shown, files))
+    if given and entry is not None and entry.value != shown and name_of(str(entry.value)) != method:
         raise entry.error(f"is {entry.value}, but the command line has {shown}; leave one of them out")
     return rest[given:], method, shown
+
+
+def _name(text: str, files: dict[str, str]) -> str:
+    """The name of a method in the registry where `text` is ``FILE.py:CLASS``; else `text`."""
+    if not FILE.fullmatch(text):
+        return text
+    name = name_of(text)
+    files[name] = absolute(text)
+    return name
 
 
 def _unexplained(argv: Sequence[str]) -> set[str]:

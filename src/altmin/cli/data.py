@@ -10,9 +10,7 @@ from jsonargparse import Namespace
 
 from altmin.cli.screen import Screen
 from altmin.data import Dataset, TableOptions, load
-from altmin.study.files import read_file
-from altmin.study.networks import ModelSource
-from altmin.study.saved_network import DESCRIPTION, DTYPES, SOURCE, NetworkDescription, Origin
+from altmin.study.saved_network import DTYPES, NetworkDescription, Origin
 
 
 def load_data(options: Namespace, dtype: str, screen: Screen, trained: Origin | None = None) -> tuple[Dataset, Origin]:
@@ -63,21 +61,14 @@ def _text(value: object) -> str:
     return str(value.resolve()) if isinstance(value, Path) else str(value)
 
 
-def require_writable(out: Path, network: NetworkDescription | None = None) -> None:
-    """A `ValueError` where nothing can be written into the folder `out`, which is made if need be.
-
-    The same where the copy of a user's file that makes `network` would replace a file of the user's.
-    """
+def require_writable(out: Path) -> None:
+    """A `ValueError` where nothing can be written into the folder `out`, which is made if need be."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
         raise ValueError(f"--out {out}: cannot write there ({error.strerror}); name another folder") from error
-    path, model = out / SOURCE, None if network is None else network.model
-    own = path.is_file() and not (out / DESCRIPTION).is_file()
-    if own and isinstance(model, ModelSource) and read_file(path) != model.text:
-        raise ValueError(f"--out {out}: {SOURCE} there is not {model.path}, which is copied there; name another folder")
 
 
 def require_fit(folder: Path, network: NetworkDescription, dataset: Dataset) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, entry, load_plugins, register_method
@@ -37,10 +38,16 @@ def name_of(text: str) -> str:
     return entry(text).name if found is None else _from_file(found["path"], found["name"] or "")
 
 
-def with_names(argv: Sequence[str]) -> list[str]:
-    """A command line whose leading ``FILE.py:CLASS`` are replaced by the names in the registry."""
+def leading(argv: Sequence[str]) -> Sequence[str]:
+    """What a command line says before its first option."""
     count = next((i for i, text in enumerate(argv) if text.startswith("-")), len(argv))
-    return [name_of(text) if FILE.fullmatch(text) else text for text in argv[:count]] + list(argv[count:])
+    return argv[:count]
+
+
+def absolute(text: str) -> str:
+    """``FILE.py:CLASS`` as it is understood in any folder."""
+    path, _, name = text.rpartition(":")
+    return f"{Path(path).resolve()}:{name}"
 
 
 def _from_file(path: str, name: str) -> str:

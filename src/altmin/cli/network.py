@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from altmin.cli.counts import Count, Depth
 from altmin.study.networks import ACTIVATION_NAMES, NETWORKS, ModelSource, activation_of, defaults
+from altmin.study.run_files import source_of
 
 CHOICES = ("hidden", "activation", "batch_norm", "depth", "step_width")
 MODEL = (
@@ -49,7 +50,7 @@ def chosen(options: Namespace) -> tuple[str | ModelSource, dict[str, Any]]:
     """
     given = {name: options[name] for name in CHOICES if options[name] not in (None, False)}
     path, _, function = options.model.rpartition(":")
-    model = ModelSource.read(path, function) if path else options.model
+    model = source_of(path, function) if path else options.model
     if isinstance(model, ModelSource):
         model.build()
     taken = {} if isinstance(model, ModelSource) else defaults(model)

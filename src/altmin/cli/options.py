@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser
 
 import altmin
 from altmin.cli.counts import Count, Seed
+from altmin.cli.failures import EXIT_CODES
 from altmin.cli.imports import add_import
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
@@ -39,7 +40,12 @@ def parser_of(command: str, method: str | None, shown: str | None, unexplained: 
         unexplained: Methods whose numbers the help leaves out.
     """
     parser = ArgumentParser(
-        prog="altmin", description=altmin.__doc__, version=altmin.__version__, exit_on_error=False, allow_abbrev=False
+        prog="altmin",
+        description=altmin.__doc__,
+        version=altmin.__version__,
+        exit_on_error=False,
+        allow_abbrev=False,
+        epilog=EXIT_CODES,
     )
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
     own = _own(command, method, shown, unexplained)
@@ -110,7 +116,7 @@ def _bench(unexplained: set[str]) -> ArgumentParser:
     )
     parser = _options("altmin bench [METHOD ...] [options]", about)
     _add_methods(parser, unexplained)
-    group = _add_task(parser, "synthetic", without=("epochs", "keep", "audit"))
+    group = _add_task(parser, "synthetic", without=("epochs", "keep", "audit", "every"))
     parser.set_defaults({"threads": 1})
     group.add_argument("--rounds", type=Count, default=3, help="timed passes over the samples, of which the median")
     _add_output(parser, "altmin-bench")
@@ -167,7 +173,9 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
 
 def _add_training(parser: ArgumentParser, out: str) -> None:
     _add_task(parser, "digits")
-    _add_output(parser, out)
+    group = _add_output(parser, out)
+    about = "go on with the run in DIR as its config.yaml says; other options stay away. A finished run says so"
+    group.add_argument("--resume", type=str | None, default=None, metavar="DIR", help=about)
 
 
 def _add_task(parser: ArgumentParser, data: str, without: Sequence[str] = ()) -> Any:
@@ -181,7 +189,11 @@ def _add_task(parser: ArgumentParser, data: str, without: Sequence[str] = ()) ->
     return group
 
 
-def _add_output(parser: ArgumentParser, out: str) -> None:
+def _add_output(parser: ArgumentParser, out: str) -> Any:
     group = parser.add_argument_group("output")
-    group.add_argument("--out", type=str, default=out, help="folder for the results")
+    about = f"folder for the results; null: {out}, or where that exists {out}-2 and so on"
+    group.add_argument("--out", type=str | None, default=None, help=about)
+    about = "replace the run in the folder of --out; files that are no run's stay"
+    group.add_argument("--overwrite", action="store_true", help=about)
     group.add_argument("--quiet", action="store_true", help="print the final result only")
+    return group

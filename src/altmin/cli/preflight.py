@@ -13,6 +13,7 @@ from altmin.cli.screen import Screen
 from altmin.methods import Method
 from altmin.study.footprint import Footprint, cure_of, footprint
 from altmin.study.machine import free_memory, in_units
+from altmin.study.run_files import START
 from altmin.study.saved_network import WEIGHTS, NetworkDescription, save
 from altmin.study.setup import Setup
 
@@ -44,7 +45,7 @@ def check_start(plan: Plan, out: Path, screen: Screen, at_once: bool = False) ->
 
 def _check_way_back(network: NetworkDescription, out: Path) -> int:
     """Save the network and read it back, in a folder that is gone behind it; the bytes that takes."""
-    with tempfile.TemporaryDirectory(dir=out, prefix=".start-") as folder:
+    with tempfile.TemporaryDirectory(dir=out, prefix=START) as folder:
         try:
             save(network, network.build(), folder)
             network.build().load_state_dict(load_file(Path(folder) / WEIGHTS))

@@ -3,30 +3,92 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from itertools import accumulate
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from altmin.files import replacing, write_json
-from altmin.study.run import TrainedRun
-from altmin.train.history import Record, finite, flat
+from altmin.study.run import Run, TrainedRun
+from altmin.study.run_files import CHECKPOINTS, CURVES, RESULTS, remove_checkpoints
+from altmin.study.saved_network import WEIGHTS, save
+from altmin.train.checkpoint import Checkpoints
+from altmin.train.history import finite
 
 
-def write_results(runs: Sequence[TrainedRun], folder: Path) -> None:
-    """Write ``results.json`` and ``curves.csv``."""
-    write_json(folder / "results.json", finite({"runs": [run.result for run in runs]}))
-    rows = [row for run in runs for row in curve(run)]
+def keep(done: TrainedRun, runs: Sequence[Run], folder: Path, own: Path) -> None:
+    """Write a run's network, then the results, after which a finished run needs its checkpoints no more.
+
+    Args:
+        done: The run.
+        runs: All runs of the results, this one included.
+        folder: Where results are written.
+        own: Where the run has its network and checkpoints.
+    """
+    if done.worthwhile:
+        save(done.network, done.model, own)
+    write_results(runs, folder)
+    if done.finished:
+        remove_checkpoints(own)
+
+
+def keep_what_fits(done: TrainedRun, folder: Path) -> None:
+    """The same of one run that failed, perhaps by a full disk: what cannot be written then is left out."""
+    if done.worthwhile:
+        with suppress(OSError):
+            save(done.network, done.model, folder)
+        with suppress(OSError):
+            write_results([done], folder)
+
+
+@contextmanager
+def noting_what_is_kept(command: str, folder: Path) -> Iterator[None]:
+    """A context whose errors have a note of what was kept, and of the way to go on."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(_kept(command, folder))
+        raise
+
+
+def _kept(command: str, folder: Path) -> str:
+    """What `folder` holds of a run that did not end well."""
+    ways = f"altmin {command} --resume {folder}"
+    files = {"weights": any(folder.rglob(WEIGHTS)), "results": (folder / RESULTS).is_file()}
+    kept = [f"{' and '.join(name for name in files if files[name]) or 'the options'} in {folder}"]
+    places = [folder / CHECKPOINTS, *sorted(folder.glob(f"*/{CHECKPOINTS}"))]
+    kept += [
+        f"the checkpoint of step {max(found)} in {place}" for place in places if (found := Checkpoints(place).steps())
+    ]
+    return f"kept: {', '.join(kept)}; `{ways}` {'goes on' if len(kept) > 1 else 'starts anew what is not done'}"
+
+
+def write_results(runs: Sequence[Run], folder: Path) -> None:
+    """Write ``curves.csv`` and, once that is there, ``results.json``, which says that these runs are done."""
+    rows = [row for run in runs for row in run.curve]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with replacing(folder / "curves.csv") as path, path.open("w", newline="") as file:
+    with replacing(folder / CURVES) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
+    write_json(folder / RESULTS, finite({"runs": [run.result for run in runs]}))
 
 
-def curve(run: TrainedRun) -> list[Record]:
-    """The records of a run as flat rows, with the seconds since its start."""
-    wall, cpu = (accumulate(run.history[name]) for name in ("seconds", "cpu_seconds"))
-    return [
-        {"method": run.name, "elapsed_seconds": w, "elapsed_cpu_seconds": c} | flat(record)
-        for w, c, record in zip(wall, cpu, run.history.records, strict=True)
-    ]
+def read_results(folder: Path) -> list[Run]:
+    """The runs that `write_results` wrote, figures of curves as text; none where it did not come to that.
+
+    Raises:
+        ValueError: Files that are damaged.
+    """
+    results, curves = folder / RESULTS, folder / CURVES
+    if not results.is_file():
+        return []
+    try:
+        with curves.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        runs = json.loads(results.read_text(encoding="utf-8"))["runs"]
+        return [Run(r["method"], r, [row for row in rows if row["method"] == r["method"]]) for r in runs]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ValueError(
+            f"{folder}: {RESULTS} and {CURVES} are damaged ({error}); begin anew by --overwrite"
+        ) from error

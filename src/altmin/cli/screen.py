@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -16,12 +15,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from altmin.core.state import State
-from altmin.errors import InertiaWarning, LeakWarning, PenaltyWarning, PrecisionWarning, ScaleWarning
+from altmin.errors import (
+    CheckpointWarning,
+    InertiaWarning,
+    LeakWarning,
+    PenaltyWarning,
+    PrecisionWarning,
+    ScaleWarning,
+)
 from altmin.train.history import History, Record
 from altmin.train.loop import Callback
 
 WIDE = 200  # where nobody's window limits a table
-OWN = (InertiaWarning, LeakWarning, PenaltyWarning, PrecisionWarning, ScaleWarning)
+OWN = (CheckpointWarning, InertiaWarning, LeakWarning, PenaltyWarning, PrecisionWarning, ScaleWarning)
 ROOMY = 100  # a window that leaves two blanks between columns
 
 
@@ -41,6 +47,11 @@ class Screen:
         """A line that is no result."""
         if not self.quiet:
             self.result(text)
+
+    def where(self, text: str, folder: Path, told: str | None) -> None:
+        """What was written into which folder; also if `quiet`, where nobody was `told` its name."""
+        show = self.say if told is not None else self.result
+        show(f"{text} to {folder}")
 
     def result(self, text: str) -> None:
         """A line of the result."""
@@ -123,30 +134,3 @@ def plain_warnings(words: Callable[[object], str]) -> Iterator[None]:
 
         warnings.showwarning = show
         yield
-
-
-class Interrupt:
-    """Makes the first Ctrl-C a wish to stop after the iteration; the second raises.
-
-    It is itself the callback that tells `altmin.fit`.
-    """
-
-    asked = False
-
-    def __enter__(self) -> Interrupt:
-        self._previous = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        signal.signal(signal.SIGINT, self._previous)
-
-    def __call__(self, history: History, state: State) -> bool:
-        """Whether training shall stop."""
-        return self.asked
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        complain("interrupted", "stopping after this iteration; press Ctrl-C again to stop at once")

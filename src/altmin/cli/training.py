@@ -4,69 +4,90 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 
+from altmin.cli.comparison import Comparison, draw
+from altmin.cli.config import config_of_method, config_of_methods
 from altmin.cli.data import load_data, require_writable
+from altmin.cli.failures import DIVERGED, FAILED
 from altmin.cli.network import chosen
 from altmin.cli.numbers import configured
 from altmin.cli.preflight import check_start
-from altmin.cli.results import write_results
-from altmin.cli.screen import Interrupt, Screen, complain
-from altmin.data import Dataset, TableEncoder
+from altmin.cli.report import network_files, report, tabulate, tell
+from altmin.cli.results import keep, keep_what_fits, noting_what_is_kept, read_results
+from altmin.cli.screen import Screen, complain
+from altmin.cli.signals import Interrupt, exit_code
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, Entry, entry, listed
+from altmin.study.folder import claimed, prepare
 from altmin.study.footprint import check_weights
 from altmin.study.machine import free_memory
-from altmin.study.networks import ModelSource
-from altmin.study.run import TrainedRun, run
-from altmin.study.saved_network import ENCODER, SOURCE, NetworkDescription, Origin, save
+from altmin.study.run import Run, run
+from altmin.study.run_files import CHECKPOINTS, remove_checkpoints
+from altmin.study.saved_network import NetworkDescription, Origin
 from altmin.study.setup import REFUSED, Setup
 
-INTERRUPTED = 130
 YARDSTICK = "adam"
 
 
 def train(options: Namespace) -> int:
     """Train by one method, write the results and the network; the exit code."""
-    screen, name, out = Screen(options.quiet), options.method, Path(options.out)
-    method = configured(METHODS[name].method, options)
-    setup = setup_of(options, screen)
-    setup.check(name, method, setup.problem(name))
-    require_writable(out, setup.network)
-    tell(setup.dataset, screen)
-    check_start({name: (setup, method)}, out, screen)
-    with Interrupt() as interrupt, screen.progress:
-        done = run(setup, name, method, (screen.training(name, setup.epochs_of(name)), interrupt))
-    save(done.network, done.model, out)
-    write_results([done], out)
-    _report(done, screen)
-    screen.say(f"wrote results.json, curves.csv, {_network_files(setup)} to {out}")
-    if done.error is not None:
-        complain("error", done.error)
-        return 1
-    return _exit(interrupt, [done])
+    screen, name, resume = Screen(options.quiet), options.method, bool(options.resume)
+    with claimed("train", options.out, overwrite=options.overwrite, resume=resume) as folder:
+        if resume and (before := read_results(folder)) and before[0].finished:
+            return finished(before[0], folder, screen)
+        method = configured(METHODS[name].method, options)
+        setup = setup_of(options, screen, checkpoint=folder / CHECKPOINTS, resume=resume)
+        setup.check(name, method, setup.problem(name))
+        require_writable(folder)
+        tell(setup.dataset, screen)
+        check_start({name: (setup, method)}, folder, screen)
+        if not resume:
+            prepare(folder, "train", config_of_method(options, setup, name, method), setup.network.model)
+        with Interrupt() as interrupt, noting_what_is_kept("train", folder):
+            with screen.progress:
+                show = screen.training(name, setup.epochs_of(name))
+                done = run(setup, name, method, (show, interrupt), interrupt.training)
+            if done.failure is not None:
+                keep_what_fits(done, folder)
+                raise done.failure
+            keep(done, [done], folder, folder)
+        report(done, screen)
+        screen.where(f"wrote results.json, curves.csv, {network_files(setup)}", folder, told=options.out)
+        if done.error is not None:
+            complain("error", done.error)
+        return _exit_code("train", folder, interrupt, [done], DIVERGED if done.error else 0)
 
 
 def compare(options: Namespace) -> int:
     """Train by several methods, write the results, the picture and the networks; the exit code."""
-    from altmin.study.plots import plot
-
-    screen, methods, out = Screen(options.quiet), methods_of(options), Path(options.out)
-    setup = setup_of(options, screen)
-    plan = plan_of(methods, setup, screen, listed=bool(options.methods))
-    require_writable(out)
-    tell(setup.dataset, screen)
-    check_start(plan, out, screen)
-    with Interrupt() as interrupt, screen.progress:
-        runs = _run_all(plan, out, screen, interrupt)
-    plot(runs, out / "compare.png")
-    _tabulate(runs, screen)
-    screen.say(f"wrote results.json, curves.csv, compare.png and each method's {_network_files(setup)} to {out}")
-    return _exit(interrupt, runs)
+    screen, methods, resume = Screen(options.quiet), methods_of(options), bool(options.resume)
+    with claimed("compare", options.out, overwrite=options.overwrite, resume=resume) as folder:
+        before = {done.name: done for done in read_results(folder) if done.finished} if resume else {}
+        if list(before) == list(methods):
+            return finished_comparison(list(before.values()), folder, screen)
+        setup = setup_of(options, screen, checkpoint=folder / CHECKPOINTS, resume=resume)
+        plan = plan_of(methods, setup, screen, listed=bool(options.methods))
+        require_writable(folder)
+        parts = {name: config_of_method(options, own, name, method) for name, (own, method) in plan.items()}
+        whole = config_of_methods(options, setup, {name: method for name, (_, method) in plan.items()})
+        tell(setup.dataset, screen)
+        check_start(plan, folder, screen)
+        prepare(folder, "compare", whole, setup.network.model, parts, resume)
+        comparison = Comparison(plan, folder, screen, before)
+        with Interrupt() as interrupt, noting_what_is_kept("compare", folder):
+            try:
+                comparison.run(interrupt)
+            finally:  # before anything else can fail
+                tabulate(comparison.runs, screen)
+            drawn = draw(comparison.runs, folder)
+        files = f"results.json, curves.csv, {'compare.png ' if drawn else ''}and each method's {network_files(setup)}"
+        screen.where(f"wrote {files}", folder, told=options.out)
+        failed = not drawn or any(done.result["status"] == "failed" for done in comparison.runs)
+        return _exit_code("compare", folder, interrupt, comparison.runs, FAILED if failed else 0)
 
 
 def methods_of(options: Namespace) -> dict[str, Method]:
@@ -103,33 +124,17 @@ def plan_of(methods: dict[str, Method], setup: Setup, screen: Screen, listed: bo
     return plan
 
 
-def _run_all(
-    plan: dict[str, tuple[Setup, Method]], out: Path, screen: Screen, interrupt: Interrupt
-) -> list[TrainedRun]:
-    """Results are written after each run, so that they outlast whatever happens to the next."""
-    runs: list[TrainedRun] = []
-    for name, (setup, method) in plan.items():
-        if interrupt.asked:
-            break
-        show = screen.training(name, setup.epochs_of(name))
-        runs.append(run(setup, name, method, (show, interrupt)))
-        save(runs[-1].network, runs[-1].model, out / name)
-        write_results(runs, out)
-        if runs[-1].error is not None:
-            complain("warning", f"{name}: {runs[-1].error}")
-    return runs
-
-
-def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
+def setup_of(options: Namespace, screen: Screen, data: str = "digits", **shared: Any) -> Setup:
     """What the options say about data, network and training; cheap checks come before the data are read.
 
     Args:
         options: Those of a command; what it does not have stays as `Setup` has it.
         screen: Where downloads are shown.
         data: The data set where none is named.
+        **shared: What else `Setup` has, which no option says.
     """
     names = ["seed", *(f.name for f in Setup.listed() if f.metadata["flag"] is not None)]
-    shared = {name: options[name] for name in names if name in options}
+    shared |= {name: options[name] for name in names if name in options}
     model, own = chosen(options)  # first: the model's file may register the loss and the regulariser
     Setup.check_each(shared)
     dtype = {None: options.dtype, "bf16": "float32"}.get(options.precision, options.precision)
@@ -148,98 +153,28 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits") -> Setup:
     return Setup(dataset=dataset, network=network, **shared)
 
 
-def tell(dataset: Dataset, screen: Screen) -> None:
-    """Print what is trained on, and what each column of a table was taken for."""
-    screen.say(about(dataset))
-    if dataset.encoder is not None:
-        screen.say(f"columns: {'; '.join(column_lines(dataset.encoder))}")
+def _exit_code(command: str, folder: Path, interrupt: Interrupt, runs: Sequence[Run], code: int) -> int:
+    """`code`, or what a shell expects after a signal."""
+    if interrupt.signal is None:
+        return code
+    stopped = sum(run.result["status"] == "stopped" for run in runs)
+    advice = f"`altmin {command} --resume {folder}` goes on"
+    complain("interrupted", f"{len(runs)} run(s) kept in {folder}, {stopped} of them stopped early; {advice}")
+    return exit_code(interrupt.signal)
 
 
-def column_lines(encoder: TableEncoder) -> list[str]:
-    """What each column was taken for; four or more alike, one after the other, are one line."""
-    lines: list[str] = []
-    for about, alike in groupby((*encoder.columns, encoder.target), key=lambda column: column.about):
-        names = [column.name for column in alike]
-        whole = f"{names[0]} to {names[-1]} ({len(names)} columns): {about}"
-        lines += [whole] if len(names) > 3 else [f"{name}: {about}" for name in names]
-    return lines
+def finished(run: Run, folder: Path, screen: Screen) -> int:
+    """Say of a run that was to go on that it need not; 0, since what was wanted is there."""
+    remove_checkpoints(folder)  # where its process was killed just before it did so
+    ended = f"{run.result['status']}, {run.result['iterations']} of {run.result['epochs']} iterations"
+    screen.result(f"{folder} holds a finished run: {run.name}, {ended}")
+    return 0
 
 
-def about(dataset: Dataset) -> str:
-    """What is trained, validated and tested on."""
-    parts = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    counts = ", ".join(f"{len(split):,} {name}" for name, split in parts.items())
-    kind = f"{dataset.outputs} numbers to predict" if dataset.classes is None else f"{len(dataset.classes)} classes"
-    note = f" ({dataset.note})" if dataset.note else ""
-    return f"{dataset.name}: {counts} samples, {dataset.features} features, {kind}{note}"
-
-
-def _network_files(setup: Setup) -> str:
-    own = f", {SOURCE}" if isinstance(setup.network.model, ModelSource) else ""
-    own += f", {ENCODER}" if setup.network.encoder is not None else ""
-    return f"model.json{own} and model.safetensors"
-
-
-def _tabulate(runs: Sequence[TrainedRun], screen: Screen) -> None:
-    """Print a comparison: a row for each run."""
-    screen.result(f"{_task(runs[0])}, {_unit(runs[0])}; kept: the iteration whose weights were kept, of all;")
-    screen.result("last: on test, by the last iteration's weights; s: of training, evaluation not counted")
-    units = ["R^2", "RMSE"] if runs[0].network.classes is None else []
-    columns = ["method", "loss", "kept", "train", "valid.", "test", "last", *units, "s", "CPU s", "status"]
-    screen.table(columns, [_row(run.result) for run in runs], left=2)
-
-
-def _row(result: dict[str, Any]) -> list[str]:
-    kept = f"{result['kept_iteration'] or '-'}/{result['iterations']}"
-    figures = [_figure(result, name) for name in ("train", "validation", "test", "last_test")]
-    times = [f"{result[name]:.2f}" for name in ("seconds", "cpu_seconds")]
-    regression = _quality(result, "test") if result["test_accuracy"] is None else []
-    return [result["method"], result["loss"], kept, *figures, *regression, *times, result["status"]]
-
-
-def _quality(result: dict[str, Any], name: str) -> list[str]:
-    """R^2 and RMSE of a regression."""
-    r2, rmse = result[f"{name}_r2"], result[f"{name}_rmse"]
-    return ["-" if r2 is None else f"{r2:.4f}", f"{rmse:.4g}"]
-
-
-def _report(done: TrainedRun, screen: Screen) -> None:
-    """Print what became of one run: the weights kept and the last ones."""
-    result, parts = done.result, ("train", "validation", "test")
-    ended = f"{result['status']}, {result['iterations']} of {result['epochs']} iterations"
-    times = f"{result['seconds']:.2f} s, {result['cpu_seconds']:.2f} CPU s"
-    screen.result(f"{_task(done)}, {done.name}, {result['loss']}: {ended}, {times}; {_unit(done)}")
-    kept = "best on validation" if result["keep"] == "best" else "kept"
-    rows = [(kept, result["kept_iteration"], ""), ("last", result["iterations"], "last_")]
-    figures = [[name, str(i or "-"), *(_figure(result, prefix + part) for part in parts)] for name, i, prefix in rows]
-    units = ["test R^2", "test RMSE"] if done.network.classes is None else []
-    for line, (_, _, prefix) in zip(figures, rows, strict=True):
-        line += _quality(result, f"{prefix}test") if units else []
-    screen.table(["weights", "iteration", *parts, *units], figures)
-
-
-def _task(run: TrainedRun) -> str:
-    """Data and network, such as ``mnist, residual 784-19x100-10``."""
-    runs = [(width, len(list(same))) for width, same in groupby(run.result["widths"])]
-    widths = "-".join(f"{n}x{width}" if n > 3 else "-".join([str(width)] * n) for width, n in runs)
-    model = "" if run.network.model == "mlp" else f"{run.network.name} "
-    return f"{run.result['data']}, {model}{widths}"
-
-
-def _unit(run: TrainedRun) -> str:
-    return "loss" if run.network.classes is None else "accuracy in %"
-
-
-def _figure(result: dict[str, Any], name: str) -> str:
-    """A percentage; for regression a loss."""
-    accuracy, loss = result[f"{name}_accuracy"], result[f"{name}_loss"]
-    return f"{loss:.4g}" if accuracy is None else f"{100 * accuracy:.2f}"
-
-
-def _exit(interrupt: Interrupt, runs: Sequence[TrainedRun]) -> int:
-    """0, or what a shell expects after Ctrl-C."""
-    if not interrupt.asked:
-        return 0
-    stopped = sum(run.history.status == "stopped" for run in runs)
-    complain("interrupted", f"{len(runs)} run(s) kept, {stopped} of them stopped early")
-    return INTERRUPTED
+def finished_comparison(runs: Sequence[Run], folder: Path, screen: Screen) -> int:
+    """The same of a comparison, whose process may have been killed before it printed and drew them."""
+    for name in (done.name for done in runs):
+        remove_checkpoints(folder / name)
+    screen.result(f"{folder} holds a finished comparison")
+    tabulate(runs, screen)
+    return 0 if draw(runs, folder) else FAILED

@@ -215,11 +215,13 @@ class ModelSource:
         path: Where it was read.
         function: The function's name.
         text: What the file held then: a run's network stays the same when the file is edited.
+        copy_of: The user's file, where `path` is the copy of it in a run's folder.
     """
 
     path: str
     function: str
     text: str
+    copy_of: str = ""
 
     @classmethod
     def read(cls, path: str | Path, function: str) -> ModelSource:
@@ -229,6 +231,11 @@ class ModelSource:
             ValueError: No such file, or no text.
         """
         return cls(str(path), function, read_file(path))
+
+    @property
+    def name(self) -> str:
+        """The user's file and the function."""
+        return f"{Path(self.copy_of or self.path).name}:{self.function}"
 
     def build(self) -> nn.Sequential:
         """What the function returns; the file's code is run afresh each time.

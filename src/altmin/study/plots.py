@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
 
 from altmin.files import replacing
-from altmin.study.run import TrainedRun
+from altmin.study.run import Run
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F")
 """Of Okabe and Ito, told apart with any colour vision; grey for their yellow, which is faint on white."""
@@ -23,44 +23,51 @@ DASHES = ("-", "--", "-.", ":")
 PERCENT = (0, 50, 80, 90, 95, 98, 99, 100)
 
 
-def plot(runs: Sequence[TrainedRun], path: Path) -> None:
+def plot(runs: Sequence[Run], path: Path) -> None:
     """Write a picture with a curve for each run: validation by epoch, and by CPU seconds; test as a dot."""
-    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure, regression = Figure(figsize=(12, 5), layout="constrained"), all(_accuracy(run) is None for run in runs)
     panels = figure.subplots(1, 2, sharey=True)
-    lines = [_draw(panels, i, run) for i, run in enumerate(runs)]
-    _label(panels, regression=_regression(runs[0]))
+    lines = [_draw(panels, i, run, regression) for i, run in enumerate(runs)]
+    _label(panels, regression)
     figure.suptitle("Lines: validation. Dots: test, once, of the weights kept.", fontsize="medium")
     figure.legend(handles=lines, loc="outside right upper", title="method, test", frameon=False)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=150)
 
 
-def _draw(panels: Sequence[Axes], i: int, run: TrainedRun) -> Line2D:
+def _draw(panels: Sequence[Axes], i: int, run: Run, regression: bool) -> Line2D:
     """One run in both panels; no two of 32 runs share colour and dashes."""
     colour, dashes = COLOURS[i % len(COLOURS)], DASHES[(i + i // len(COLOURS)) % len(DASHES)]
     style: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.6}
-    (values, test), iteration = _quality(run), run.result["kept_iteration"]
-    seconds = list(accumulate(run.history["cpu_seconds"]))
-    for axes, x in zip(panels, (run.history["iteration"], seconds), strict=True):
+    test, iteration = run.result["test_loss"] if regression else _accuracy(run), run.result["kept_iteration"]
+    values = _column(run, "validation_loss") if regression else [100 * a for a in _column(run, "validation_accuracy")]
+    for axes, name in zip(panels, ("iteration", "elapsed_cpu_seconds"), strict=True):
         if iteration is not None:
+            x = _column(run, name)
             axes.plot(x, values, **style)
-            axes.plot(x[iteration - 1], test, "o", color=colour, markersize=7, markeredgecolor="white")
-    return Line2D([], [], label=_name(run, test), **style)
+            axes.plot(
+                x[iteration - 1],
+                nan if test is None else test,
+                "o",
+                color=colour,
+                markersize=7,
+                markeredgecolor="white",
+            )
+    return Line2D([], [], label=_name(run, test, regression), **style)
 
 
-def _regression(run: TrainedRun) -> bool:
-    return run.network.classes is None
+def _accuracy(run: Run) -> float | None:
+    """That on the test set in percent, where it is known."""
+    accuracy = run.result["test_accuracy"]
+    return None if accuracy is None else 100 * accuracy
 
 
-def _quality(run: TrainedRun) -> tuple[list[float], float]:
-    """Validation by iteration and test of the kept weights: accuracies in percent, losses for regression."""
-    if _regression(run):
-        return run.history["validation_loss"], run.result["test_loss"]
-    return [100 * a for a in run.history["validation_accuracy"]], 100 * run.result["test_accuracy"]
+def _column(run: Run, name: str) -> list[float]:
+    return [float(row[name]) for row in run.curve]
 
 
-def _name(run: TrainedRun, test: float) -> str:
-    figure = f"{test:.4g}" if _regression(run) else f"{test:.1f}%"
+def _name(run: Run, test: float | None, regression: bool) -> str:
+    figure = "" if test is None else f"{test:.4g}" if regression else f"{test:.1f}%"
     status = run.result["status"]
     return f"{run.name}  {figure}" + ("" if status == "ok" else f" ({status})")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -17,37 +19,81 @@ from altmin.core.state import State
 from altmin.data import Dataset
 from altmin.errors import DivergenceError
 from altmin.methods import Method
-from altmin.study.measures import measured
+from altmin.study.measures import Measures, measured
 from altmin.study.saved_network import NetworkDescription, new_run
 from altmin.study.setup import Setup
+from altmin.train.checkpoint import Checkpoints
 from altmin.train.fit import fit
-from altmin.train.history import History
+from altmin.train.history import History, Record, flat
 from altmin.train.loop import Callback
+from altmin.train.shards import uncut
+
+PARTS, FIGURES = ("train", "validation", "test"), [f.name for f in fields(Measures)]
 
 
 @dataclass(frozen=True)
-class TrainedRun:
-    """One method's training.
+class Run:
+    """What the files of results have of one method's training.
 
     Attributes:
         name: The method's name in the registry.
-        network: The description of `model`.
-        model: With the weights that were kept.
-        history: What was recorded.
-        result: The run's entry in ``results.json``.
-        error: Why training diverged, where it did.
+        result: The entry in ``results.json``.
+        curve: The rows in ``curves.csv``.
     """
 
     name: str
+    result: dict[str, Any]
+    curve: list[Record]
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing would come of going on: it ended by itself, or diverged."""
+        return self.result["status"] not in ("stopped", "failed")
+
+
+@dataclass(frozen=True)
+class TrainedRun(Run):
+    """One method's training, just now.
+
+    Attributes:
+        network: The description of `model`.
+        model: With the weights that were kept.
+        history: What was recorded.
+        error: Why training diverged or failed, where it did.
+    """
+
     network: NetworkDescription
     model: nn.Sequential
     history: History
-    result: dict[str, Any]
-    error: DivergenceError | None = None
+    error: Exception | None = None
+
+    @property
+    def failure(self) -> Exception | None:
+        """What ended training that is no fault of the numbers."""
+        return None if isinstance(self.error, DivergenceError) else self.error
+
+    @property
+    def worthwhile(self) -> bool:
+        """Whether it has weights that are worth a file."""
+        return bool(self.history.records) or self.failure is None
 
 
-def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] = ()) -> TrainedRun:
-    """Train one method and measure it; divergence is a result, not an exception."""
+def run(
+    setup: Setup,
+    name: str,
+    method: Method,
+    callbacks: Sequence[Callback] = (),
+    within: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> TrainedRun:
+    """Train one method and measure it; divergence, an end by `KeyboardInterrupt` and failures are results.
+
+    Args:
+        setup: What is trained on what, and how.
+        name: The method's name in the registry.
+        method: The method.
+        callbacks: As of `altmin.fit`.
+        within: Makes a context that training, and nothing else, stands in.
+    """
     network = replace(setup.network, loss=setup.loss_of(name), run=new_run())
     model = network.build(setup.seed)
     problem = problem_of(model, network.loss, setup.regularizer)
@@ -56,30 +102,62 @@ def run(setup: Setup, name: str, method: Method, callbacks: Sequence[Callback] =
     threads = torch.get_num_threads()
     torch.set_num_threads(setup.threads_of(method, problem))
     try:
-        history = fit(model, method, (train.x, train.y), **options)
+        with within():
+            history = fit(model, method, (train.x, train.y), **options)
     except DivergenceError as diverged:
         history, error = diverged.history, diverged
+    except KeyboardInterrupt:
+        history = replace(last.history, status="stopped")
+    except Exception as failure:  # noqa: BLE001 - a method's failure is a result, which has it
+        history, error = replace(last.history, status="failed"), failure
     finally:
         torch.set_num_threads(threads)
-    result = (
-        {"run": network.run}
-        | _entry(setup, name, method, problem, history)
-        | _measures(setup, problem, model, history, last.state)
-    )
-    return TrainedRun(name, network, model, history, result, error)
+    try:
+        final = _last_saved(setup, model) if last.state is None and len(history) else last.state
+        measures = _measures(setup, problem, model, history, final)
+    except Exception as failure:  # noqa: BLE001 - such as memory that was enough for training
+        history, error = replace(history, status="failed"), error or failure
+        measures = dict.fromkeys(
+            f"{which}{part}_{what}" for which in ("", "last_") for part in PARTS for what in FIGURES
+        )
+    result = {"run": network.run} | _entry(setup, name, method, problem, history, error) | measures
+    return TrainedRun(name, result, curve(name, history), network, model, history, error)
 
 
 class _Last:
-    """A callback that remembers the weights of the last iteration."""
+    """A callback that remembers the weights of the last iteration, and the records."""
 
     def __init__(self) -> None:
         self.state: State[Any] | None = None
+        self.history = History()
 
     def __call__(self, history: History, state: State) -> None:
-        self.state = state.weights()
+        self.state, self.history = state.weights(), history
 
 
-def _entry(setup: Setup, name: str, method: Method, problem: Problem, history: History) -> dict[str, Any]:
+def _last_saved(setup: Setup, model: nn.Sequential) -> State[Any] | None:
+    """The weights of the last iteration of a run that went on and had none left to make, as its checkpoint has them."""
+    saved = None if setup.checkpoint is None else Checkpoints(setup.checkpoint).newest()
+    if saved is None:
+        return None
+    state = state_of(model).weights()
+    weights = {name: saved["trainer"]["state"][name] for name in ("W", "b", "norm")}
+    state.load_state_dict(state.state_dict() | uncut(weights))
+    return state
+
+
+def curve(name: str, history: History) -> list[Record]:
+    """The records as flat rows, with the seconds since the start."""
+    wall, cpu = (accumulate(history[kind]) for kind in ("seconds", "cpu_seconds"))
+    return [
+        {"method": name, "elapsed_seconds": w, "elapsed_cpu_seconds": c} | flat(record)
+        for w, c, record in zip(wall, cpu, history.records, strict=True)
+    ]
+
+
+def _entry(
+    setup: Setup, name: str, method: Method, problem: Problem, history: History, error: Exception | None
+) -> dict[str, Any]:
     """What was run, in which circumstances, and how it went."""
     spoken = {f.name: getattr(setup, f.name) for f in Setup.listed() if f.metadata["flag"] is not None}
     return {
@@ -105,6 +183,7 @@ def _entry(setup: Setup, name: str, method: Method, problem: Problem, history: H
             "python": platform.python_version(),
         },
         "status": history.status,
+        **({} if error is None else {"error": str(error)}),
         "iterations": len(history),
         "seconds": sum(history["seconds"]),
         "cpu_seconds": sum(history["cpu_seconds"]),
@@ -125,6 +204,5 @@ def _measures(
 
 
 def _scores(problem: Problem, state: State, data: Dataset, model: nn.Sequential) -> dict[str, float | None]:
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    scores = {name: measured(problem, state, split, model, data.units) for name, split in parts.items()}
+    scores = {name: measured(problem, state, getattr(data, name), model, data.units) for name in PARTS}
     return {f"{name}_{what}": value for name, s in scores.items() for what, value in asdict(s).items()}

@@ -9,13 +9,12 @@ from typing import Any
 from uuid import uuid4
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from altmin.checks import check_types
 from altmin.data import TableEncoder
 from altmin.errors import DataError, UntrustedCodeError
-from altmin.files import digest, read_json, replacing, write_json
+from altmin.files import digest, read_json, write_json, write_tensors, write_text
 from altmin.study.integrity import Seal, kinds, read_weights, require_finite, require_tensors
 from altmin.study.networks import NETWORKS, ModelSource, check_options
 
@@ -106,9 +105,7 @@ class NetworkDescription:
     @property
     def name(self) -> str:
         """The model's name; of a user's own, the file's and the function's."""
-        return (
-            f"{Path(self.model.path).name}:{self.model.function}" if isinstance(self.model, ModelSource) else self.model
-        )
+        return self.model.name if isinstance(self.model, ModelSource) else self.model
 
     def build(self, seed: int = 0) -> nn.Sequential:
         """The network with PyTorch's default initialisation; the global generators are left as they were."""
@@ -134,11 +131,9 @@ def save(description: NetworkDescription, model: nn.Sequential, folder: str | Pa
     if description.encoder is not None:
         write_json(folder / ENCODER, description.encoder.to_json())
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in model.state_dict().items()}
-    with replacing(folder / WEIGHTS) as path:
-        save_file(tensors, path)
+    write_tensors(folder / WEIGHTS, tensors)
     if isinstance(description.model, ModelSource):
-        with replacing(folder / SOURCE) as path:
-            path.write_text(description.model.text, encoding="utf-8")
+        write_text(folder / SOURCE, description.model.text)
         values["model"] = f"{SOURCE}:{description.model.function}"
     values["run"] = description.run or new_run()
     seal = Seal(sha256={name: digest(folder / name) for name in _files(description)}, tensors=kinds(tensors))

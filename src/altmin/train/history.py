@@ -31,8 +31,8 @@ class History:
 
     Attributes:
         records: One dict for each iteration.
-        status: ``"ok"``, ``"diverged"`` (nan, inf, or a network far worse than one that predicts zero) or ``"stopped"``
-            (by a callback or an interrupt).
+        status: ``"ok"``, ``"diverged"`` (nan, inf, or a network far worse than one that predicts zero), ``"stopped"``
+            (by a callback or an interrupt), or ``"failed"`` (by another exception, in a study that goes on).
         keep: Which weights the model holds: of the last iteration, or of the one best on validation.
         best: The iteration that was best on validation; `None` without a validation set.
         held: The iteration whose weights the model has where training ended with an exception, 0 for the start; else
@@ -47,7 +47,7 @@ class History:
     """
 
     records: list[Record] = field(default_factory=list)
-    status: Literal["ok", "diverged", "stopped"] = "ok"
+    status: Literal["ok", "diverged", "stopped", "failed"] = "ok"
     keep: Literal["last", "best"] = "last"
     best: int | None = None
     held: int | None = None

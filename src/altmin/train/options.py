@@ -250,6 +250,7 @@ class FitOptions(LoopOptions):
         "always one at the end",
         default=None,
         check=_check_count,
+        flag=int | None,
     )
 
     def check_together(self) -> None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from altmin.files import digest
+from altmin.files import digest, system_errors
 
 LARGEST = 2**30  # bytes of tensors in a file
 
@@ -37,7 +33,7 @@ def write_shards(tensors: dict[str, Tensor], folder: Path) -> dict[str, str]:
     digests = {}
     for i, part in enumerate(_parts(tensors)):
         path = folder / f"tensors-{i + 1:05}.safetensors"
-        with _system_errors(path):
+        with system_errors(path):
             save_file({name: _own(t) for name, t in part.items()}, path)
         digests[path.name] = digest(path)
     return digests
@@ -97,18 +93,6 @@ def uncut(saved: Any, now: Any = None) -> Any:
 
 def _numbers(name: str, found: dict[str, Tensor]) -> Iterator[int]:
     return takewhile(lambda i: f"{name}:{i}" in found, count())
-
-
-@contextmanager
-def _system_errors(path: Path) -> Iterator[None]:
-    """Raise what the system said where safetensors put it into words."""
-    try:
-        yield
-    except SafetensorError as error:
-        if (found := re.search(r"os error (\d+)", str(error))) is None:
-            raise
-        number = int(found[1])
-        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def _parts(tensors: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:

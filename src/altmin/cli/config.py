@@ -1,0 +1,130 @@
+"""``config.yaml``: the options of a run as they took effect, and how a command line reads them again."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from altmin.cli.network import CHOICES
+from altmin.cli.yaml_file import Entry
+from altmin.methods import Method
+from altmin.methods.registry import METHODS
+from altmin.study.folder import require_run
+from altmin.study.run_files import CONFIG, Config, Owner
+from altmin.study.saved_network import SOURCE
+from altmin.study.setup import Setup
+
+WHERE = (
+    "command",
+    "config",
+    "out",
+    "overwrite",
+    "resume",
+    "quiet",
+    "spelled",
+)  # and how much is printed: not what is run
+
+
+def config_of(options: Namespace, setup: Setup) -> Config:
+    """What all methods of a run have in common: data, network and training, as absolute paths and without defaults."""
+    own = {name for e in METHODS.values() for name in _numbers(e.method)} if options.get("method") else set()
+    tables = {e.name.replace("-", "_") for e in METHODS.values()}
+    left = {*WHERE, "method", "methods", *tables, *own}
+    values = {name: _plain(value) for name, value in options.as_dict().items() if name not in left}
+    values["import"] = [str(Path(file).resolve()) for file in options["import"]]
+    network = {name: _plain(setup.network.options[name]) for name in CHOICES if name in setup.network.options}
+    return {**values, "data": setup.network.data.name, **network}
+
+
+def config_of_method(options: Namespace, setup: Setup, name: str, method: Method) -> Config:
+    """The options that train by one method alone, with what a run leaves to each method."""
+    own = {
+        "loss": setup.loss_of(name),
+        "epochs": setup.epochs_of(name),
+        "batch_size": setup.batch_size_of(method),
+        "threads": setup.threads_of(method, setup.problem(name)),
+    }
+    return {"method": spelled(options, name), **_numbers(method), **config_of(options, setup), **_plain(own)}
+
+
+def config_of_methods(options: Namespace, setup: Setup, methods: dict[str, Method]) -> Config:
+    """The options that take several methods, and their numbers."""
+    numbers = {name.replace("-", "_"): _numbers(method) for name, method in methods.items()}
+    return {"methods": [spelled(options, name) for name in methods], **numbers, **config_of(options, setup)}
+
+
+def spelled(options: Namespace, name: str) -> str:
+    """A method as a command line names it from any folder: by its name, or as ``FILE.py:CLASS``."""
+    return options.spelled.get(name, name)
+
+
+def _numbers(method: Any) -> Config:
+    """The numbers of a method, nested as its options are."""
+    values = {f.name: getattr(method, f.name) for f in fields(method)}
+    known = {f.name for f in fields(method) if "help" in f.metadata}
+    return {
+        name: _numbers(value) if is_dataclass(value) else _plain(value)
+        for name, value in values.items()
+        if name in known or is_dataclass(value)
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value as YAML has it, paths absolute."""
+    match value:
+        case dict():
+            return {name: _plain(v) for name, v in value.items()}
+        case list() | tuple():
+            return [_plain(v) for v in value]
+        case Path():
+            return str(value.resolve())
+        case bool() | None:
+            return value
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+        case _:
+            return str(value)
+
+
+# Reading
+
+
+def resumed(argv: Sequence[str]) -> list[str]:
+    """A command line whose ``--resume DIR`` is replaced by what it stands for: DIR's options, and DIR as its folder.
+
+    Raises:
+        ValueError: DIR holds nothing that can go on; options beside it, which would make it another run.
+    """
+    asking = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    asking.add_argument("--resume")
+    asking.add_argument("--quiet", action="store_true")
+    command, *rest = argv
+    known, others = asking.parse_known_args(rest)
+    if command not in ("train", "compare") or known.resume is None or {"-h", "--help"} & set(others):
+        return list(argv)
+    if others:
+        raise ValueError(f"--resume goes on as {known.resume}/{CONFIG} says; leave {' '.join(others)} out")
+    folder = Path(known.resume)
+    require_run(folder, command)
+    quiet = ["--quiet"] if known.quiet else []
+    return [command, "--config", str(folder / CONFIG), "--out", known.resume, "--resume", known.resume, *quiet]
+
+
+def with_copy(entries: dict[str, Entry]) -> None:
+    """Have a user's own network taken from beside the ``config.yaml`` that names it, where its copy is.
+
+    Args:
+        entries: What YAML files say; changed in place.
+    """
+    entry = entries.get("model")
+    owner = None if entry is None or Path(entry.file).name != CONFIG else Owner.of(Path(entry.file).parent)
+    if entry is not None and owner is not None and owner.copied:
+        function = str(entry.value).rpartition(":")[2]
+        entries["model"] = entry._replace(value=f"{Path(entry.file).parent / SOURCE}:{function}")
