@@ -14,7 +14,7 @@ from altmin.cli.imports import FLAG, import_files
 from altmin.cli.methods import FILE, absolute, leading, load_all, name_of
 from altmin.cli.options import COMMANDS, method_names, parser_of
 from altmin.cli.spelling import Spelling, flag, wanted
-from altmin.cli.yaml_file import Entry, normal, read_yaml
+from altmin.cli.yaml_file import YamlEntry, normal, read_yaml
 from altmin.methods.registry import METHODS
 
 CONFIG = "--config"
@@ -86,7 +86,7 @@ def _without_configs(command: str, argv: list[str]) -> tuple[list[str], list[str
 
 
 def _methods(
-    command: str, rest: list[str], entries: dict[str, Entry], files: dict[str, str]
+    command: str, rest: list[str], entries: dict[str, YamlEntry], files: dict[str, str]
 ) -> tuple[list[str], str | None, str | None]:
     """What is left of the command line once methods have their names, and that of ``train``, also as it was written.
 
@@ -150,7 +150,7 @@ def _values(argv: Sequence[str], several: bool) -> list[str]:
     return list(argv[: end if several else min(end, 1)])
 
 
-def _tokens_of(entries: dict[str, Entry], spelling: Spelling, methods: Sequence[str]) -> list[str]:
+def _tokens_of(entries: dict[str, YamlEntry], spelling: Spelling, methods: Sequence[str]) -> list[str]:
     """The command line that says what YAML says, as far as the command line does not say it itself."""
     spelling.entries.update({name: e for name, e in entries.items() if name not in spelling.values})
     positional, named = [], []
@@ -166,7 +166,7 @@ def _tokens_of(entries: dict[str, Entry], spelling: Spelling, methods: Sequence[
     return positional + named
 
 
-def _check_group(name: str, entry: Entry, spelling: Spelling, methods: Sequence[str]) -> None:
+def _check_group(name: str, entry: YamlEntry, spelling: Spelling, methods: Sequence[str]) -> None:
     """An error about a key that is no option, unless it is one of a group and holds nothing."""
     inner = [known for known in spelling.actions if known.startswith(f"{name}.")]
     if inner and entry.value in (None, []):
@@ -176,7 +176,7 @@ def _check_group(name: str, entry: Entry, spelling: Spelling, methods: Sequence[
             f"holds options; write them below it, as in {entry.key}: {{{inner[0][len(name) + 1 :]}: ...}}"
         )
     if name.rpartition(".")[0] in spelling.actions:
-        outer = Entry(entry.file, entry.key.rpartition(".")[0], None)
+        outer = YamlEntry(entry.file, entry.key.rpartition(".")[0], None)
         spelling.entries[normal(outer.key)] = outer
         raise outer.error(
             f"takes one value, not options below it; it must be {wanted(spelling.actions[normal(outer.key)])}"
@@ -185,12 +185,12 @@ def _check_group(name: str, entry: Entry, spelling: Spelling, methods: Sequence[
     raise spelling.unknown(entry.key, entry.file, [*methods, *(_list(named) if named else ())])
 
 
-def _list(entry: Entry) -> list[str]:
+def _list(entry: YamlEntry) -> list[str]:
     """The values of an entry."""
     return entry.value if isinstance(entry.value, list) else [] if entry.value is None else [entry.value]
 
 
-def _tokens(action: argparse.Action, entry: Entry) -> list[str]:
+def _tokens(action: argparse.Action, entry: YamlEntry) -> list[str]:
     """An option as the command line has it; null stands for what is so where nothing is said."""
     name, value, several = flag(action), entry.value, action.nargs == "*"
     if action.nargs == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from altmin.cli.yaml_file import Entry
+from altmin.cli.yaml_file import YamlEntry
 from altmin.study.files import import_file
 
 FLAG = "--import"
@@ -17,7 +17,7 @@ def add_import(parser: Any) -> None:
     parser.add_argument(FLAG, type=list[str], default=[], metavar="FILE.py", help=HELP)
 
 
-def import_files(entry: Entry | None, argv: Sequence[str]) -> list[str]:
+def import_files(entry: YamlEntry | None, argv: Sequence[str]) -> list[str]:
     """Run the files that YAML and a command line name, and give the command line as its parser takes it.
 
     Args:

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from altmin.cli.yaml_file import Entry, normal
+from altmin.cli.yaml_file import YamlEntry, normal
 
 NAMED = re.compile(r"`([A-Za-z][\w.-]*)(?:=([^`]*))?`")
 REFUSED = re.compile(r'(?:Parser key "([^"]+)"|argument --([\w.-]+):).*', re.DOTALL)
@@ -37,7 +37,7 @@ class Spelling:
     """
 
     actions: Mapping[str, argparse.Action] = field(default_factory=dict)
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, YamlEntry] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
 
     def learn(self, parser: argparse.ArgumentParser) -> None:

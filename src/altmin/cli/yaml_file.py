@@ -16,7 +16,7 @@ NULL = ("", "~", "null", "Null", "NULL")
 TAG = "tag:yaml.org,2002:"
 
 
-class Entry(NamedTuple):
+class YamlEntry(NamedTuple):
     """An option as it stands in a YAML file.
 
     Attributes:
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
         return DataError(f"{self.file}: `{self.key}` {text}")
 
 
-def read_yaml(file: str) -> list[Entry]:
+def read_yaml(file: str) -> list[YamlEntry]:
     """The options in a YAML file, nested keys dotted.
 
     Raises:
@@ -86,7 +86,7 @@ def _place(error: yaml.YAMLError) -> str:
     return (f", line {mark.line + 1}" if mark is not None else "") + f": {why}"
 
 
-def _entries(file: str, mapping: MappingNode, prefix: str = "") -> Iterator[Entry]:
+def _entries(file: str, mapping: MappingNode, prefix: str = "") -> Iterator[YamlEntry]:
     """The options in a mapping, each key but once."""
     seen: set[str] = set()
     for key_node, node in mapping.value:
@@ -97,23 +97,23 @@ def _entries(file: str, mapping: MappingNode, prefix: str = "") -> Iterator[Entr
             raise DataError(f"{file}, line {key_node.start_mark.line + 1}: `{key}` stands there twice; keep one")
         seen.add(normal(key))
         if not node.tag.startswith(TAG) or "/" in node.tag:
-            raise Entry(file, key, None).error(f"has the tag {node.tag}, which is not read; write the value itself")
+            raise YamlEntry(file, key, None).error(f"has the tag {node.tag}, which is not read; write the value itself")
         nested = isinstance(node, MappingNode) and node.value
         yield from _entries(file, node, f"{key}.") if nested else [_entry(file, key, node)]
 
 
-def _entry(file: str, key: str, node: Node) -> Entry:
+def _entry(file: str, key: str, node: Node) -> YamlEntry:
     if isinstance(node, ScalarNode):
-        return Entry(file, key, _scalar(file, key, node))
+        return YamlEntry(file, key, _scalar(file, key, node))
     values = [_scalar(file, key, item) for item in node.value]
     if None in values:
-        raise Entry(file, key, None).error("is a list with a null in it; leave it out")
-    return Entry(file, key, [value for value in values if value is not None])
+        raise YamlEntry(file, key, None).error("is a list with a null in it; leave it out")
+    return YamlEntry(file, key, [value for value in values if value is not None])
 
 
 def _scalar(file: str, key: str, node: Node) -> str | None:
     if not isinstance(node, ScalarNode):
-        raise Entry(file, key, None).error("is a list of lists or options; it takes values")
+        raise YamlEntry(file, key, None).error("is a list of lists or options; it takes values")
     plain = node.style is None
     return None if plain and node.value in NULL else node.value
 
