@@ -11,7 +11,7 @@ from typing import Any
 from jsonargparse import Namespace
 
 from altmin.cli.network import CHOICES
-from altmin.cli.yaml_file import Entry
+from altmin.cli.yaml_file import YamlEntry
 from altmin.methods import Method
 from altmin.methods.registry import METHODS
 from altmin.study.folder import require_run
@@ -117,7 +117,7 @@ def resumed(argv: Sequence[str]) -> list[str]:
     return [command, "--config", str(folder / CONFIG), "--out", known.resume, "--resume", known.resume, *quiet]
 
 
-def with_copy(entries: dict[str, Entry]) -> None:
+def with_copy(entries: dict[str, YamlEntry]) -> None:
     """Have a user's own network taken from beside the ``config.yaml`` that names it, where its copy is.
 
     Args:
