@@ -16,7 +16,7 @@ import torch
 
 import altmin
 from altmin import files
-from altmin.cli import main, training
+from altmin.cli import main, preflight, training
 from altmin.cli.output import Output
 from altmin.cli.screen import Screen
 from altmin.cli.signals import Interrupt, as_ctrl_c
@@ -41,6 +41,19 @@ FAILURES = {
 def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another test draws them."""
     monkeypatch.setattr(plots, "plot", lambda _, path: path.touch())
+
+
+@pytest.fixture
+def trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps and files that are tried before training count as those of training."""
+
+
+@pytest.fixture(autouse=True)
+def no_trials(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps and files are counted from the beginning of training: what is tried before it is left out."""
+    if "trials" not in request.fixturenames:
+        monkeypatch.setattr(preflight, "_check_memory", lambda *_: None)
+        monkeypatch.setattr(preflight, "_check_way_back", lambda *_: 0)
 
 
 @pytest.fixture
@@ -257,6 +270,16 @@ def test_a_comparison_goes_on_with_what_failed_alone(out: Path, monkeypatch, cap
     assert (out / "am-sgd" / "model.safetensors").stat().st_mtime_ns == before
     assert without_times(out) == without_times(Path("whole"))
     assert files_in(out) == files_in(Path("whole"))
+
+
+@pytest.mark.usefixtures("trials")
+def test_a_method_that_fails_at_once_is_a_row_too(out: Path, monkeypatch, capsys):
+    """Its first step is tried before training, which need not be the end of the others."""
+    monkeypatch.setattr(altmin.BCD, "step", lambda *_: raising(KeyError("rows"))())
+    assert main(["compare", "bcd", "am-sgd", *SMALL, "--epochs", "2", "--out", "out"]) == 3
+    assert [(run["method"], run["status"]) for run in results(out)] == [("bcd", "failed"), ("am-sgd", "ok")]
+    assert "KeyError: 'rows'" in capsys.readouterr().err
+    assert not (out / "bcd" / "model.json").exists()
 
 
 @pytest.mark.parametrize("kind", ["memory", "allocator", "gpu"])

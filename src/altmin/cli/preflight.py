@@ -9,6 +9,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
+from altmin.cli.failures import reason
 from altmin.cli.screen import Screen
 from altmin.methods import Method
 from altmin.study.footprint import Footprint, cure_of, footprint
@@ -68,8 +69,14 @@ def _check_memory(plan: Plan, screen: Screen, at_once: bool) -> None:
     device = next(iter(plan.values()))[0].device
     free, found = free_memory(device), dict[str, Footprint]()
     for name, (setup, method) in plan.items():
-        found[name] = footprint(setup, name, method)
+        try:
+            found[name] = footprint(setup, name, method)
+        except Exception as error:  # noqa: BLE001 - what a method raises in its trial it raises in its run, too
+            screen.say(f"{name}: the memory that it will need cannot be foreseen; a trial failed: {reason(error)}")
+            continue
         found[name].check(name, free, cure_of(found[name], setup, method))
+    if not found:
+        return
     name = max(found, key=lambda name: found[name].total)
     most = reduce(Footprint.together, found.values()) if at_once else found[name]
     if at_once:
