@@ -90,7 +90,7 @@ def one_step(model: nn.Sequential, method: ProxProp) -> tuple[list[Tensor], list
     """A full-batch step: the parameters before and after, and the data."""
     x, y = digits(SIZE)
     before = [p.detach().clone() for p in model.parameters()]
-    altmin.fit(model, method, (x, y), epochs=1, batch_size=SIZE)
+    altmin.Trainer(model, method).step(x, y)
     return before, [p.detach() for p in model.parameters()], x
 
 
