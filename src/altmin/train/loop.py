@@ -56,8 +56,13 @@ class Loop:
         """Start the trainer, or go on from what `saved` has of a checkpoint; see `Driver.begin`."""
         if saved is not None:
             self.trainer.load_state_dict(saved["trainer"])
-        self.trainer.begin(samples, count)
-        self.history = History(keep=self.options.keep)
+        self.history, before = History(keep=self.options.keep), self.trainer.state.weights()
+        try:
+            self.trainer.begin(samples, count)
+        except DivergenceError as error:
+            self.history.status, error.history = "diverged", self.history
+            self.trainer.state.set_weights(before)
+            raise
         self.fallback, self.watch = self.trainer.state.weights(), DivergenceWatch(self.trainer)
         if saved is not None:
             self.history, self.held = History(**saved["history"] | {"status": "ok", "held": None}), saved["held"]
