@@ -29,7 +29,7 @@ def images(folder):
     (folder / "mnist").mkdir()
     for part in ("train", "t10k"):
         head = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (2**20, 28, 28))
-        with gzip.open(folder / "mnist" / f"{part}-images-idx3-ubyte.gz", "wb", compresslevel=1) as file:
+        with gzip.GzipFile(folder / "mnist" / f"{part}-images-idx3-ubyte.gz", "wb", compresslevel=1) as file:
             file.write(head)
             for _ in range(784):
                 file.write(bytes(2**20))

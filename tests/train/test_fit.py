@@ -675,6 +675,6 @@ def test_divergence_of_the_start_has_a_history_and_leaves_the_weights():
     before = [p.detach().clone() for p in model.parameters()]
     x = torch.randn(20, 2, generator=torch.Generator().manual_seed(0))
     with pytest.raises(DivergenceError) as caught:
-        fit(model, altmin.AMRidge(data_damping=1e300), (x, (x[:, 0] > 0).long()), epochs=1)
+        altmin.fit(model, altmin.AMRidge(data_damping=1e300), (x, (x[:, 0] > 0).long()), epochs=1)
     assert (caught.value.history.status, len(caught.value.history)) == ("diverged", 0)
     assert all(torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))
