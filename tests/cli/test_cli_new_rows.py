@@ -101,7 +101,7 @@ def test_numbers_of_rows_without_labels_are_in_the_targets_units(trained, elsewh
     new = bikes(100, 3)
     new.drop(columns="cnt").to_csv("new.csv.gz", index=False, sep="|")
     assert main(["predict", str(trained / "bikes"), "--csv.test", "new.csv.gz", "--out", "p.csv", "--quiet"]) == 0
-    found = pd.read_csv("p.csv", float_precision="round_trip")
+    found = pd.read_csv("p.csv", dtype={"predicted": str}).astype({"predicted": float})  # to the last bit
     assert list(found) == ["index", "predicted"]
     assert 1 - ((found.predicted - new.cnt) ** 2).sum() / ((new.cnt - new.cnt.mean()) ** 2).sum() > 0.8
     assert predict_table(trained / "bikes", new).predicted.tolist() == found.predicted.tolist()
