@@ -141,11 +141,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         trial = Trial(Path(folder), random.Random(options.seed))
         for how, count in [("kill", options.kills), *((how, options.endings) for how in ENDINGS)]:
-            found = [trial.end(lines[i % len(lines)], how) for i in range(count)]
-            wrong += filter(None, found)
-            print(f"{how}: {count} runs, {sum(map(bool, found))} of them went wrong", flush=True)
-    print("\n".join(wrong), end="\n" if wrong else "", file=sys.stderr)
+            wrong += _ended(trial, lines, how, count)
     return int(bool(wrong))
+
+
+def _ended(trial: Trial, lines: list[list[str]], how: str, count: int) -> list[str]:
+    """What went wrong with so many runs that were ended in one way; a line now and then says how far it is."""
+    wrong: list[str] = []
+    for i in range(count):
+        if found := trial.end(lines[i % len(lines)], how):
+            print(found, file=sys.stderr, flush=True)
+            wrong.append(found)
+        if i + 1 == count or (i + 1) % 20 == 0:
+            print(f"{how}: {i + 1} of {count} runs, {len(wrong)} of them went wrong", flush=True)
+    return wrong
 
 
 if __name__ == "__main__":
