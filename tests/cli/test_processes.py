@@ -132,7 +132,7 @@ def test_two_runs_do_not_share_a_folder_and_a_dead_one_holds_none(tmp_path: Path
     for how in (["adam", "--out", "../out", "--overwrite"], ["--resume", "../out"]):
         code, text, errors = processes.run(["train", *how, *([] if "--resume" in how else SMALL)], tmp_path / "second")
         assert (code, text) == (2, "")
-        assert "another process of altmin writes there" in errors
+        assert "another process of altmin writes to ../out; wait for it" in errors
     first.send(signal.SIGKILL)
     first.wait()
     line = ["train", "adam", *SMALL, "--epochs", "1", "--out", "out", "--overwrite"]

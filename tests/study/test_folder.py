@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from altmin.study.folder import LOCK, claimed, prepare
+from altmin.study.claim import LOCK, claimed
+from altmin.study.folder import prepare
 from altmin.study.networks import ModelSource
 from altmin.study.run_files import CONFIG, Owner, clear, remove_checkpoints
 from altmin.train.checkpoint import Checkpoints
@@ -63,28 +64,36 @@ def test_a_folder_that_holds_nothing_of_a_run_is_taken_and_left(here: Path):
 
 @pytest.mark.parametrize("command", ["train", "compare", "bench"])
 @pytest.mark.parametrize("before", ["train", "compare", "bench"])
-def test_a_folder_that_holds_a_run_is_refused(before: str, command: str, here: Path):
-    run("a", before)
-    found = files(here)
-    with (
-        pytest.raises(ValueError, match=rf"--out a holds a run of altmin {before}; .*--overwrite"),
-        claimed(command, "a"),
-    ):
-        pass
-    assert files(here) == found
+def test_a_folder_that_holds_a_run_keeps_it(before: str, command: str, here: Path):
+    run("a/b", before)
+    found, said = files(here / "a" / "b"), []
+    with claimed(command, "a/b/", tell=said.append) as folder:
+        assert folder == Path("a/b-2")
+    (line,) = said
+    assert line.startswith(f"a/b holds a run of altmin {before} (")
+    assert line.endswith("--overwrite replaces it); this run is written to a/b-2")
+    assert files(here / "a" / "b") == found
 
 
 @pytest.mark.parametrize("name", ["results.json", "model.safetensors", "config.yaml", "checkpoints"])
 def test_files_of_unknown_origin_are_never_replaced(name: str, here: Path):
     (here / "a").mkdir()
     (here / "a" / name).write_text("mine")
-    for overwrite in (False, True):
-        with (
-            pytest.raises(ValueError, match=f"--out a: {name} there is of no run"),
-            claimed("train", "a", overwrite=overwrite),
-        ):
-            pass
+    with claimed("train", "a") as folder:
+        assert folder == Path("a-2")
+    with pytest.raises(ValueError, match=rf"a holds {name}, .*; move it"), claimed("train", "a", overwrite=True):
+        pass
     assert (here / "a" / name).read_text() == "mine"
+
+
+def test_a_folder_without_a_name_of_its_own_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch):
+    run("a")
+    monkeypatch.chdir(here / "a")
+    with (
+        pytest.raises(ValueError, match=r"\. holds a run of altmin train .*or name another folder"),
+        claimed("train", "."),
+    ):
+        pass
 
 
 def test_overwriting_leaves_files_of_the_users_own_and_nothing_of_the_run(here: Path):
@@ -109,18 +118,18 @@ def test_a_comparison_replaces_its_own_parts_alone(here: Path):
 
 def test_a_part_of_a_comparison_belongs_to_it(here: Path):
     run("a", "compare", ("adam",))
-    for overwrite in (False, True):
-        with pytest.raises(ValueError, match="a/adam is a part of the comparison in"):
-            run("a/adam", overwrite=overwrite)
+    with pytest.raises(ValueError, match="a/adam is a part of the comparison in"):
+        run("a/adam", overwrite=True)
 
 
 def test_two_never_share_a_folder():
-    with (
-        claimed("train", "a"),
-        pytest.raises(ValueError, match="a: another process of altmin writes there"),
-        claimed("train", "a"),
-    ):
-        pass
+    with claimed("train", "a"), claimed("train", "a") as second:
+        assert second == Path("a-2")
+        with (
+            pytest.raises(ValueError, match="another process of altmin writes to a; wait for it"),
+            claimed("train", "a", overwrite=True),
+        ):
+            pass
     with claimed("train", "a"):
         assert Path("a", LOCK).is_file()
     assert not Path("a").exists()

@@ -13,9 +13,9 @@ from altmin.cli.data import require_writable
 from altmin.cli.failures import DIVERGED
 from altmin.cli.preflight import check_start
 from altmin.cli.screen import Screen, complain
-from altmin.cli.training import methods_of, plan_of, setup_of
+from altmin.cli.training import folder_of, methods_of, plan_of, setup_of
 from altmin.errors import DivergenceError
-from altmin.study.folder import claimed, prepare
+from altmin.study.folder import prepare
 
 
 def bench(options: Namespace) -> int:
@@ -24,7 +24,7 @@ def bench(options: Namespace) -> int:
     from altmin.bench import bench as measure
 
     screen, methods = Screen(options.quiet), methods_of(options)
-    with claimed("bench", options.out, overwrite=options.overwrite) as out:
+    with folder_of("bench", options) as out:
         setup = setup_of(options, screen, data="synthetic")
         plan = plan_of(methods, setup, screen, listed=bool(options.methods))
         require_writable(out)

@@ -14,7 +14,7 @@ from altmin.cli.network import CHOICES
 from altmin.cli.yaml_file import YamlEntry
 from altmin.methods import Method
 from altmin.methods.registry import METHODS
-from altmin.study.folder import require_run
+from altmin.study.claim import require_run
 from altmin.study.run_files import CONFIG, Config, Owner
 from altmin.study.saved_network import SOURCE
 from altmin.study.setup import Setup
@@ -102,19 +102,19 @@ def resumed(argv: Sequence[str]) -> list[str]:
     Raises:
         ValueError: DIR holds nothing that can go on; options beside it, which would make it another run.
     """
-    asking = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    asking.add_argument("--resume")
-    asking.add_argument("--quiet", action="store_true")
+    asking = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    asking.add_argument("--resume", nargs="?", const="", metavar="DIR")
     command, *rest = argv
     known, others = asking.parse_known_args(rest)
     if command not in ("train", "compare") or known.resume is None or {"-h", "--help"} & set(others):
         return list(argv)
-    if others:
-        raise ValueError(f"--resume goes on as {known.resume}/{CONFIG} says; leave {' '.join(others)} out")
+    if not known.resume:
+        raise ValueError("--resume needs a value: the folder of a run")
+    if left := [text for text in others if text != "--quiet"]:
+        raise ValueError(f"--resume goes on as {known.resume}/{CONFIG} says; leave {' '.join(left)} out")
     folder = Path(known.resume)
     require_run(folder, command)
-    quiet = ["--quiet"] if known.quiet else []
-    return [command, "--config", str(folder / CONFIG), "--out", known.resume, "--resume", known.resume, *quiet]
+    return [command, "--config", str(folder / CONFIG), "--out", known.resume, "--resume", known.resume, *others]
 
 
 def with_copy(entries: dict[str, YamlEntry]) -> None:

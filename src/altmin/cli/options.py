@@ -191,7 +191,7 @@ def _add_task(parser: ArgumentParser, data: str, without: Sequence[str] = ()) ->
 
 def _add_output(parser: ArgumentParser, out: str) -> Any:
     group = parser.add_argument_group("output")
-    about = f"folder for the results; null: {out}, or where that exists {out}-2 and so on"
+    about = f"folder for the results; null: {out}; where that holds a run, the same name with -2 and so on"
     group.add_argument("--out", type=str | None, default=None, help=about)
     about = "replace the run in the folder of --out; files that are no run's stay"
     group.add_argument("--overwrite", action="store_true", help=about)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from altmin.cli.screen import Screen, complain
 from altmin.cli.signals import Interrupt, exit_code
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, Entry, entry, listed
-from altmin.study.folder import claimed, prepare
+from altmin.study.claim import claimed
+from altmin.study.folder import prepare
 from altmin.study.footprint import check_weights
 from altmin.study.machine import free_memory
 from altmin.study.run import Run, run
@@ -36,7 +39,7 @@ YARDSTICK = "adam"
 def train(options: Namespace) -> int:
     """Train by one method, write the results and the network; the exit code."""
     screen, name, resume = Screen(options.quiet), options.method, bool(options.resume)
-    with claimed("train", options.out, overwrite=options.overwrite, resume=resume) as folder:
+    with folder_of("train", options) as folder:
         if resume and (before := read_results(folder)) and before[0].finished:
             return finished(before[0], folder, screen)
         method = configured(METHODS[name].method, options)
@@ -65,7 +68,7 @@ def train(options: Namespace) -> int:
 def compare(options: Namespace) -> int:
     """Train by several methods, write the results, the picture and the networks; the exit code."""
     screen, methods, resume = Screen(options.quiet), methods_of(options), bool(options.resume)
-    with claimed("compare", options.out, overwrite=options.overwrite, resume=resume) as folder:
+    with folder_of("compare", options) as folder:
         before = {done.name: done for done in read_results(folder) if done.finished} if resume else {}
         if list(before) == list(methods):
             return finished_comparison(list(before.values()), folder, screen)
@@ -88,6 +91,12 @@ def compare(options: Namespace) -> int:
         screen.where(f"wrote {files}", folder, told=options.out)
         failed = not drawn or any(done.result["status"] == "failed" for done in comparison.runs)
         return _exit_code("compare", folder, interrupt, comparison.runs, FAILED if failed else 0)
+
+
+def folder_of(command: str, options: Namespace) -> AbstractContextManager[Path]:
+    """The folder that a command writes into, which may be another than the one that is named: a line says so."""
+    how = {name: bool(options.get(name)) for name in ("overwrite", "resume")}
+    return claimed(command, options.out, tell=partial(complain, "note"), **how)
 
 
 def methods_of(options: Namespace) -> dict[str, Method]:
