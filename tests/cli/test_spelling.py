@@ -38,6 +38,7 @@ WRONG = {
     "train adam --config": "--config needs a value: a YAML file",
     "train adam --config --quiet": "--config needs a value: a YAML file",
     "train adam --quiet=maybe": "--quiet takes no value",
+    "train --resume": "--resume needs a value: the folder of a run",
     "train adam --epochs 1 more": "unexpected more",
     "train adam --model resdual": "unknown --model 'resdual'; did you mean 'residual'?",
     "compare am-mem --am-mem.rule.forget 5": "--am-mem.rule.forget must be > 0 and <= 1, got 5.0",

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +17,7 @@ from altmin.study.ledger import Ledger
 from altmin.study.run import run
 from altmin.study.saved_network import NetworkDescription
 from altmin.study.setup import Setup
+from study.peak import WITH_TESTS
 
 WIDTHS = (24, 40, 32)  # of the input and of two hidden layers
 
@@ -99,26 +99,26 @@ def test_huge_networks_are_refused_before_anything_is_made():
 
 
 PROCESS = """
-import json, resource, sys, warnings
+import json, sys, warnings
 warnings.simplefilter("ignore")
-from tests_footprint import METHODS, footprint, run, setup_for
+from study.peak import peak_resident
+from study.test_footprint import METHODS, footprint, run, setup_for
 name = sys.argv[1]
 small, large = setup_for(300), setup_for(30000, widths=(300, 400, 400))
 run(small, name, METHODS[name].method)  # libraries' own memory
-estimate = footprint(large, name, METHODS[name].method)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_resident()
 run(large, name, METHODS[name].method)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps([estimate.total - estimate.loaded, 1024 * (after - before)]))
+used = peak_resident() - before
+estimate = footprint(large, name, METHODS[name].method)
+print(json.dumps([estimate.total - estimate.loaded, used]))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["adam", "am-adam", "bcd", "dladmm", "ipdlam"])
 def test_the_estimate_is_what_the_system_sees(name: str):
-    program = PROCESS.replace("tests_footprint", "study.test_footprint")
-    path = str(Path(__file__).parents[1])
-    code = f"import sys; sys.path.insert(0, {path!r})\n{program}"
-    done = subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROCESS, name], capture_output=True, text=True, check=True, env=WITH_TESTS
+    )
     estimate, used = json.loads(done.stdout)
     assert 0.5 < estimate / used < 2

@@ -48,18 +48,22 @@ def score(problem: Problem, state: State, batch: Batch, classes: bool) -> Score:
         batch: The samples.
         classes: Whether the targets are encoded classes.
     """
-    totals = torch.zeros(4, dtype=torch.float64, device=batch.x.device)
     own = len(state.z) == len(problem.layers) and len(state.z[0]) == len(batch.x)
+    totals = torch.zeros(4, dtype=torch.float64, device=batch.x.device)
     for i in range(0, len(batch.x), CHUNK):
-        rows = slice(i, i + CHUNK)
-        zs, y = forward(problem, state, batch.x[rows])[0], batch.y[rows]
-        right = (_decide(zs[-1], problem) == labels_of(y)).sum() if classes else 0.0
-        off = sum((z[rows] - f).square().sum().double() for z, f in zip(state.z, zs, strict=True)) if own else 0.0
-        parts = [problem.loss(zs[-1], y), right, off, sum(f.square().sum().double() for f in zs)]
-        totals += torch.stack([torch.as_tensor(p, dtype=torch.float64, device=totals.device) for p in parts])
+        totals += _totals(problem, state, batch, slice(i, i + CHUNK), classes, own)
     loss, right, off, size = batch.sum(totals).tolist()
     n = batch.count
     return Score(loss / n, right / n if classes else None, (off / size) ** 0.5 if own and size > 0 else None)
+
+
+def _totals(problem: Problem, state: State, batch: Batch, rows: slice, classes: bool, own: bool) -> Tensor:
+    """Of some samples: the loss, how many are classified right, ``|Z - F|^2`` and ``|F|^2`` over all layers."""
+    zs, y = forward(problem, state, batch.x[rows])[0], batch.y[rows]
+    right = (_decide(zs[-1], problem) == labels_of(y)).sum() if classes else 0.0
+    off = sum((z[rows] - f).square().sum().double() for z, f in zip(state.z, zs, strict=True)) if own else 0.0
+    parts = [problem.loss(zs[-1], y), right, off, sum(f.square().sum().double() for f in zs)]
+    return torch.stack([torch.as_tensor(p, dtype=torch.float64, device=y.device) for p in parts])
 
 
 def _decide(z: Tensor, problem: Problem) -> Tensor:
