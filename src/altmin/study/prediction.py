@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from altmin.convert import problem_of, state_of
 from altmin.core.forward import outputs
+from altmin.core.score import predict
 from altmin.data import Split, TableEncoder
 from altmin.data.table import ClassTarget, NumberTarget, Table, read_table, table_of
 from altmin.data.table.targets import in_units, require_dtype
@@ -20,7 +21,6 @@ from altmin.losses import make_loss
 from altmin.study.measures import Measures, measured
 from altmin.study.saved_network import DTYPES, ENCODER, NetworkDescription, load
 from altmin.train.place import check_device
-from altmin.train.score import predict
 
 
 @dataclass(frozen=True)
