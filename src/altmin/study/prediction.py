@@ -17,8 +17,9 @@ from altmin.data.table import ClassTarget, NumberTarget, Table, read_table, tabl
 from altmin.data.table.targets import in_units, require_dtype
 from altmin.errors import DataError
 from altmin.losses import make_loss
+from altmin.study.description import DTYPES, NetworkDescription
 from altmin.study.measures import Measures, measured
-from altmin.study.saved_network import DTYPES, ENCODER, NetworkDescription, load
+from altmin.study.saved_network import ENCODER, load
 from altmin.train.place import check_device
 from altmin.train.score import predict
 

@@ -14,8 +14,9 @@ import yaml
 
 import altmin
 from altmin.files import abandoned, remove_folder, write_text
-from altmin.study.networks import ModelSource
-from altmin.study.saved_network import DESCRIPTION, ENCODER, SOURCE, WEIGHTS
+from altmin.study.description import DESCRIPTION
+from altmin.study.model_source import ModelSource
+from altmin.study.saved_network import ENCODER, SOURCE, WEIGHTS
 from altmin.train.checkpoint import Checkpoints
 
 CONFIG, CHECKPOINTS = "config.yaml", "checkpoints"
