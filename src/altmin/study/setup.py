@@ -18,7 +18,8 @@ from altmin.methods.registry import METHODS, listed
 from altmin.study.description import NetworkDescription
 from altmin.study.machine import most_threads
 from altmin.train.inputs import SampleReader, check_batch_size, check_shapes
-from altmin.train.options import FitOptions, check_positive, option, restated
+from altmin.train.option_field import check_positive, option, restated
+from altmin.train.options import FitOptions
 from altmin.train.place import Place
 
 BATCHED_EPOCHS, FULL_EPOCHS = 60, 200  # a pass over batches makes many steps, one over all samples a single one
