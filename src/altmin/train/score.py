@@ -28,9 +28,14 @@ class Score:
     gap: float | None = None
 
 
-def predict(z: Tensor) -> Tensor:
-    """Class indices ``(N,)`` from outputs ``(N, q)``: the largest; for one output, whether it is positive."""
-    return (z[:, 0] > 0).long() if z.shape[1] == 1 else z.argmax(1)
+def predict(z: Tensor, middle: float = 0.0) -> Tensor:
+    """Class indices ``(N,)`` from outputs ``(N, q)``: the largest; for one output, whether it is above `middle`.
+
+    Args:
+        z: Outputs.
+        middle: What lies between the two targets of a single output (`altmin.losses.Loss.middle`).
+    """
+    return (z[:, 0] > middle).long() if z.shape[1] == 1 else z.argmax(1)
 
 
 def labels_of(y: Tensor) -> Tensor:
@@ -48,24 +53,24 @@ def score(problem: Problem, state: State, batch: Batch, classes: bool) -> Score:
         batch: The samples.
         classes: Whether the targets are encoded classes.
     """
-    own = len(state.z) == len(problem.layers) and len(state.z[0]) == len(batch.x)
+    compared = len(state.z) == len(problem.layers) and len(state.z[0]) == len(batch.x)
     totals = torch.zeros(4, dtype=torch.float64, device=batch.x.device)
     for i in range(0, len(batch.x), CHUNK):
-        totals += _totals(problem, state, batch, slice(i, i + CHUNK), classes, own)
+        rows = slice(i, i + CHUNK)
+        own = [z[rows] for z in state.z] if compared else None
+        totals += _totals(problem, state, batch.x[rows], batch.y[rows], own, classes)
     loss, right, off, size = batch.sum(totals).tolist()
     n = batch.count
-    return Score(loss / n, right / n if classes else None, (off / size) ** 0.5 if own and size > 0 else None)
+    return Score(loss / n, right / n if classes else None, (off / size) ** 0.5 if compared and size > 0 else None)
 
 
-def _totals(problem: Problem, state: State, batch: Batch, rows: slice, classes: bool, own: bool) -> Tensor:
-    """Of some samples: the loss, how many are classified right, ``|Z - F|^2`` and ``|F|^2`` over all layers."""
-    zs, y = forward(problem, state, batch.x[rows])[0], batch.y[rows]
-    right = (_decide(zs[-1], problem) == labels_of(y)).sum() if classes else 0.0
-    off = sum((z[rows] - f).square().sum().double() for z, f in zip(state.z, zs, strict=True)) if own else 0.0
+def _totals(problem: Problem, state: State, x: Tensor, y: Tensor, own: list[Tensor] | None, classes: bool) -> Tensor:
+    """Of some samples: the loss, how many are classified right, ``|Z - F|^2`` and ``|F|^2`` over all layers.
+
+    A function of its own, so that the activations of one chunk are gone before the next ones are made.
+    """
+    zs = forward(problem, state, x)[0]
+    right = (predict(zs[-1], problem.loss.middle) == labels_of(y)).sum() if classes else 0.0
+    off = 0.0 if own is None else sum((z - f).square().sum().double() for z, f in zip(own, zs, strict=True))
     parts = [problem.loss(zs[-1], y), right, off, sum(f.square().sum().double() for f in zs)]
     return torch.stack([torch.as_tensor(p, dtype=torch.float64, device=y.device) for p in parts])
-
-
-def _decide(z: Tensor, problem: Problem) -> Tensor:
-    """Classes; a single output is compared with the middle between the loss's two targets."""
-    return predict(z - problem.loss.middle if z.shape[1] == 1 else z)
