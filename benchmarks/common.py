@@ -10,7 +10,7 @@ import torch
 from altmin.data import load
 from altmin.methods import Method
 from altmin.methods.registry import METHODS
-from altmin.study.saved_network import NetworkDescription
+from altmin.study.description import NetworkDescription
 from altmin.study.setup import Setup
 
 METHODS_OF_THE_PAPERS = ("dladmm", "mdlam", "ipdlam", "am-adam")

@@ -14,9 +14,10 @@ from torch import Tensor
 from altmin.activations import ReLU
 from altmin.core.batch import Batch
 from altmin.maps import Linear
-from altmin.online.codes import nesterov
+from altmin.online.code_steps import nesterov
 from altmin.prox.softmax import softmax_prox_fista, softmax_prox_newton
-from altmin.solvers.weight_least_squares import fit_weights, gram
+from altmin.solvers.statistics import gram
+from altmin.solvers.weight_least_squares import fit_weights
 
 N, WIDTH, CLASSES, BATCH = 5_000, 500, 10, 200
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from altmin import BCD, DLADMM, IPDLAM, MDLAM, Backprop, Method, OnlineAM, TaylorADMM
 from altmin.online.code_objective import by_gram
-from altmin.solvers.weight_least_squares import blocks
+from altmin.solvers.statistics import blocks
 from altmin.sweep.products import worth_keeping
 
 

@@ -84,6 +84,12 @@ def abandoned(folder: Path) -> list[Path]:
     return sorted(folder.glob(".*.part"))
 
 
+def remove_abandoned(folder: Path) -> None:
+    """Remove what `abandoned` finds."""
+    for path in abandoned(folder):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write tensors in main memory as safetensors, whole or not at all.
 
@@ -126,7 +132,7 @@ def read_json(path: Path, most: int = 2**20) -> Any:
 
     Args:
         path: The file.
-        most: The bytes that it may have; a description needs few, and what has more is none.
+        most: The most bytes that it may have, so that no file fills the memory.
 
     Raises:
         ValueError: A file that is larger, nested too deeply, or no JSON.

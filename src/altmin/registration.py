@@ -210,8 +210,3 @@ def _home(kind: type) -> str:
     """The file that a class is defined in, which may be run under several names; without one the module's name."""
     path = getattr(sys.modules.get(kind.__module__), "__file__", None)
     return kind.__module__ if path is None else os.path.realpath(path)
-
-
-def pair(value: Any) -> tuple[int, int]:
-    """What PyTorch's modules of images take as one number or as two, height and width, as two."""
-    return (value, value) if isinstance(value, int) else tuple(value)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from altmin.losses import LOSSES
 from altmin.methods.registry import METHODS
-from altmin.study.networks import ACTIVATION_NAMES, NETWORKS
+from altmin.study.activation_names import ACTIVATION_NAMES
+from altmin.study.networks import NETWORKS
 
 TINY = ["--train-samples", "60", "--threads", "1", "--out", "out"]
 NUMBERS = ["1", "0", "-1", "2", "0.5", "1e-3", "1e300", "1e999", "-0.0", "nan", "inf", "null", "x", "", "1_0", "٣"]

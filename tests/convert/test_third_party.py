@@ -24,7 +24,8 @@ from altmin.methods.registry import METHODS as REGISTERED_METHODS
 from altmin.nn import Sign
 from altmin.registration import conversion_of, converts, modules_of
 from altmin.regularizers import make_regularizer
-from altmin.study.networks import ACTIVATION_NAMES, mlp
+from altmin.study.activation_names import ACTIVATION_NAMES
+from altmin.study.networks import mlp
 
 pytestmark = pytest.mark.usefixtures("registrations")
 FILE = Path(__file__).with_name("third_party.py")

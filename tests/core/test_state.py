@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from altmin import Memory, State, state_of
-from altmin.core.state import Iterate, Norm, Variables
+from altmin.core.state import Iterate, Norm
+from altmin.core.variables import Variables
 
 
 @dataclass(eq=False)

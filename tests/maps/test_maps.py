@@ -9,8 +9,8 @@ from torch import Tensor
 from altmin.core.batch import Batch
 from altmin.maps import Composed, Conv2d, Linear, LinearMap
 from altmin.operations import AdaptiveAvgPool2d, AvgPool2d, Dropout, Flatten, Mask, MaxPool2d, Operation, Unflatten
-from altmin.solvers import weight_least_squares as ridge
-from altmin.solvers.weight_least_squares import fit_weights, gram, pieces, ridge_weights, statistics
+from altmin.solvers.statistics import gram, pieces, statistics
+from altmin.solvers.weight_least_squares import fit_weights, ridge_weights
 
 IMAGE = (4, 7, 6)
 CONVS = {
@@ -166,7 +166,7 @@ def test_statistics_over_pieces_are_those_at_once(name: str, monkeypatch: pytest
     map, _, _, a, z = case(name, n=7)
     batch, known = Batch(a, z), map.rows(a).mT @ map.rows(a)
     whole = statistics(map, a, z, batch)
-    monkeypatch.setattr(ridge, "PIECE", 2 * map.rows(a[:1]).numel() + 1)
+    monkeypatch.setattr("altmin.solvers.statistics.PIECE", 2 * map.rows(a[:1]).numel() + 1)
     assert [len(a[part]) for part in pieces(map, a)] == [2, 2, 2, 1]
     for s in (statistics(map, a, z, batch), statistics(map, a, z, batch, known)):
         for key, value in vars(whole).items():
@@ -184,7 +184,7 @@ def test_the_design_of_all_samples_is_never_made(name: str, monkeypatch: pytest.
         sizes.append(len(a))
         return rows(self, a)
 
-    monkeypatch.setattr(ridge, "PIECE", 3 * map.rows(a[:1]).numel())
+    monkeypatch.setattr("altmin.solvers.statistics.PIECE", 3 * map.rows(a[:1]).numel())
     monkeypatch.setattr(type(map), "rows", counted)
     statistics(map, a, z, Batch(a, z))
     gram(map, a, Batch(a, z))
@@ -195,7 +195,7 @@ def test_the_design_of_all_samples_is_never_made(name: str, monkeypatch: pytest.
 
 def test_a_linear_map_makes_no_design_and_takes_all_samples_at_once(monkeypatch: pytest.MonkeyPatch):
     map, _, _, a, _ = case("linear")
-    monkeypatch.setattr(ridge, "PIECE", 1)
+    monkeypatch.setattr("altmin.solvers.statistics.PIECE", 1)
     assert map.rows(a) is a
     assert pieces(map, a) == [slice(None)]
 

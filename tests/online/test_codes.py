@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from altmin import Codes, Mu, OnlineAM
 from altmin.activations import DropoutBefore, Sign, Step
-from altmin.online.codes import crossing, nesterov
+from altmin.online.code_steps import crossing, nesterov
 from methods.table import Loop
 
 

@@ -11,16 +11,8 @@ from torch import Tensor
 from altmin.core.batch import Batch
 from altmin.errors import DivergenceError
 from altmin.maps import Linear
-from altmin.solvers.weight_least_squares import (
-    Statistics,
-    cholesky,
-    fit_weights,
-    gram,
-    intercept,
-    ridge_weights,
-    statistics,
-    woodbury_weights,
-)
+from altmin.solvers.statistics import Statistics, gram, statistics
+from altmin.solvers.weight_least_squares import cholesky, fit_weights, intercept, ridge_weights, woodbury_weights
 
 WEIGHTS = [(1.0, 1.0), (1.0, 1e-3), (1e-4, 1.0), (50.0, 0.3)]
 

@@ -9,7 +9,7 @@ import yaml
 
 from altmin.study.claim import LOCK, claimed
 from altmin.study.folder import prepare
-from altmin.study.networks import ModelSource
+from altmin.study.model_source import ModelSource
 from altmin.study.run_files import CONFIG, Owner, clear, remove_checkpoints
 from altmin.train.checkpoint import Checkpoints
 

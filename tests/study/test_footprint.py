@@ -12,10 +12,10 @@ import torch
 
 from altmin.data import Dataset, Split
 from altmin.methods.registry import METHODS
+from altmin.study.description import NetworkDescription
 from altmin.study.footprint import Footprint, check_weights, cure_of, footprint
 from altmin.study.ledger import Ledger
 from altmin.study.run import run
-from altmin.study.saved_network import NetworkDescription
 from altmin.study.setup import Setup
 from study.peak import WITH_TESTS
 

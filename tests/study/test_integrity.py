@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from altmin import DataError
+from altmin.study.description import NetworkDescription
 from altmin.study.integrity import HEADER
-from altmin.study.saved_network import NetworkDescription, load, save
+from altmin.study.saved_network import load, save
 
 INF = float("inf")
 ENTRY = {"dtype": "F32", "shape": [3, 2], "data_offsets": [0, 24]}

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from altmin.study.saved_network import NetworkDescription, save
+from altmin.study.description import NetworkDescription
+from altmin.study.saved_network import save
 from study.peak import WITH_TESTS
 
 CODE = """

@@ -13,7 +13,8 @@ from altmin import problem_of
 from altmin.cli import main
 from altmin.data import Dataset, Split
 from altmin.nn import Elman, Residual, Sign
-from altmin.study.networks import NETWORKS, ModelSource, binary, defaults, elman, lenet5, mlp, residual
+from altmin.study.model_source import ModelSource
+from altmin.study.networks import NETWORKS, binary, defaults, elman, lenet5, mlp, residual
 from altmin.study.setup import Setup
 
 IMAGE = (1, 12, 16)

@@ -7,8 +7,10 @@ from safetensors.torch import save_file
 from altmin import DataError
 from altmin.errors import UntrustedCodeError
 from altmin.files import digest, replacing
-from altmin.study.networks import ACTIVATION_NAMES, ModelSource
-from altmin.study.saved_network import MOST, NetworkDescription, Origin, load, save
+from altmin.study.activation_names import ACTIVATION_NAMES
+from altmin.study.description import MOST, NetworkDescription, Origin
+from altmin.study.model_source import ModelSource
+from altmin.study.saved_network import load, save
 
 TABLE = Origin(name="csv", seed=3, train_samples=7, table={"train": "a.csv", "target": "y"})
 SMALL = {"inputs": (2,), "outputs": 3, "options": {"hidden": ()}}

@@ -70,7 +70,7 @@ def test_a_loss_far_beyond_that_of_zero_ends_with_an_error():
     weight, history, error = run(0.5, (2.0, 20.0))
     assert error is not None
     assert (error.iteration, error.block, error.cure) == (2, "train_loss", "better slopes")
-    assert (weight, history.status, len(history), history.held) == (2.0, "diverged", 2, 1)
+    assert (weight, history.status, len(history), history.restored) == (2.0, "diverged", 2, 1)
     assert history.kept is history.records[0]
     assert run(0.5, (2.0, 10.0))[1].status == "ok"
 
@@ -99,14 +99,14 @@ def test_a_bad_start_is_no_divergence_and_its_end_is_called_by_name():
 def test_a_start_that_gets_worse_is_given_back():
     weight, history, error = run(2e3, (3e3, 4e3))
     assert error is not None
-    assert (weight, history.held, history.kept) == (2e3, 0, None)
+    assert (weight, history.restored, history.kept) == (2e3, 0, None)
 
 
 def test_the_best_weights_are_none_of_a_ruin():
     """The first epoch has the best validation there is, and is beyond all use."""
     weight, history, error = run(0.5, (20.0, 30.0), validation=(X, X.clone()), keep="best")
     assert error is not None
-    assert (weight, history.best, history.held) == (0.5, 1, 0)
+    assert (weight, history.best, history.restored) == (0.5, 1, 0)
     weight, history, error = run(0.5, (2.0, 20.0), validation=(X, X.clone()), keep="best")
     assert (weight, history.status, error) == (2.0, "ok", None)
 
@@ -226,4 +226,4 @@ def test_a_run_that_goes_on_knows_its_start_and_what_it_must_not_keep(keep: str,
     model = line(0.5)
     with pytest.raises(DivergenceError) as caught:
         altmin.fit(model, Slopes(slopes), (X, X.clone()), resume=True, **every)
-    assert (slope(model), caught.value.iteration, caught.value.history.held) == (2.0, 4, 1)
+    assert (slope(model), caught.value.iteration, caught.value.history.restored) == (2.0, 4, 1)

@@ -15,7 +15,7 @@ import altmin
 from altmin.bench.measure import BenchRow, machine
 from altmin.convert import layers_of
 from altmin.files import read_json, write_json
-from altmin.study.saved_network import DTYPES
+from altmin.study.description import DTYPES
 from altmin.study.setup import Setup
 
 

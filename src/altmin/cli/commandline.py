@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
@@ -13,14 +12,13 @@ from altmin.cli.config import resumed, with_copy
 from altmin.cli.imports import FLAG, import_files
 from altmin.cli.methods import FILE, absolute, leading, load_all, name_of
 from altmin.cli.options import COMMANDS, method_names, parser_of
-from altmin.cli.spelling import Spelling, flag, wanted
+from altmin.cli.spelling import Spelling
+from altmin.cli.tokens import tokens_of
 from altmin.cli.yaml_file import YamlEntry, normal, read_yaml
 from altmin.methods.registry import METHODS
 
 CONFIG = "--config"
 HELP = {"-h", "--help"}
-TRUE, FALSE = ("true", "yes", "on"), ("false", "no", "off")
-WHOLE = re.compile(r"\d+(\.\d*)?([eE]\+?\d{1,2})?")  # whole numbers as YAML writers like them: 1e3, 10.0
 
 
 def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
@@ -49,14 +47,14 @@ def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
     parser, own = parser_of(command, method, shown, _unexplained(rest))
     spelling.learn(own)
     _scan(rest, own, spelling, shown)
-    tokens = _tokens_of(entries, spelling, [text for text in rest if text in METHODS])
+    tokens = tokens_of(entries, spelling, [text for text in rest if text in METHODS])
     try:
         parsed = parser.parse_args([command, *tokens, *rest])
     except argparse.ArgumentError as error:
         raise argparse.ArgumentTypeError(spelling.refused(error)) from error
     options = parsed[parsed.command] or Namespace()
     if imports is not None and "import" in options:
-        options["import"] = [*_list(imports), *options["import"]]
+        options["import"] = [*imports.texts, *options["import"]]
     options.update(Namespace(command=parsed.command, method=method, spelled=files))
     return options
 
@@ -99,7 +97,7 @@ def _methods(
     if command in ("compare", "bench"):
         if "methods" in entries:
             value = entries["methods"].value
-            names = [_name(text, files) for text in _list(entries["methods"])]
+            names = [_name(text, files) for text in entries["methods"].texts]
             entries["methods"] = entries["methods"]._replace(value=names if isinstance(value, list) else "".join(names))
         count = len(leading(rest))
         return [*(_name(text, files) for text in rest[:count]), *rest[count:]], None, None
@@ -148,65 +146,3 @@ def _values(argv: Sequence[str], several: bool) -> list[str]:
     """The values at the beginning of what stands behind an option."""
     end = next((i for i, text in enumerate(argv) if text.startswith("--")), len(argv))
     return list(argv[: end if several else min(end, 1)])
-
-
-def _tokens_of(entries: dict[str, YamlEntry], spelling: Spelling, methods: Sequence[str]) -> list[str]:
-    """The command line that says what YAML says, as far as the command line does not say it itself."""
-    spelling.entries.update({name: e for name, e in entries.items() if name not in spelling.values})
-    positional, named = [], []
-    for name, entry in entries.items():
-        action = spelling.actions.get(name)
-        if action is None:
-            _check_group(name, entry, spelling, methods)
-        elif not action.option_strings:
-            positional += [] if methods else _list(entry)
-        elif name not in spelling.values:
-            spelling.values[name] = " ".join(_list(entry))
-            named += _tokens(action, entry)
-    return positional + named
-
-
-def _check_group(name: str, entry: YamlEntry, spelling: Spelling, methods: Sequence[str]) -> None:
-    """An error about a key that is no option, unless it is one of a group and holds nothing."""
-    inner = [known for known in spelling.actions if known.startswith(f"{name}.")]
-    if inner and entry.value in (None, []):
-        return
-    if inner:
-        raise entry.error(
-            f"holds options; write them below it, as in {entry.key}: {{{inner[0][len(name) + 1 :]}: ...}}"
-        )
-    if name.rpartition(".")[0] in spelling.actions:
-        outer = YamlEntry(entry.file, entry.key.rpartition(".")[0], None)
-        spelling.entries[normal(outer.key)] = outer
-        raise outer.error(
-            f"takes one value, not options below it; it must be {wanted(spelling.actions[normal(outer.key)])}"
-        )
-    named = spelling.entries.get("methods")
-    raise spelling.unknown(entry.key, entry.file, [*methods, *(_list(named) if named else ())])
-
-
-def _list(entry: YamlEntry) -> list[str]:
-    """The values of an entry."""
-    return entry.value if isinstance(entry.value, list) else [] if entry.value is None else [entry.value]
-
-
-def _tokens(action: argparse.Action, entry: YamlEntry) -> list[str]:
-    """An option as the command line has it; null stands for what is so where nothing is said."""
-    name, value, several = flag(action), entry.value, action.nargs == "*"
-    if action.nargs == 0:
-        if value is not None and str(value).lower() not in (*TRUE, *FALSE):
-            raise entry.error(f"must be true or false, got {value!r}")
-        return [name] if str(value).lower() in TRUE else []
-    if value is None:
-        return [] if action.default is None else [f"{name}=null"]
-    if isinstance(value, list) and not several:
-        raise entry.error(f"takes one value, got a list of {len(value)}; it must be {wanted(action)}")
-    texts = [_whole(text) if "whole" in wanted(action) else text for text in _list(entry)]
-    if any(text.startswith("-") for text in texts) and several:
-        raise entry.error(f"must be {wanted(action)}, got {value!r}")
-    return [name, *texts] if several else [f"{name}={texts[0]}"]
-
-
-def _whole(text: str) -> str:
-    """A whole number in digits, where it is written otherwise."""
-    return str(int(float(text))) if WHOLE.fullmatch(text) and float(text).is_integer() else text

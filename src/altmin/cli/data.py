@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 
 from altmin.cli.screen import Screen
 from altmin.data import Dataset, TableOptions, load
-from altmin.study.saved_network import DTYPES, NetworkDescription, Origin
+from altmin.study.description import DTYPES, NetworkDescription, Origin
 
 
 def load_data(options: Namespace, dtype: str, screen: Screen, trained: Origin | None = None) -> tuple[Dataset, Origin]:

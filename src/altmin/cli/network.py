@@ -7,7 +7,9 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from altmin.cli.counts import Count, Depth
-from altmin.study.networks import ACTIVATION_NAMES, NETWORKS, ModelSource, activation_of, defaults
+from altmin.study.activation_names import ACTIVATION_NAMES, activation_of
+from altmin.study.model_source import ModelSource
+from altmin.study.networks import NETWORKS, defaults
 from altmin.study.run_files import source_of
 
 CHOICES = ("hidden", "activation", "batch_norm", "depth", "step_width")

@@ -12,7 +12,7 @@ from jsonargparse import Namespace
 
 from altmin.checks import allowed_range
 from altmin.cli.counts import Count
-from altmin.train.options import described
+from altmin.train.option_field import described
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ def add_method(parser: Any, method: object, prefix: str = "", hidden: bool = Fal
 
 
 def add_option(parser: Any, f: Field[Any]) -> None:
-    """An option of training (`altmin.train.options.option`); None is spelled null in YAML."""
+    """An option of training (`altmin.train.option_field.option`); None is spelled null in YAML."""
     name, flag, default = f"--{f.name.replace('_', '-')}", f.metadata["flag"], f.default
     help = described(f).replace("none:", "null:").replace("`", "").replace("%", "%%")
     if flag is bool:

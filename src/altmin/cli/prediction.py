@@ -17,9 +17,10 @@ from altmin.core.forward import outputs
 from altmin.data import TableEncoder
 from altmin.data.table import check_format, read_table
 from altmin.files import replacing
+from altmin.study.description import NetworkDescription
 from altmin.study.measures import Measures, measured
 from altmin.study.prediction import class_frame, encoder_of, predict_rows
-from altmin.study.saved_network import NetworkDescription, load
+from altmin.study.saved_network import load
 from altmin.train.place import check_device
 
 

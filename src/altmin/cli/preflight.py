@@ -12,10 +12,11 @@ from safetensors.torch import load_file
 from altmin.cli.failures import reason
 from altmin.cli.screen import Screen
 from altmin.methods import Method
+from altmin.study.description import NetworkDescription
 from altmin.study.footprint import Footprint, cure_of, footprint
 from altmin.study.machine import free_memory, in_units
 from altmin.study.run_files import START
-from altmin.study.saved_network import WEIGHTS, NetworkDescription, save
+from altmin.study.saved_network import WEIGHTS, save
 from altmin.study.setup import Setup
 
 WRITTEN = 1000  # bytes of an iteration in results.json and curves.csv

@@ -8,7 +8,7 @@ from typing import Any
 
 from altmin.cli.screen import Screen
 from altmin.data import Dataset, TableEncoder
-from altmin.study.networks import ModelSource
+from altmin.study.model_source import ModelSource
 from altmin.study.run import Run, TrainedRun
 from altmin.study.saved_network import ENCODER, SOURCE
 from altmin.study.setup import Setup

@@ -29,6 +29,11 @@ class YamlEntry(NamedTuple):
     key: str
     value: str | list[str] | None
 
+    @property
+    def texts(self) -> list[str]:
+        """The texts of its value: one, those of a list, or none."""
+        return self.value if isinstance(self.value, list) else [] if self.value is None else [self.value]
+
     def error(self, text: str) -> DataError:
         """An error about this entry, which begins with its file and key."""
         return DataError(f"{self.file}: `{self.key}` {text}")

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from altmin.core.problem import BatchNorm, Layer, Problem
-from altmin.core.state import Norm, State, Variables
+from altmin.core.state import Norm, State
+from altmin.core.variables import Variables
 
 CHUNK = 8192  # samples of a forward pass that is made for its outputs alone
 STRETCH = 2**18  # numbers of a per-sample tensor that are worked on at once: what is made of them then stays in cache

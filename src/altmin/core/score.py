@@ -30,9 +30,14 @@ class Score:
     gap: float | None = None
 
 
-def predict(z: Tensor) -> Tensor:
-    """Class indices ``(N,)`` from outputs ``(N, q)``: the largest; for one output, whether it is positive."""
-    return (z[:, 0] > 0).long() if z.shape[1] == 1 else z.argmax(1)
+def predict(z: Tensor, middle: float = 0.0) -> Tensor:
+    """Class indices ``(N,)`` from outputs ``(N, q)``: the largest; for one output, whether it is above `middle`.
+
+    Args:
+        z: Outputs.
+        middle: What lies between the two targets of a single output (`altmin.losses.Loss.middle`).
+    """
+    return (z[:, 0] > middle).long() if z.shape[1] == 1 else z.argmax(1)
 
 
 def labels_of(y: Tensor) -> Tensor:
@@ -90,7 +95,7 @@ class Tally:
         if self._waiting:
             outputs, y = map(torch.cat, zip(*self._waiting, strict=True))
             self._waiting.clear()
-            right = (_decide(outputs, self.problem) == labels_of(y)).sum() if self.classes else 0.0
+            right = (predict(outputs, self.problem.loss.middle) == labels_of(y)).sum() if self.classes else 0.0
             self._add(self.problem.loss(outputs, y), right, float(len(y)), 0.0, 0.0)
         assert self._totals is not None
         return self._totals
@@ -128,8 +133,3 @@ def _has_z(problem: Problem, state: State, batch: Batch) -> bool:
 
 def _square(t: Tensor) -> Tensor:
     return t.square().sum().double()
-
-
-def _decide(z: Tensor, problem: Problem) -> Tensor:
-    """Classes; a single output is compared with the middle between the loss's two targets."""
-    return predict(z - problem.loss.middle if z.shape[1] == 1 else z)

@@ -11,7 +11,7 @@ from torch import Tensor
 from altmin.core.batch import Batch
 from altmin.maps import LinearMap
 from altmin.solvers.activation_least_squares import conjugate_gradients
-from altmin.solvers.weight_least_squares import pieces, self_product
+from altmin.solvers.statistics import pieces, self_product
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from torch.nn.functional import conv2d, unfold
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 from altmin.maps.base import LinearMap
-from altmin.registration import converts, pair
+from altmin.operations.windows import pair
+from altmin.registration import converts
 
 Pair = tuple[int, int]
 

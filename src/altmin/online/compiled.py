@@ -15,7 +15,8 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from altmin import audit
 from altmin.core.problem import Problem
-from altmin.core.state import Norm, State, Variables
+from altmin.core.state import Norm, State
+from altmin.core.variables import Variables
 from altmin.layerwise.function import layer_functions
 from altmin.online.codes import Mu
 from altmin.online.rules import Rule

@@ -11,7 +11,8 @@ from altmin.activations import Identity
 from altmin.core.problem import Layer
 from altmin.layerwise.function import LayerFunction
 from altmin.maps import Linear, Recurrent
-from altmin.online.codes import Codes, nesterov
+from altmin.online.code_steps import nesterov
+from altmin.online.codes import Codes
 
 
 def unfolded(

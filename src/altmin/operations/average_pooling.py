@@ -12,7 +12,8 @@ from torch.nn.functional import adaptive_avg_pool1d, avg_pool1d
 
 from altmin.errors import absent
 from altmin.operations.base import LinearOperation
-from altmin.registration import converts, pair
+from altmin.operations.windows import pair
+from altmin.registration import converts
 
 Pair = tuple[int, int]
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from altmin.errors import DivergenceError
 from altmin.maps import LinearMap
 from altmin.precision import exact
-from altmin.solvers.weight_least_squares import cholesky, pieces
+from altmin.solvers.statistics import pieces
+from altmin.solvers.weight_least_squares import cholesky
 
 STEPS = 100
 HALVINGS = 30

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from altmin.study.claim import FolderTakenError, locked, require_no_files
-from altmin.study.networks import ModelSource
+from altmin.study.model_source import ModelSource
 from altmin.study.run_files import PART, Config, Owner, begin, clear
 from altmin.study.saved_network import SOURCE
 

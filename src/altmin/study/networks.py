@@ -1,42 +1,22 @@
-"""The networks that the command line knows by name, and those that a user's file makes."""
+"""The networks that the command line knows by name."""
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from torch import nn
 
 from altmin.checks import check_type
-from altmin.errors import UnknownNameError, nearest
+from altmin.errors import nearest
 from altmin.nn import Elman, Residual, Sign
-from altmin.registration import modules_of
-from altmin.study.files import read_file, run_file, users_code
+from altmin.study.activation_names import activation_of
 
-
-class _ActivationNames(Mapping[str, type[nn.Module]]):
-    """The modules of activations by their class's name in small letters, as far as they are registered by now."""
-
-    def _now(self) -> dict[str, type[nn.Module]]:
-        return {kind.__name__.lower(): kind for kind in modules_of("activation")}
-
-    def __getitem__(self, name: str) -> type[nn.Module]:
-        return self._now()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._now())
-
-    def __len__(self) -> int:
-        return len(self._now())
-
-
-ACTIVATION_NAMES: Mapping[str, type[nn.Module]] = _ActivationNames()
-"""The modules of activations by the names that the command line has for them; those of third parties among them."""
+DEEPEST = 1_000  # layers; more are a slip or a trap, and take their time before anything is known about them
+LEAST = 12  # pixels that two poolings by 2 and a kernel of 5 leave one of
 
 
 def mlp(
@@ -52,7 +32,7 @@ def mlp(
         inputs: The shape of a sample; the network takes it flat.
         outputs: Width of the output.
         hidden: Widths of the hidden layers; none is a linear network.
-        activation: A name in `ACTIVATION_NAMES`.
+        activation: The module's name in small letters, such as ``"tanh"``; `ACTIVATION_NAMES` has them all.
         batch_norm: Whether hidden layers are `Linear` without intercept and `BatchNorm1d`.
     """
     activation_type, modules = activation_of(activation), []
@@ -64,10 +44,6 @@ def mlp(
             activation_type(),
         ]
     return nn.Sequential(*modules, nn.Linear(*last))
-
-
-DEEPEST = 1_000  # layers; more are a slip or a trap, and take their time before anything is known about them
-LEAST = 12  # pixels that two poolings by 2 and a kernel of 5 leave one of
 
 
 def lenet5(inputs: Sequence[int], outputs: int) -> nn.Sequential:
@@ -176,17 +152,6 @@ def check_options(model: str, options: Mapping[str, Any]) -> None:
         check_type(name, value, hints.get(name, Any))
 
 
-def activation_of(name: str) -> type[nn.Module]:
-    """The module of that name in `ACTIVATION_NAMES`.
-
-    Raises:
-        ValueError: An unknown name.
-    """
-    if name not in ACTIVATION_NAMES:
-        raise UnknownNameError(f"unknown `activation` {name!r}; {nearest(str(name), list(ACTIVATION_NAMES))}")
-    return ACTIVATION_NAMES[name]
-
-
 def _require_depth(layers: int) -> None:
     if layers > DEEPEST:
         raise ValueError(
@@ -205,50 +170,3 @@ def _widths(
     if count not in (None, len(hidden)):
         raise ValueError(f"{model} takes {count} hidden width(s) (`hidden`), got {len(hidden)}: {tuple(hidden)}")
     return widths
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """A user's file whose function, called without arguments, makes a network.
-
-    Attributes:
-        path: Where it was read.
-        function: The function's name.
-        text: What the file held then: a run's network stays the same when the file is edited.
-        copy_of: The user's file, where `path` is the copy of it in a run's folder.
-    """
-
-    path: str
-    function: str
-    text: str
-    copy_of: str = ""
-
-    @classmethod
-    def read(cls, path: str | Path, function: str) -> ModelSource:
-        """The file as it is now.
-
-        Raises:
-            ValueError: No such file, or no text.
-        """
-        return cls(str(path), function, read_file(path))
-
-    @property
-    def name(self) -> str:
-        """The user's file and the function."""
-        return f"{Path(self.copy_of or self.path).name}:{self.function}"
-
-    def build(self) -> nn.Sequential:
-        """What the function returns; the file's code is run afresh each time.
-
-        Raises:
-            ValueError: The code fails, or has no such function.
-            TypeError: The function returns no `nn.Sequential`.
-        """
-        with users_code(self.path, self.function):
-            function = vars(run_file(self.path, self.text)).get(self.function)
-            model = function() if callable(function) else None
-        if not callable(function):
-            raise ValueError(f"{self.path} has no function {self.function!r}")
-        if not isinstance(model, nn.Sequential):
-            raise TypeError(f"{self.path}:{self.function} must return an nn.Sequential, got {type(model).__name__}")
-        return model

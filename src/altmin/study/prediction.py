@@ -18,8 +18,9 @@ from altmin.data.table import ClassTarget, NumberTarget, Table, read_table, tabl
 from altmin.data.table.targets import in_units, require_dtype
 from altmin.errors import DataError
 from altmin.losses import make_loss
+from altmin.study.description import DTYPES, NetworkDescription
 from altmin.study.measures import Measures, measured
-from altmin.study.saved_network import DTYPES, ENCODER, NetworkDescription, load
+from altmin.study.saved_network import ENCODER, load
 from altmin.train.place import check_device
 
 
@@ -115,8 +116,7 @@ def _frame(z: Tensor, target: ClassTarget | NumberTarget, network: NetworkDescri
 def class_frame(z: Tensor, classes: tuple[str, ...], loss: str) -> pd.DataFrame:
     """The class and the probability of every class for outputs ``(N, q)``."""
     made = make_loss(loss)
-    decided = predict(z - made.middle if z.shape[1] == 1 else z)
-    columns: dict[str, object] = {"predicted": np.array(classes, dtype=object)[decided.numpy()]}
+    columns: dict[str, object] = {"predicted": np.array(classes, dtype=object)[predict(z, made.middle).numpy()]}
     for name, p in zip(classes, made.probabilities(z).T.tolist(), strict=True):
         columns[f"probability_{name}"] = p
     return pd.DataFrame(columns)

@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 
 import altmin
-from altmin.files import abandoned, remove_folder, write_text
-from altmin.study.networks import ModelSource
-from altmin.study.saved_network import DESCRIPTION, ENCODER, SOURCE, WEIGHTS
+from altmin.files import abandoned, remove_abandoned, remove_folder, write_text
+from altmin.study.description import DESCRIPTION
+from altmin.study.model_source import ModelSource
+from altmin.study.saved_network import ENCODER, SOURCE, WEIGHTS
 from altmin.train.checkpoint import Checkpoints
 
 CONFIG, CHECKPOINTS = "config.yaml", "checkpoints"
@@ -115,8 +116,7 @@ def remove_checkpoints(folder: Path) -> None:
     checkpoints = Checkpoints(folder / CHECKPOINTS)
     for step in checkpoints.steps():
         remove_folder(checkpoints.path(step))
-    for path in abandoned(checkpoints.folder):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    remove_abandoned(checkpoints.folder)
     with suppress(OSError):  # it is not there, or not empty
         checkpoints.folder.rmdir()
 

@@ -15,10 +15,11 @@ from altmin.core.problem import Problem
 from altmin.data import Dataset
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, listed
+from altmin.study.description import NetworkDescription
 from altmin.study.machine import most_threads
-from altmin.study.saved_network import NetworkDescription
 from altmin.train.inputs import SampleReader, check_batch_size, check_shapes
-from altmin.train.options import FitOptions, check_positive, option, restated
+from altmin.train.option_field import check_positive, option, restated
+from altmin.train.options import FitOptions
 from altmin.train.place import Place
 
 BATCHED_EPOCHS, FULL_EPOCHS = 60, 200  # a pass over batches makes many steps, one over all samples a single one

@@ -12,7 +12,7 @@ from itertools import islice
 from altmin.core.problem import Problem
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, listed
-from altmin.study.networks import ACTIVATION_NAMES
+from altmin.study.activation_names import ACTIVATION_NAMES
 from altmin.study.support_cases import PARTS, Case, layers_with
 
 TITLES = {"layers": "Layers", "activation": "Activations", "loss": "Losses", "regularizer": "Regularisers"}

@@ -14,7 +14,7 @@ from altmin.core.problem import Layer, Problem
 from altmin.losses import LOSSES, make_loss
 from altmin.nn import Elman, Residual
 from altmin.regularizers import make_regularizer
-from altmin.study.networks import ACTIVATION_NAMES
+from altmin.study.activation_names import ACTIVATION_NAMES
 
 INPUTS, OUTPUTS = 36, 3
 Activated = Callable[[], nn.Module]

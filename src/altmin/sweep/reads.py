@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from altmin.core.forward import per_channel, skip_value, stretches
-from altmin.core.state import Variables
-from altmin.solvers.weight_least_squares import Statistics, gram, statistics
+from altmin.core.variables import Variables
+from altmin.solvers.statistics import Statistics, gram, statistics
 
 if TYPE_CHECKING:
     from altmin.sweep.layer import LayerView

@@ -15,7 +15,8 @@ from torch import Tensor
 from altmin.core.forward import stretches
 from altmin.solvers.activation_least_squares import without_rise
 from altmin.solvers.backtracking import gradient_step, weights_step
-from altmin.solvers.weight_least_squares import Statistics, intercept
+from altmin.solvers.statistics import Statistics
+from altmin.solvers.weight_least_squares import intercept
 from altmin.sweep.activation_block import ActivationBlock
 from altmin.sweep.writes import LayerWrites
 

@@ -13,7 +13,8 @@ from altmin.core.forward import numel_per_sample
 from altmin.core.memory import Memory
 from altmin.core.problem import Problem
 from altmin.core.score import Tally
-from altmin.core.state import Iterate, State, Variables
+from altmin.core.state import Iterate, State
+from altmin.core.variables import Variables
 from altmin.solvers.backtracking import Backtracking
 from altmin.sweep.layer import LayerView
 from altmin.sweep.penalty import Penalty

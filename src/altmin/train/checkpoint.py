@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from altmin.errors import CheckpointError, CheckpointWarning
-from altmin.files import abandoned, digest, new_folder, read_json, remove_folder, write_json
+from altmin.files import digest, new_folder, read_json, remove_abandoned, remove_folder, write_json
 from altmin.train.encoding import Encoder, decode
 from altmin.train.shards import read_shards, write_shards
 
@@ -53,8 +52,7 @@ class Checkpoints:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for path in abandoned(self.folder):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            remove_abandoned(self.folder)
             write_json(self.folder / "writable", None)
             (self.folder / "writable").unlink()
         except OSError as error:
@@ -99,16 +97,16 @@ class Checkpoints:
             CheckpointError: All are damaged.
         """
         steps = self.steps()
-        for step in reversed(steps):
+        for i in reversed(range(len(steps))):
             try:
-                return self.read(step)
+                return self.read(steps[i])
             except CheckpointError as error:
-                advice = f"the one before it, {step_before}, is used" if (step_before := _before(steps, step)) else ""
-                if not advice:
+                if i == 0:
                     raise CheckpointError(
                         f"no checkpoint in {self.folder} is whole; of the oldest one: {error}. Remove the folder to "
                         "begin anew"
                     ) from error
+                advice = f"the one before it, step {steps[i - 1]}, is used"
                 warnings.warn(f"{error}; {advice}", CheckpointWarning, stacklevel=2)
         return None
 
@@ -135,10 +133,6 @@ class Checkpoints:
         older = [s for s in self.steps() if s <= step]
         for other in set(self.steps()) - set(older[-self.kept :]):
             remove_folder(self.path(other))
-
-
-def _before(steps: list[int], step: int) -> str:
-    return "".join(f"step {s}" for s in steps[: steps.index(step)][-1:])
 
 
 def _checked(values: Any) -> dict[str, Any]:

@@ -81,7 +81,8 @@ def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **o
         ahead = islice(chain([first], feed), chosen.steps)
         if saved is not None:
             feed.skip(**saved["position"])
-            ahead, saved = islice(feed, chosen.steps - feed.steps), None
+            ahead = islice(feed, chosen.steps - feed.steps)
+            saved = None  # its tensors, as large as the state's own, are no longer needed
         return loop.run(_rounds(ahead, chosen.every))
 
 
@@ -131,9 +132,10 @@ class _Feed:
         self.steps = steps - 1
         batch = self.trainer.samples if steps == 1 else next(self, None)
         if batch is None or fingerprint(batch) != latest:
-            found = f"ends before its {steps}th batch" if batch is None else f"has another {steps}th batch"
+            name = f"batches[{steps - 1}]"
+            found = f"`batches` ends before {name}," if batch is None else f"`{name}` is not"
             raise CheckpointError(
-                f"`batches` {found} than the run that is to go on; hand in the same stream, from its first batch"
+                f"{found} the latest batch of the run that is to go on; hand in the same stream, from its first batch"
             )
         self.steps, self.samples = steps, samples
 

@@ -22,35 +22,28 @@ class History:
     ``validation_accuracy`` (losses are means over samples; accuracies `None` for regression, validation figures `None`
     without a validation set) and the method's own changing numbers, such as ``rho``.
 
-    Example:
-        >>> history = History()
-        >>> _ = history.add({"iteration": 1, "objective": 3.0, "validation_loss": 0.5, "validation_accuracy": 0.8})
-        >>> _ = history.add({"iteration": 2, "objective": 2.0, "validation_loss": 0.4, "validation_accuracy": 0.7})
-        >>> history["objective"], history.best
-        ([3.0, 2.0], 1)
-
     Attributes:
         records: One dict for each iteration.
         status: ``"ok"``, ``"diverged"`` (nan, inf, or a network far worse than one that predicts zero), ``"stopped"``
             (by a callback or an interrupt), or ``"failed"`` (by another exception, in a study that goes on).
         keep: Which weights the model holds: of the last iteration, or of the one best on validation.
         best: The iteration that was best on validation; `None` without a validation set.
-        held: The iteration whose weights the model has where training ended with an exception, 0 for the start; else
-            `None`, and `keep` says it.
+        restored: The iteration whose weights the model was given back where training ended with an exception, 0 for the
+            start; `None` where it ended without one, and `keep` says which weights the model has.
 
     Example:
         >>> history = History()
-        >>> history.add({"iteration": 1, "objective": 2.5, "validation_loss": None})
-        False
-        >>> history["objective"]
-        [2.5]
+        >>> _ = history.add({"iteration": 1, "objective": 3.0, "validation_loss": 0.5, "validation_accuracy": 0.8})
+        >>> _ = history.add({"iteration": 2, "objective": 2.0, "validation_loss": 0.4, "validation_accuracy": 0.7})
+        >>> history["objective"], history.best
+        ([3.0, 2.0], 1)
     """
 
     records: list[Record] = field(default_factory=list)
     status: Literal["ok", "diverged", "stopped", "failed"] = "ok"
     keep: Literal["last", "best"] = "last"
     best: int | None = None
-    held: int | None = None
+    restored: int | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -64,8 +57,8 @@ class History:
         """The record of the iteration whose weights the model holds; `None` where nothing was recorded."""
         if not self.records:
             return None
-        if self.held is not None:
-            return next((record for record in self.records if record["iteration"] == self.held), None)
+        if self.restored is not None:
+            return next((record for record in self.records if record["iteration"] == self.restored), None)
         return self.records[self.best - 1 if self.keep == "best" and self.best else -1]
 
     def add(self, record: Record) -> bool:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, TensorDataset
 
 from altmin.convert import state_of
 from altmin.core.batch import Batch
 from altmin.core.forward import forward
 from altmin.core.problem import Problem
 from altmin.methods.base import Method
+from altmin.train.pairs import tensors_of
 from altmin.train.place import Place
 from altmin.train.scale import warn_of_scale
 from altmin.train.variance import BatchVariance
-
-Pair = tuple[Any, Any]
 
 
 class SampleReader:
@@ -80,68 +77,14 @@ def batch_of(name: str, data: Any, problem: Problem, place: Place) -> tuple[Batc
         problem: Gives the widths and the encoding of the targets.
         place: Where it is to be.
     """
-    like = place.like
-    x, y = pair_of(name, data, like.dtype)
-    x = place.tensor(_tensor(name, "x", x), _is_array(data, 0))
-    y = place.tensor(_tensor(name, "y", y), _is_array(data, 1))
-    x = check_inputs(name, x, problem, like)
+    x, y = tensors_of(name, data, place)
+    x = check_inputs(name, x, problem, place.like)
     if y.ndim == 0:
         raise ValueError(f"`{name}`: y must have shape (N,) or (N, n_L), got a single number")
     if len(y) != len(x):
         raise ValueError(f"`{name}`: {len(x)} inputs but {len(y)} targets")
-    y, classes = encode(name, y, problem, like)
+    y, classes = encode(name, y, problem, place.like)
     return Batch(x, y), classes
-
-
-def pair_of(name: str, data: Any, dtype: torch.dtype) -> Pair:
-    """The pair ``(x, y)`` that `data` is or holds, with Python's real numbers in `dtype`."""
-    if isinstance(data, TensorDataset) and len(data.tensors) == 2:
-        return data.tensors[0], data.tensors[1]
-    if isinstance(data, (tuple, list)) and len(data) == 2:
-        return data[0], data[1]
-    if isinstance(data, Dataset) and hasattr(data, "__len__"):
-        samples = [data[i] for i in range(len(data))]  # type: ignore[arg-type]
-        if samples and all(isinstance(s, (tuple, list)) and len(s) == 2 for s in samples):
-            return _stack(name, "x", [s[0] for s in samples], dtype), _stack(name, "y", [s[1] for s in samples], dtype)
-    raise TypeError(
-        f"`{name}` must be a pair (x, y) of tensors or arrays, or a non-empty Dataset of pairs; got {_kind(data)}"
-    )
-
-
-def _kind(data: Any) -> str:
-    return f"{type(data).__name__} of length {len(data)}" if hasattr(data, "__len__") else type(data).__name__
-
-
-def _is_array(data: Any, i: int) -> bool:
-    return not (isinstance(data, (tuple, list)) and isinstance(data[i], Tensor))
-
-
-def _stack(name: str, part: str, values: list, dtype: torch.dtype) -> Tensor:
-    try:
-        return torch.stack([_sample(v, dtype) for v in values])
-    except RuntimeError as error:
-        raise ValueError(f"`{name}`: the samples' {part} cannot be stacked: {error}") from error
-
-
-def _sample(value: Any, dtype: torch.dtype) -> Tensor:
-    """A tensor as it is, an array as a tensor on the CPU; Python's real numbers have no dtype but `dtype`."""
-    if isinstance(value, Tensor):
-        return value
-    own = dtype if type(value) is float else None
-    return torch.as_tensor(value, dtype=own, device="cpu")
-
-
-def _tensor(name: str, part: str, values: Any) -> Tensor:
-    if isinstance(values, Tensor):
-        return values.clone() if values.is_inference() else values.detach()
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"`{name}`: {part} is no array: {error}") from error
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"`{name}`: {part} must hold numbers, got an array of dtype {array.dtype}")
-    array = np.require(array, array.dtype.newbyteorder("="), ["C", "W"])
-    return torch.as_tensor(array, device="cpu")
 
 
 def check_inputs(name: str, x: Tensor, problem: Problem, like: Tensor) -> Tensor:

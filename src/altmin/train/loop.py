@@ -38,7 +38,7 @@ class Loop:
         position: What else a checkpoint has.
         history: What was recorded.
         fallback: The weights that the model gets where training ends early, and with ``keep="best"`` at its end.
-        held: The iteration that these are of; 0 for the start.
+        fallback_iteration: The iteration that these are of; 0 for the start.
         watch: Looks for divergence that stays finite; weights that it does not let pass are never the fallback.
     """
 
@@ -50,7 +50,7 @@ class Loop:
     position: Callable[[], Record] = dict
     history: History = field(init=False)
     fallback: State[Nothing] = field(init=False)
-    held: int = field(default=0, init=False)
+    fallback_iteration: int = field(default=0, init=False)
     watch: DivergenceWatch = field(init=False)
 
     def begin(self, samples: Batch, count: int | None = None, saved: dict[str, Any] | None = None) -> None:
@@ -66,7 +66,8 @@ class Loop:
             raise
         self.fallback, self.watch = self.trainer.state.weights(), DivergenceWatch(self.trainer)
         if saved is not None:
-            self.history, self.held = History(**saved["history"] | {"status": "ok", "held": None}), saved["held"]
+            self.history = History(**saved["history"] | {"status": "ok", "restored": None})
+            self.fallback_iteration = saved["fallback_iteration"]
             self.watch.load_state_dict(saved["watch"])
             if saved["fallback"] is not None:
                 self.fallback.load_state_dict(uncut(saved["fallback"]))
@@ -83,7 +84,7 @@ class Loop:
             elif isinstance(error, KeyboardInterrupt):
                 self.history.status = "stopped"
             self.trainer.state.set_weights(self.fallback)
-            self.history.held = self.held
+            self.history.restored = self.fallback_iteration
             raise
         return self.history
 
@@ -95,7 +96,7 @@ class Loop:
             figures = record_of(self.trainer, self.validation, iteration)
             best = self.history.add({"iteration": iteration, **times, **self.counts(), **figures})
             if self.watch.look(self.history.records[-1]) and (best or self.options.keep == "last"):
-                self.fallback, self.held = self.trainer.state.weights(), iteration
+                self.fallback, self.fallback_iteration = self.trainer.state.weights(), iteration
             answers = [callback(self.history, self.trainer.state) for callback in self.options.callbacks]
             if any(answers):
                 self.history.status = "stopped"
@@ -122,8 +123,8 @@ class Loop:
         """All that the rounds to come depend on, and what was recorded; tensors are not copied."""
         return {
             "trainer": self.trainer.state_dict(),
-            "fallback": None if self.held == len(self.history) else self.fallback.state_dict(),
-            "held": self.held,
+            "fallback": None if self.fallback_iteration == len(self.history) else self.fallback.state_dict(),
+            "fallback_iteration": self.fallback_iteration,
             "watch": self.watch.state_dict(),
             "history": asdict(self.history),
             "position": self.position(),

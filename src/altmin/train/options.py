@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
-from numbers import Integral
+from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, Self
 
 import torch
@@ -18,52 +17,8 @@ from altmin.errors import nearest
 from altmin.losses import Loss, make_loss
 from altmin.precision import Precision, dtype_of
 from altmin.regularizers import Regularizer, make_regularizer
+from altmin.train.option_field import check_bool, check_positive, check_positive_or_none, described, option
 from altmin.train.place import check_device
-
-Check = Callable[[str, Any], object]
-Note = str | Callable[[], str]
-
-
-def option(help: str, *, default: Any = MISSING, check: Check | None = None, flag: Any = None, note: Note = "") -> Any:
-    """A dataclass field that is an option of training.
-
-    Args:
-        help: What it means, in words that suit a docstring and a command line.
-        default: What stands for it where it is not named; without one it must be named.
-        check: Called with its name and value; raises where the value is not allowed.
-        flag: Its type on the command line, ``int | None`` for positive integers; `None` keeps it off.
-        note: What else is to be said where a default is replaced (`restated`), or a function that says it.
-    """
-    return field(default=default, kw_only=True, metadata={"help": help, "check": check, "flag": flag, "note": note})
-
-
-def restated(owner: type, name: str, default: Any, note: Note = "") -> Any:
-    """The option `name` of `owner` with another default."""
-    (same,) = (f for f in fields(owner) if f.name == name)
-    return option(**{**same.metadata, "default": default, "note": note})
-
-
-def described(f: Field[Any]) -> str:
-    """The meaning of an option in a sentence."""
-    note = f.metadata["note"]
-    words = [f.metadata["help"], note() if callable(note) else note]
-    return "; ".join(word for word in words if word)
-
-
-def check_positive(name: str, value: object) -> None:
-    """Raise `ValueError` where an argument is no positive integer."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"`{name}` must be a positive integer, got {value!r}")
-
-
-def _check_count(name: str, value: object) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
-        raise ValueError(f"`{name}` must be a positive integer or None, got {value!r}")
-
-
-def _check_bool(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"`{name}` must be True or False, got {value!r}")
 
 
 def _check_keep(name: str, value: object) -> None:
@@ -132,7 +87,7 @@ class Options:
     audit: bool = option(
         "train under `altmin.no_backprop`, which raises where gradients pass through several layers",
         default=False,
-        check=_check_bool,
+        check=check_bool,
         flag=bool,
     )
 
@@ -185,7 +140,7 @@ class TrainerOptions(Options):
         "how many the training set has, over which the regulariser is spread and which make an epoch; "
         "none: those of the first step",
         default=None,
-        check=_check_count,
+        check=check_positive_or_none,
     )
 
 
@@ -215,7 +170,7 @@ class LoopOptions(Options):
     resume: bool = option(
         "go on from the newest checkpoint that is whole; begin where there is none",
         default=False,
-        check=_check_bool,
+        check=check_bool,
     )
     checkpoints_kept: int = option("the newest checkpoints, which stay", default=2, check=check_positive)
 
@@ -241,7 +196,7 @@ class FitOptions(LoopOptions):
     batch_size: int | None = option(
         "samples a step; none: the method's own number, for full-batch methods all",
         default=None,
-        check=_check_count,
+        check=check_positive_or_none,
         flag=int | None,
     )
 
@@ -249,7 +204,7 @@ class FitOptions(LoopOptions):
         "epochs from one checkpoint to the next; none: so many that writing takes a twentieth of the time; there is "
         "always one at the end",
         default=None,
-        check=_check_count,
+        check=check_positive_or_none,
         flag=int | None,
     )
 

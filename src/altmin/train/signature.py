@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from altmin.train.options import Options, described
+from altmin.train.option_field import described
+from altmin.train.options import Options
 
 A = TypeVar("A")
 B = TypeVar("B")

@@ -10,8 +10,9 @@ import torch
 
 from altmin.data.base import Dataset, Parts, Split, hold_out, require_members, three_way
 from altmin.data.table.cells import Cells
-from altmin.data.table.columns import CategoryColumn, Column, DroppedColumn, NumberColumn, fit_category, fit_number
+from altmin.data.table.columns import CategoryColumn, Column, DroppedColumn, NumberColumn
 from altmin.data.table.encoder import TableEncoder
+from altmin.data.table.fitting import fit_category, fit_number
 from altmin.data.table.kinds import reading_of, writes_decimal_commas
 from altmin.data.table.numerals import PLAIN
 from altmin.data.table.options import TableOptions
