@@ -24,6 +24,7 @@ from altmin import (
     Method,
     OnlineAM,
 )
+from altmin.train.options import FIGURES
 
 N, CLASSES = 60, 3
 FULL = {
@@ -72,7 +73,7 @@ def normed():
 def run(name, model=None, data=None, *, epochs=3, seed=0, **options):
     """The trained model and its history."""
     model, size = network() if model is None else model, 25 if name in BATCHED else None
-    options = {"batch_size": size, "generator": torch.Generator().manual_seed(seed)} | options
+    options = {"batch_size": size, "generator": torch.Generator().manual_seed(seed), "record": FIGURES} | options
     return model, altmin.fit(model, METHODS[name], data or samples(), epochs=epochs, **options)
 
 

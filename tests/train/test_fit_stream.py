@@ -18,6 +18,7 @@ import altmin
 from altmin import SGD, Adam, Backprop, CoActivationMemory, DivergenceError, Method, Mu, OnlineAM
 from altmin.data.higgs import HIGGS, moments, stream_split
 from altmin.train.fit_stream import fit_stream
+from altmin.train.options import FIGURES
 
 N, SIZE, CLASSES = 60, 20, 3
 METHODS = {
@@ -117,7 +118,7 @@ def test_a_record_every_so_many_batches_and_after_the_last(there, steps, every, 
     assert history.status == "ok"
 
 
-def test_a_record_is_about_the_latest_batch():
+def test_a_record_that_is_asked_for_is_about_the_latest_batch():
     model, held, seen = network(), samples(40, seed=2), []
     batches = [samples(SIZE, seed) for seed in range(4)]
 
@@ -129,7 +130,7 @@ def test_a_record_is_about_the_latest_batch():
         rates = [(a.argmax(1) == b).double().mean().item() for a, b in zip(z, y, strict=True)]
         seen.append((losses[0] * SIZE + omega, *losses, *rates))
 
-    options = {"regularizer": "l2:0.3", "validation": held, "callbacks": [look]}
+    options = {"regularizer": "l2:0.3", "validation": held, "callbacks": [look], "record": FIGURES}
     history = fit_stream(model, METHODS["am-adam"], batches, steps=4, every=2, **options)
     names = ("objective", "train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
     assert list(zip(*(history[name] for name in names), strict=True)) == [pytest.approx(s, rel=1e-5) for s in seen]

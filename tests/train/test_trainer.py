@@ -18,7 +18,7 @@ from altmin import BCD, DLAM, IPDLAM, MDLAM, AMRidge, Backprop, DivergenceError,
 from altmin.core.score import score
 from altmin.methods.registry import METHODS as ENTRIES
 from altmin.sweep import network_terms
-from altmin.train.options import FitOptions, Options, StreamOptions, TrainerOptions
+from altmin.train.options import FIGURES, FitOptions, Options, StreamOptions, TrainerOptions
 
 N, CLASSES = 60, 3
 BATCHES = [name for name, entry in ENTRIES.items() if entry.method.batched and name != "straight-through"]
@@ -65,7 +65,8 @@ def test_it_does_what_fit_does(name: str):
         trainer.step(X, Y, done=i / 3)
     objective, residuals = trainer.objective(), trainer.residuals()
     method.finish(trainer.sweep())
-    history = altmin.fit(expected, method, (X, Y), regularizer="l2:0.01", epochs=3, batch_size=N, generator=seeded())
+    options = {"regularizer": "l2:0.01", "record": FIGURES, "generator": seeded()}
+    history = altmin.fit(expected, method, (X, Y), epochs=3, batch_size=N, **options)
     assert equal(weights(model), weights(expected))
     assert objective == history["objective"][-1]
     assert residuals == history["residuals"][-1]

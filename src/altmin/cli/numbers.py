@@ -31,7 +31,7 @@ def add_option(parser: Any, f: Field[Any]) -> None:
     if flag is bool:
         parser.add_argument(name, action="store_true", help=help)
         return
-    kind = {int | None: Count | None}.get(flag, flag)
+    kind = {int | None: Count | None, int: Count}.get(flag, flag)
     default = "none" if flag is str and default is None else default
     parser.add_argument(name, type=kind, default=default, help=help)
 

@@ -75,7 +75,7 @@ class Screen:
         task = self.progress.add_task(name, total=epochs, note="")
 
         def update(history: History, state: State) -> None:
-            done, note = len(history), _summary(history.records[-1])
+            done, note = history.iterations, _summary(history.records[-1])
             self.progress.update(task, completed=done, note=note)
             if self.plain and (str(done).rstrip("0") in ("1", "2", "5") or done == epochs):
                 self.result(f"{name} {done}/{epochs}: {note}")

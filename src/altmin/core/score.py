@@ -81,7 +81,7 @@ class Tally:
         zs, y = forward(self.problem, state, batch.x[rows], first)[0], batch.y[rows]
         self._waiting.append((zs[-1], y))
         self._judge()
-        if _has_z(self.problem, state, batch):
+        if len(state.z) == len(self.problem.layers) and len(state.z[0]) == len(batch.x):
             off = sum(_square(z[rows] - f) for z, f in zip(state.z, zs, strict=True))
             self._add(0.0, 0.0, 0.0, off, sum(map(_square, zs)))
 
@@ -125,10 +125,6 @@ def score(problem: Problem, state: State, batch: Batch, classes: bool) -> Score:
 def chunk_of(state: State) -> int:
     """The samples of a forward pass whose activations stay in cache; more where layers are narrow."""
     return min(CHUNK, max(LEAST, STRETCH // max(len(b) for b in state.b)))
-
-
-def _has_z(problem: Problem, state: State, batch: Batch) -> bool:
-    return len(state.z) == len(problem.layers) and len(state.z[0]) == len(batch.x)
 
 
 def _square(t: Tensor) -> Tensor:

@@ -71,9 +71,7 @@ class OnlineAM(Method):
     mu: Mu = component(Mu, Mu, "Mu(start=1.0)")
     weight_steps: int = number(1, "weight steps a batch", least=1, paper="LeNet-5: 1, RNN: 5; the authors' code: 1")
     regressors: str = number("codes", "what weights learn from: codes or forward values", choices=("codes", "forward"))
-    halve_every: int = number(
-        0, "epochs from one halving of rates to the next; 0: none", least=0, paper="the authors' code: 8"
-    )
+    halve_every: int = number(0, "epochs between halvings of rates; 0: none", least=0, paper="the authors' code: 8")
     decay: str = decay()
     refit: bool = number(False, "fit the last layer to the whole data at the end; the records do not show it")
     compile: bool = number(False, "compile the steps, for long runs of small linear layers: it takes up to a minute")

@@ -184,7 +184,7 @@ def _entry(
         },
         "status": history.status,
         **({} if error is None else {"error": str(error)}),
-        "iterations": len(history),
+        "iterations": history.iterations,
         "seconds": sum(history["seconds"]),
         "cpu_seconds": sum(history["cpu_seconds"]),
         "kept_iteration": (history.kept or {}).get("iteration"),
@@ -198,7 +198,7 @@ def _measures(
 ) -> dict[str, float | None]:
     """Loss and accuracy, or R^2 and RMSE, on every split, of the kept weights and of the last iteration's."""
     chosen = _scores(problem, state_of(model), setup.dataset, model)
-    moved = last is not None and history.kept is not None and history.kept["iteration"] < len(history)
+    moved = last is not None and history.kept is not None and history.kept["iteration"] < history.iterations
     final = _scores(problem, last, setup.dataset, model) if last is not None and moved else chosen
     return chosen | {f"last_{name}": value for name, value in final.items()}
 

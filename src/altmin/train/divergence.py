@@ -9,7 +9,7 @@ import torch
 
 from altmin.core.batch import Batch
 from altmin.core.problem import Problem
-from altmin.core.score import labels_of, score
+from altmin.core.score import Score, labels_of, score
 from altmin.core.state import State
 from altmin.errors import DivergenceError
 from altmin.precision import exact
@@ -54,26 +54,30 @@ class DivergenceWatch:
 
     Attributes:
         trainer: Has begun, and made no step yet.
+        current: Whether records tell of the weights that are there then; else the last ones are scored at the end.
     """
 
     trainer: Trainer
+    current: bool = True
     _faults: dict[int, Fault] = field(default_factory=dict, init=False)
+    _hopeless: int = field(default=0, init=False)  # records in a row
+    _latest: int = field(default=0, init=False)
 
     @exact()
     def __post_init__(self) -> None:
         trainer = self.trainer
-        self._start = score(trainer.problem, trainer.state, trainer.sweep().batch, bool(trainer.reader.classes)).loss
+        self._start = self._score().loss
         sizes = zip(_sizes(trainer.state), map(len, trainer.state.b), strict=True)
         self._sizes = [max(size, outputs**0.5) for size, outputs in sizes]
 
     def state_dict(self) -> dict[str, Any]:
         """What a run that goes on has to know of its start and of the records so far."""
         faults = [asdict(fault) | {"iteration": k} for k, fault in self._faults.items()]
-        return {"start": self._start, "sizes": self._sizes, "faults": faults}
+        return {"start": self._start, "sizes": self._sizes, "faults": faults, "hopeless": self._hopeless}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
-        self._start, self._sizes = saved["start"], saved["sizes"]
+        self._start, self._sizes, self._hopeless = saved["start"], saved["sizes"], saved["hopeless"]
         self._faults = {values.pop("iteration"): Fault(**values) for values in map(dict, saved["faults"])}
 
     def look(self, record: Record) -> bool:
@@ -82,11 +86,12 @@ class DivergenceWatch:
         Raises:
             DivergenceError: They may not, and there is no hope for those that would follow.
         """
-        iteration, fault = record["iteration"], self._fault(record)
+        iteration, fault = record["iteration"], self._fault(record["train_loss"], record["train_accuracy"])
+        self._latest = iteration
         if fault is not None:
             self._faults[iteration] = fault
-        recent = [self._faults.get(k) for k in range(iteration, iteration - PATIENCE, -1)]
-        if all(f is not None and f.hopeless for f in recent):
+        self._hopeless = self._hopeless + 1 if fault is not None and fault.hopeless else 0
+        if self._hopeless >= PATIENCE:
             self.judge(record)
         return fault is None or not fault.worse
 
@@ -96,22 +101,32 @@ class DivergenceWatch:
         Raises:
             DivergenceError: They are far worse than none, and worse than the start.
         """
-        fault = None if record is None else self._faults.get(record["iteration"])
-        if fault is None or record is None:
+        if record is None:
+            return "ok"
+        fault = self._faults.get(record["iteration"])
+        if not self.current and record["iteration"] == self._latest:
+            now = self._score()
+            fault = self._fault(now.loss, now.accuracy)
+        if fault is None:
             return "ok"
         if fault.worse:
             raise DivergenceError(fault.block, fault.said, self._cure(), record["iteration"])
         return "diverged"
 
-    def _fault(self, record: Record) -> Fault | None:
-        problem, batch, loss = self.trainer.problem, self.trainer.sweep().batch, record["train_loss"]
+    @exact()
+    def _score(self) -> Score:
+        trainer = self.trainer
+        return score(trainer.problem, trainer.state, trainer.sweep().batch, bool(trainer.reader.classes))
+
+    def _fault(self, loss: float | None, accuracy: float | None) -> Fault | None:
+        problem, batch = self.trainer.problem, self.trainer.sweep().batch
         nothing = loss_of_nothing(problem, batch)
-        if loss < nothing or _tells_classes(record["train_accuracy"], batch):
+        if loss is not None and (loss < nothing or _tells_classes(accuracy, batch)):
             return None
         for i, (size, start) in enumerate(zip(_sizes(self.trainer.state), self._sizes, strict=True), 1):
             if size > EXPLODED * start:
                 return Fault(f"W_{i}", f"{size / start:.1e} times as large as at the start")
-        if loss <= BEYOND * abs(nothing or self._start):
+        if loss is None or loss <= BEYOND * abs(nothing or self._start):
             return None
         said = f"{loss:.3g} a sample, where outputs of zero have {nothing:.3g} and the start had {self._start:.3g}"
         hopeless = not loss <= HOPELESS * max(abs(nothing), abs(self._start))

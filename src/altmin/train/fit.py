@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -66,10 +68,17 @@ def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> Hist
         size = check_batch_size(chosen.batch_size, method, len(train.x))
         trainer.reader.variance.check_split(size, train)
         loop = Loop(trainer, chosen, validation, saver=saver)
-        facts = partial(loop_facts, chosen, validation, data=train, epochs=chosen.epochs, batch_size=size)
+        numbers = {"epochs": chosen.epochs, "batch_size": size, "record_every": chosen.record_every}
+        facts = partial(loop_facts, chosen, validation, data=train, **numbers)
         loop.begin(train, saved=saver and saver.begin(trainer, facts))
-        rounds = (trainer.batches(size, k, chosen.epochs) for k in range(len(loop.history), chosen.epochs))
-        return loop.run(rounds)
+        return loop.run(_rounds(trainer, size, loop.history.iterations, chosen))
+
+
+def _rounds(trainer: Trainer, size: int, done: int, chosen: FitOptions) -> Iterator[tuple[int, Iterator[Batch]]]:
+    """The batches of the epochs from one record to the next, and the number of the last of these."""
+    for first in range(done, chosen.epochs, chosen.record_every):
+        end = min(first + chosen.record_every, chosen.epochs)
+        yield end, chain.from_iterable(trainer.batches(size, k, chosen.epochs) for k in range(first, end))
 
 
 def read_validation(trainer: Trainer, data: Any) -> Batch | None:

@@ -83,7 +83,7 @@ def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **o
             feed.skip(**saved["position"])
             ahead = islice(feed, chosen.steps - feed.steps)
             saved = None  # its tensors, as large as the state's own, are no longer needed
-        return loop.run(_rounds(ahead, chosen.every))
+        return loop.run(enumerate(_rounds(ahead, chosen.every), loop.history.iterations + 1))
 
 
 def _check_streams(method: Method, batches: object) -> None:

@@ -14,16 +14,22 @@ Record = dict[str, Any]
 
 @dataclass
 class History:
-    """One record for each iteration (a pass over the data).
+    """One record for each iteration (a pass over the data), or for every `record_every` of them.
 
-    A record holds ``iteration`` (from 1), ``seconds`` and ``cpu_seconds`` of that iteration's training (evaluation is
-    not counted), ``objective`` and its ``terms`` by name, ``residuals`` by name, ``gap`` (the relative distance of the
-    auxiliary variables from the forward pass), ``train_loss``, ``train_accuracy``, ``validation_loss``,
+    A record holds ``iteration`` (from 1), ``seconds`` and ``cpu_seconds`` of training since the record before
+    (evaluation is not counted), ``objective`` and its ``terms`` by name, ``residuals`` by name, ``gap`` (the relative
+    distance of the auxiliary variables from the forward pass), ``train_loss``, ``train_accuracy``, ``validation_loss``,
     ``validation_accuracy`` (losses are means over samples; accuracies `None` for regression, validation figures `None`
-    without a validation set) and the method's own changing numbers, such as ``rho``.
+    without a validation set) and the method's own changing numbers, such as ``rho``. What was not to be recorded
+    (option `record`) is `None`.
+
+    Of an online method ``objective``, ``train_loss`` and ``train_accuracy`` are, unless `record` names them, means over
+    the batches since the record before, each at the weights that its step began with, dropout drawn and batches
+    normalised by themselves. They cost no pass over the samples, and lag behind the weights that the epoch ends with;
+    validation figures do not.
 
     Attributes:
-        records: One dict for each iteration.
+        records: One dict each.
         status: ``"ok"``, ``"diverged"`` (nan, inf, or a network far worse than one that predicts zero), ``"stopped"``
             (by a callback or an interrupt), or ``"failed"`` (by another exception, in a study that goes on).
         keep: Which weights the model holds: of the last iteration, or of the one best on validation.
@@ -53,20 +59,29 @@ class History:
         return [record[name] for record in self.records]
 
     @property
+    def iterations(self) -> int:
+        """How many iterations the records are about."""
+        return self.records[-1]["iteration"] if self.records else 0
+
+    @property
     def kept(self) -> Record | None:
         """The record of the iteration whose weights the model holds; `None` where nothing was recorded."""
         if not self.records:
             return None
         if self.restored is not None:
-            return next((record for record in self.records if record["iteration"] == self.restored), None)
-        return self.records[self.best - 1 if self.keep == "best" and self.best else -1]
+            return self._of(self.restored)
+        return self._of(self.best) if self.keep == "best" and self.best else self.records[-1]
+
+    def _of(self, iteration: int) -> Record | None:
+        return next((record for record in self.records if record["iteration"] == iteration), None)
 
     def add(self, record: Record) -> bool:
         """Append a record; whether it is the best on validation so far."""
         self.records.append(record)
         if record["validation_loss"] is None:
             return False
-        better = self.best is None or _merit(record) > _merit(self.records[self.best - 1])
+        before = None if self.best is None else self._of(self.best)
+        better = before is None or _merit(record) > _merit(before)
         if better:
             self.best = record["iteration"]
         return better

@@ -51,7 +51,8 @@ def loop_facts(options: LoopOptions, validation: Batch | None, data: Batch, **mo
     """
     seed = None if options.generator is None else options.generator.initial_seed()
     samples = {"data": fingerprint(data), "validation": fingerprint(validation)}
-    return {**samples, "keep": options.keep, "generator": seed, **more}
+    record = None if options.record is None else list(options.record)
+    return {**samples, "keep": options.keep, "record": record, "generator": seed, **more}
 
 
 def circumstances(trainer: Driver) -> Facts:

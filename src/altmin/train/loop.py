@@ -22,7 +22,7 @@ from altmin.train.shards import uncut
 from altmin.train.trainer import Trainer
 
 Callback = Callable[[History, State], bool | None]
-Rounds = Iterable[Iterable[Batch]]
+Rounds = Iterable[tuple[int, Iterable[Batch]]]  # the batches from one record to the next, and that one's iteration
 
 
 @dataclass
@@ -64,13 +64,18 @@ class Loop:
             self.history.status, error.history = "diverged", self.history
             self.trainer.state.set_weights(before)
             raise
-        self.fallback, self.watch = self.trainer.state.weights(), DivergenceWatch(self.trainer)
+        self.fallback, self.watch = self.trainer.state.weights(), self._watch()
         if saved is not None:
             self.history = History(**saved["history"] | {"status": "ok", "restored": None})
             self.fallback_iteration = saved["fallback_iteration"]
             self.watch.load_state_dict(saved["watch"])
             if saved["fallback"] is not None:
                 self.fallback.load_state_dict(uncut(saved["fallback"]))
+
+    def _watch(self) -> DivergenceWatch:
+        record = self.options.record
+        current = not self.trainer.method.online if record is None else "train" in record
+        return DivergenceWatch(self.trainer, current)
 
     def run(self, rounds: Rounds) -> History:
         """Steps on the batches of each round to come, and a record at its end."""
@@ -90,10 +95,10 @@ class Loop:
 
     def _train(self, rounds: Rounds) -> None:
         start = self._clock()  # before a round is asked for: a stream reads its first batch then
-        for iteration, batches in enumerate(rounds, len(self.history) + 1):
+        for iteration, batches in rounds:
             self._round(batches, iteration)
             times = dict(zip(("seconds", "cpu_seconds"), map(float.__sub__, self._clock(), start), strict=True))
-            figures = record_of(self.trainer, self.validation, iteration)
+            figures = record_of(self.trainer, self.validation, iteration, self.options.record)
             best = self.history.add({"iteration": iteration, **times, **self.counts(), **figures})
             if self.watch.look(self.history.records[-1]) and (best or self.options.keep == "last"):
                 self.fallback, self.fallback_iteration = self.trainer.state.weights(), iteration
@@ -117,13 +122,13 @@ class Loop:
         """A checkpoint, where one is due."""
         if self.saver is not None:
             save = self.saver.write if end else self.saver.after
-            save(len(self.history), self.trainer.state.k, self.state_dict)
+            save(self.history.iterations, self.trainer.state.k, self.state_dict)
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rounds to come depend on, and what was recorded; tensors are not copied."""
         return {
             "trainer": self.trainer.state_dict(),
-            "fallback": None if self.fallback_iteration == len(self.history) else self.fallback.state_dict(),
+            "fallback": None if self.fallback_iteration == self.history.iterations else self.fallback.state_dict(),
             "fallback_iteration": self.fallback_iteration,
             "watch": self.watch.state_dict(),
             "history": asdict(self.history),

@@ -144,9 +144,27 @@ class TrainerOptions(Options):
     )
 
 
+FIGURES = "objective", "train", "validation"
+
+
+def _check_record(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(figure in FIGURES for figure in value):
+        raise ValueError(f"`{name}` must hold names among {', '.join(FIGURES)}, or be None, got {value!r}")
+
+
 @dataclass(frozen=True)
 class LoopOptions(Options):
     """What a loop over a `Trainer` takes that keeps records."""
+
+    record: Sequence[str] | None = option(
+        "figures that a record has, each over all samples with the weights that are there then: objective (with "
+        "residuals), train (with the gap), validation; none: all of them, but objective and train of an online method "
+        "are those of the forward passes that its steps began with, as is usual: dropout drawn, weights still moving",
+        default=None,
+        check=_check_record,
+    )
 
     validation: Any = option("samples that are evaluated for every record, in the form of the data", default=None)
     keep: Literal["last", "best"] = option(
@@ -180,8 +198,8 @@ class LoopOptions(Options):
 
     def check_together(self) -> None:
         """What no option can tell alone."""
-        if self.keep == "best" and self.validation is None:
-            raise ValueError("`keep='best'` needs a `validation` set to be best on")
+        if self.keep == "best" and (self.validation is None or "validation" not in (self.record or FIGURES)):
+            raise ValueError("`keep='best'` needs a `validation` set to be best on, and its figures in `record`")
         if self.resume and self.checkpoint is None:
             raise ValueError("`resume=True` needs the folder of the run's checkpoints, `checkpoint`")
 
@@ -200,6 +218,12 @@ class FitOptions(LoopOptions):
         flag=int | None,
     )
 
+    record_every: int = option(
+        "epochs from one record to the next, callbacks included; there is always one at the end",
+        default=1,
+        check=check_positive,
+        flag=int,
+    )
     every: int | None = option(
         "epochs from one checkpoint to the next; none: so many that writing takes a twentieth of the time; there is "
         "always one at the end",

@@ -30,7 +30,7 @@ class Saver:
     def __init__(self, checkpoints: Checkpoints, every: int | None, resume: bool):
         self.checkpoints, self.every, self.resume = checkpoints, every, resume
         self._facts: dict[str, Facts] = {}
-        self._written = 0  # records in the newest checkpoint
+        self._written = 0  # iterations in the newest checkpoint
         self._clock, self._cost = time.perf_counter(), 0.0
         if checkpoints.steps() and not resume:
             raise CheckpointError(
@@ -57,23 +57,23 @@ class Saver:
         if saved is None:
             return None
         check_same(self.checkpoints.folder, saved["facts"], self._facts)
-        self._written = len(saved["history"]["records"])
+        self._written = saved["history"]["records"][-1]["iteration"]
         return saved
 
-    def after(self, records: int, step: int, content: Callable[[], dict[str, Any]]) -> None:
-        """Write a checkpoint where one is due after so many records."""
+    def after(self, iteration: int, step: int, content: Callable[[], dict[str, Any]]) -> None:
+        """Write a checkpoint where one is due after so many iterations."""
         if self.every is not None:
-            due = records % self.every == 0
+            due = iteration // self.every > self._written // self.every
         else:
             due = self._written == 0 or (time.perf_counter() - self._clock) * SHARE > self._cost
         if due:
-            self.write(records, step, content)
+            self.write(iteration, step, content)
 
-    def write(self, records: int, step: int, content: Callable[[], dict[str, Any]]) -> None:
+    def write(self, iteration: int, step: int, content: Callable[[], dict[str, Any]]) -> None:
         """Write a checkpoint, unless this one is there."""
-        if records == self._written:
+        if iteration == self._written:
             return
         start = time.perf_counter()
         self.checkpoints.write(step, {"facts": self._facts, **content()})
-        self._written, self._clock = records, time.perf_counter()
+        self._written, self._clock = iteration, time.perf_counter()
         self._cost = self._clock - start
