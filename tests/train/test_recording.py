@@ -1,0 +1,167 @@
+"""What records are about, and how often they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import altmin
+from altmin import Backprop, DivergenceError, History, OnlineAM, Sweep
+from altmin.sweep import network_terms
+from altmin.train.options import FIGURES
+
+G = torch.Generator().manual_seed(3)
+X = torch.randn(60, 4, generator=G)
+Y = (X[:, 0] > 0).long() + (X[:, 1] > 0)
+HELD = torch.randn(40, 4, generator=G), torch.randint(3, (40,), generator=G)
+METHODS = {
+    "am-adam": OnlineAM(),
+    "adam": Backprop("adam"),
+    "dtp": altmin.DTP(),
+    "dladmm": altmin.DLADMM(rho=2.5),
+    "am-ridge": altmin.AMRidge(),
+}
+ONLINE = ("am-adam", "adam", "dtp")
+
+
+def network() -> nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+def fit(name: str, model: nn.Sequential | None = None, **options: Any) -> History:
+    size = 25 if name in ONLINE else None
+    options = {"epochs": 3, "batch_size": size, "generator": torch.Generator().manual_seed(0)} | options
+    return altmin.fit(model or network(), METHODS[name], (X, Y), **options)
+
+
+@torch.no_grad()
+def plain_loss(model: nn.Sequential) -> float:
+    return float(nn.functional.cross_entropy(model(X), Y))
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_online_methods_record_their_own_forward_passes(name: str):
+    """Means over all samples of an epoch, each at the weights that the step on its batch began with."""
+    model, generator = network(), torch.Generator().manual_seed(0)
+    trainer = altmin.Trainer(model, METHODS[name], regularizer="l2:0.1", generator=generator)
+    history = fit(name, regularizer="l2:0.1", epochs=2)
+    trainer.begin(trainer.reader.read("data", (X, Y)))
+    for epoch in range(2):
+        loss = right = 0.0
+        with trainer.active():
+            for batch in trainer.batches(25, epoch, 2):
+                z, labels = model(batch.x), batch.y.argmax(1)
+                loss += float(nn.functional.cross_entropy(z, labels, reduction="sum"))
+                right += int((z.argmax(1) == labels).sum())
+                trainer.advance(batch)
+        omega = 0.05 * sum(float(p.detach().square().sum()) for p in model.parameters() if p.ndim == 2)
+        record = history.records[epoch]
+        assert record["train_loss"] == pytest.approx(loss / 60, rel=1e-5)
+        assert record["train_accuracy"] == pytest.approx(right / 60)
+        assert record["objective"] == pytest.approx(loss + omega, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_figures_that_are_named_are_those_of_the_weights(name: str):
+    model = network()
+    history = fit(name, model, record=("train",), validation=HELD)
+    assert history["train_loss"][-1] == pytest.approx(plain_loss(model), rel=1e-5)
+    assert history["objective"] == history["validation_loss"] == [None] * 3
+    assert history["terms"] == history["residuals"] == [{}] * 3
+    assert fit(name, record=("objective",))["train_loss"] == [None] * 3
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_recorded_changes_no_weight(name: str):
+    models = [network() for _ in range(3)]
+    for model, record in zip(models, (None, FIGURES, ()), strict=True):
+        fit(name, model, record=record)
+    for other in models[1:]:
+        assert all(map(torch.equal, models[0].parameters(), other.parameters()))
+
+
+@dataclass(frozen=True)
+class Silent(altmin.Method):
+    """An online method of a user's, that tells nobody of its outputs; its last step of three is a ruin."""
+
+    online = True
+    batched = True
+
+    def init(self, sweep: Sweep[Any]) -> None:
+        pass
+
+    def step(self, sweep: Sweep[Any]) -> None:
+        sweep.state.W[-1].mul_(1e5 if sweep.state.k == 2 else 0.9)
+
+    def evaluate(self, sweep: Sweep[Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        return network_terms(sweep), {}
+
+
+class Telling(Silent):
+    def step(self, sweep: Sweep[Any]) -> None:
+        sweep.note_outputs(altmin.core.forward.outputs(sweep.problem, sweep.state, sweep.batch.x))
+        super().step(sweep)
+
+
+def test_a_method_that_tells_of_no_outputs_has_a_pass_made():
+    model = network()
+    history = altmin.fit(model, Silent(), (X, Y), epochs=2)
+    assert history["train_loss"][-1] == pytest.approx(plain_loss(model), rel=1e-5)
+
+
+def test_a_last_step_that_ruins_is_found_though_its_batch_did_not_show_it():
+    model, history = network(), altmin.fit(network(), Telling(), (X, Y), epochs=2)
+    assert history.status == "ok"
+    with pytest.raises(DivergenceError) as caught:
+        altmin.fit(model, Telling(), (X, Y), epochs=3)
+    assert caught.value.history["train_loss"][-1] < 5
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_records_now_and_then_are_the_same_ones(name: str, tmp_path: Path):
+    """Numbers of iterations and all figures but times; a batch of an online method's record counts once."""
+    model, other, seen = network(), network(), []
+    whole = fit(name, model, epochs=5, validation=HELD, keep="best", record=FIGURES)
+    look = {"callbacks": [lambda history, _: seen.append(history.iterations)]}
+    kept = {"checkpoint": tmp_path / "c", "every": 2, "checkpoints_kept": 5}
+    some = fit(name, other, epochs=5, validation=HELD, record_every=2, record=FIGURES, **look, **kept)
+    assert (some["iteration"], seen, len(some), some.iterations) == ([2, 4, 5], [2, 4, 5], 3, 5)
+    for record in some.records:
+        before = whole.records[record["iteration"] - 1]
+        assert {k: v for k, v in record.items() if "seconds" not in k} == {
+            k: v for k, v in before.items() if "seconds" not in k
+        }
+    (tmp_path / "c" / sorted(p.name for p in (tmp_path / "c").iterdir())[-1]).rename(tmp_path / "gone")
+    again = network()
+    history = fit(name, again, epochs=5, validation=HELD, record_every=2, record=FIGURES, resume=True, **kept)
+    assert history["iteration"] == [2, 4, 5]
+    assert all(map(torch.equal, other.parameters(), again.parameters()))
+
+
+def test_the_best_of_few_records_is_kept():
+    model = network()
+    wrong = HELD[0], (Y[:40] + 1) % 3
+    history = fit("am-adam", model, epochs=5, validation=wrong, keep="best", record_every=2)
+    assert history.best in (2, 4, 5)
+    assert history.kept is not None
+    assert history.kept["iteration"] == history.best
+    accuracy = (model(wrong[0]).argmax(1) == wrong[1]).double().mean().item()
+    assert accuracy == pytest.approx(history.kept["validation_accuracy"])
+
+
+@pytest.mark.parametrize("record", ["train", ("trian",), 3])
+def test_unknown_figures_are_refused(record: Any):
+    with pytest.raises(ValueError, match=r"`record` must hold names among objective, train, validation, or be None"):
+        fit("adam", record=record)
+
+
+def test_the_best_needs_its_figures():
+    with pytest.raises(ValueError, match=r"`keep='best'` needs .* its figures in `record`"):
+        fit("adam", record=("train",), keep="best", validation=HELD)
