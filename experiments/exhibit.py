@@ -15,8 +15,8 @@ from torch import nn
 
 import altmin
 from altmin import data as data_sets
+from altmin.core.score import predict
 from altmin.data import Dataset, Split
-from altmin.train.score import predict
 
 Network = Callable[[], nn.Sequential]
 SMOKE_TRAIN, SMOKE_HELD = 256, 64  # samples of a smoke run

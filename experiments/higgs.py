@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 import altmin
 from altmin import fit_stream
+from altmin.core.score import predict
 from altmin.data.download import obtain
 from altmin.data.higgs import FEATURES, HIGGS, moments, stream_split
 from altmin.methods.registry import METHODS
-from altmin.train.score import predict
 from exhibit import judge, options
 
 BAR = 0.64

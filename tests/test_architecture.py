@@ -50,7 +50,7 @@ def functions(file: Path) -> Iterator[ast.FunctionDef]:
 
 
 # Where a sweep comes from, and what scores any weights on any samples, without a method.
-TRIPLES = {("sweep/sweep.py", "__init__"), ("train/score.py", "score")}
+TRIPLES = {("sweep/sweep.py", "__init__"), ("core/score.py", "score")}
 
 
 def test_what_a_method_works_on_is_one_argument():

@@ -292,6 +292,30 @@ def test_train_says_that_it_diverged(out, capsys):
     assert main(["predict", str(out)]) == 0
 
 
+FAR = """
+from torch import nn
+
+def make():
+    model = nn.Sequential(nn.Linear(1, 1))
+    nn.init.constant_(model[0].weight, 2e3)
+    return model
+"""
+
+
+def test_train_says_that_it_ends_far_from_any_use(out, capsys, tmp_path):
+    """Weights that are better than the start's are kept, and are no success."""
+    (tmp_path / "far.py").write_text(FAR)
+    (tmp_path / "table.csv").write_text("a,y\n" + "".join(f"{i * 37 % 100 / 7},{i * 59 % 97 / 9}\n" for i in range(80)))
+    table = ["--csv.train", str(tmp_path / "table.csv"), "--csv.target", "y", "--task", "regression"]
+    line = ["train", "sgd", "--lr", "1e-12", "--model", f"{tmp_path / 'far.py'}:make", *table, "--epochs", "2"]
+    assert main([*line, "--threads", "1", "--out", str(out)]) == 1
+    assert capsys.readouterr().err == (
+        "altmin: error: the loss stays far above that of outputs zero; try a smaller `lr`\n"
+    )
+    assert results(out)[0]["status"] == "diverged"
+    assert "error" not in results(out)[0]
+
+
 def test_quiet_prints_the_result_only(out, capsys):
     assert train(out, "adam", "--epochs", "3", "--quiet") == 0
     lines = capsys.readouterr().out.splitlines()

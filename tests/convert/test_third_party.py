@@ -109,8 +109,8 @@ def fit(model: nn.Sequential, method: altmin.Method, epochs: int, **options: obj
 def test_methods_train_what_a_user_registered(name: str, own: ModuleType):
     model = model_of(own)
     before = [p.detach().clone() for p in model.parameters()]
-    history = fit(model, METHODS[name], 60, loss="scaled_squares", regularizer="elastic:1e-4:1e-4")
-    assert history["train_accuracy"][-1] > 0.7
+    history = fit(model, METHODS[name], 100, loss="scaled_squares", regularizer="elastic:1e-4:1e-4")
+    assert history["train_accuracy"][-1] > 0.6  # from all of eight starts: .72 to .95
     assert all(not torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True) if p.ndim == 2)
 
 

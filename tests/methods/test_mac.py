@@ -17,10 +17,10 @@ import altmin
 from altmin import MAC, Batch, Elman, Residual, Sign, problem_of, state_of
 from altmin.audit import Gradients, no_backprop
 from altmin.core.forward import forward
+from altmin.core.score import score
 from altmin.layerwise.augmented_weights import AugmentedWeights
 from altmin.layerwise.last_layer import fit_last
 from altmin.maps import Conv2d, Linear
-from altmin.train.score import score
 from methods.table import Loop, begun, digits, network
 from sweep.case import minimised
 

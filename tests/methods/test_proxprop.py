@@ -12,9 +12,9 @@ from torch.nn import functional as F
 import altmin
 from altmin import Backprop, problem_of
 from altmin.audit import BackpropError, Gradients, no_backprop
+from altmin.core.score import score
 from altmin.methods.proxprop import ProxProp
 from altmin.nn import Elman, Residual
-from altmin.train.score import score
 from methods.table import Loop, digits, network
 
 SIZE = 60

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 import altmin
 from altmin import BCD, DLAM, IPDLAM, MDLAM, AMRidge, Backprop, DivergenceError, Method, OnlineAM, Trainer
+from altmin.core.score import score
 from altmin.methods.registry import METHODS as ENTRIES
 from altmin.sweep import network_terms
 from altmin.train.options import FitOptions, Options, StreamOptions, TrainerOptions
-from altmin.train.score import score
 
 N, CLASSES = 60, 3
 BATCHES = [name for name, entry in ENTRIES.items() if entry.method.batched and name != "straight-through"]

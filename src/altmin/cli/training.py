@@ -60,9 +60,10 @@ def train(options: Namespace) -> int:
             keep(done, [done], folder, folder)
         report(done, screen)
         screen.where(f"wrote results.json, curves.csv, {network_files(setup)}", folder, told=options.out)
-        if done.error is not None:
-            complain("error", done.error)
-        return _exit_code("train", folder, interrupt, [done], DIVERGED if done.error else 0)
+        diverged = done.result["status"] == "diverged"
+        if diverged:
+            complain("error", done.error or f"the loss stays far above that of outputs zero; try {method.cure}")
+        return _exit_code("train", folder, interrupt, [done], DIVERGED if diverged else 0)
 
 
 def compare(options: Namespace) -> int:

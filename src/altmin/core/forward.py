@@ -60,28 +60,39 @@ def skip_value(layer: Layer, x: Tensor, z: Sequence[Tensor], a: Sequence[Tensor]
     return x if i < 0 else a[i]
 
 
-def forward(problem: Problem, state: State[Any], x: Tensor) -> tuple[Variables, Variables]:
+def forward(problem: Problem, state: State[Any], x: Tensor, first: Tensor | None = None) -> tuple[Variables, Variables]:
     """A forward pass: pre-activations of all layers, and activations of the hidden ones.
 
     Args:
         problem: Gives the layers.
         state: Gives the weights.
         x: Samples, ``(N, ...)``.
+        first: The first layer's pre-activation, where somebody has made it.
 
     Raises:
         ValueError: The two ends of a residual connection differ in shape.
     """
     zs, as_ = Variables(), Variables()
     for i, layer in enumerate(problem.layers):
-        z = layer_value(problem, state, i, as_[-1] if as_ else x)
-        skip = skip_value(layer, x, zs, as_)
-        if skip is not None and skip.shape != z.shape:  # PyTorch would broadcast
-            ends = f"{tuple(skip.shape[1:])} to {tuple(z.shape[1:])}"
-            raise ValueError(f"the residual connection to layer {i + 1} adds samples of shape {ends}")
-        zs.append(z if skip is None else z + skip)
+        if i == 0 and first is not None:
+            zs.append(first)
+        else:
+            zs.append(_pre_activation(problem, state, i, x, zs, as_))
         if i + 1 < len(problem.layers):
             as_.append(layer.activation(zs[-1]))
     return zs, as_
+
+
+def _pre_activation(problem: Problem, state: State[Any], i: int, x: Tensor, z: Variables, a: Variables) -> Tensor:
+    """That of layer `i` in a forward pass, from those of the layers below."""
+    value = layer_value(problem, state, i, a[-1] if a else x)
+    skip = skip_value(problem.layers[i], x, z, a)
+    if skip is None:
+        return value
+    if skip.shape != value.shape:  # PyTorch would broadcast
+        ends = f"{tuple(skip.shape[1:])} to {tuple(value.shape[1:])}"
+        raise ValueError(f"the residual connection to layer {i + 1} adds samples of shape {ends}")
+    return value + skip
 
 
 def start_forward(problem: Problem, state: State[Any], x: Tensor) -> None:

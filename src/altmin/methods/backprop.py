@@ -84,6 +84,7 @@ class Backprop(Method):
             start = forward_pass(sweep, self.estimated)
             out = start.top
             out.track()
+            sweep.note_outputs(out.z)
             samples = len(out.z)
             factor = samples if self.preset in PRESETS and PRESETS[self.preset].summed else 1
             loss = sweep.problem.loss(out.z, sweep.batch.y) / (samples / factor)

@@ -83,6 +83,7 @@ class DTP(Method):
     def step(self, sweep: Sweep[Inverses]) -> None:
         """One mini-batch of Algorithm 1; weights, running statistics and feedback maps are written in place."""
         memory, start, omega = sweep.memory, forward_pass(sweep), sweep.problem.regularizer
+        sweep.note_outputs(start.top.z)
         activations = [function.layer.activation for function in start.functions]
         h = [s.smoothed()(z) for s, z in zip(activations, start.z, strict=False)]
         layers = enumerate(zip(memory.V, memory.c, strict=True), start=1)

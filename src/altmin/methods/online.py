@@ -115,6 +115,7 @@ class OnlineAM(Method):
         memory, state = sweep.memory, sweep.state
         memory.update_mu(self.mu, state)
         found = prepare_compiled(self.prepare, sweep) if self.compile else self.prepare(sweep)
+        sweep.note_outputs(found.outputs)
         factor = halved(state.epoch, self.halve_every) * DECAYS[self.decay](sweep.batch.done)
         for (rule, targets), own in zip(self.groups(list(found.layers)), memory.rules, strict=True):
             rule.learn(own, targets, sweep.problem.regularizer, self.weight_steps, factor)
@@ -127,7 +128,7 @@ class OnlineAM(Method):
         power = self.codes.power(sweep, start, memory.power)
         codes = self.codes.find(start, power, memory.mu)
         targets = layer_targets(start, codes, self.codes, updated, memory.mu, sweep.state.samples)
-        return BatchTargets(start.z, codes, power, targets)
+        return BatchTargets(start.z, start.top.z, codes, power, targets)
 
     def evaluate(self, sweep: Sweep[OnlineMemory]) -> tuple[Terms, dict[str, Tensor]]:
         """The loss at the forward pass, where the penalty is zero, and how far the last batch's codes moved from it."""

@@ -77,11 +77,12 @@ def prepare_compiled(prepare: Prepare, sweep: Sweep[Any]) -> BatchTargets:
         if len(recorded) == SHAPES:
             return prepare(sweep)
         recorded[shapes] = _record(prepare, sweep, given)
-    forward, codes, power, gradients = recorded[shapes](*given)
+    forward, outputs, codes, power, gradients = recorded[shapes](*given)
     weight = 1.0 / sweep.state.samples
     weights = [weight / sweep.memory.mu] * len(codes) + [weight]
     functions = zip(layer_functions(sweep.problem, sweep.state), gradients, weights, strict=True)
-    return BatchTargets(forward, codes, power, [LayerGradient(f, a, grads, w) for f, (a, grads), w in functions])
+    layers = [LayerGradient(f, a, grads, w) for f, (a, grads), w in functions]
+    return BatchTargets(forward, outputs, codes, power, layers)
 
 
 def _record(prepare: Prepare, sweep: Sweep[Any], given: list[Tensor]) -> Callable[..., Any]:
@@ -90,7 +91,8 @@ def _record(prepare: Prepare, sweep: Sweep[Any], given: list[Tensor]) -> Callabl
     def of_tensors(*tensors: Tensor) -> tuple[Any, ...]:
         found = prepare(_with_tensors(sweep, list(tensors)))
         layers = [target.gradient() for target in found.layers]
-        return found.forward, found.codes, found.power, [(layer.a, layer.grads) for layer in layers]
+        gradients = [(layer.a, layer.grads) for layer in layers]
+        return found.forward, found.outputs, found.codes, found.power, gradients
 
     copies = [t.clone() for t in given]  # recording runs it, and running statistics are written in place
     return torch.compile(make_fx(of_tensors)(*copies), dynamic=False)

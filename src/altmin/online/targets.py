@@ -105,12 +105,14 @@ class BatchTargets:
 
     Attributes:
         forward: The hidden layers' pre-activations, ``C^0``.
-        codes: Their codes.
+        outputs: The last layer's, the network's outputs.
+        codes: The hidden layers' codes.
         power: The power iteration of the layer above each code, where code steps are relative to the curvature.
         layers: Each layer's target, first to last.
     """
 
     forward: list[Tensor]
+    outputs: Tensor
     codes: list[Tensor]
     power: list[Tensor]
     layers: Sequence[LayerTarget]

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from altmin.core.forward import CHUNK, scaled
+from altmin.core.score import score
 from altmin.data import Split
 from altmin.errors import DivergenceError
 from altmin.methods import Method
@@ -25,7 +26,6 @@ from altmin.study.machine import in_units
 from altmin.study.saved_network import NetworkDescription
 from altmin.study.setup import Setup
 from altmin.train.options import Options
-from altmin.train.score import score
 from altmin.train.trainer import Trainer
 
 LEAST, WIDTHS, SHARE = 64, 4, 8  # of samples to try on: as many, or so many times a width, but no more than an eighth

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from altmin.core.forward import outputs
 from altmin.core.problem import Problem
+from altmin.core.score import score
 from altmin.core.state import State
 from altmin.data import Split, TargetScale
 from altmin.train.inputs import batch_of
 from altmin.train.place import Place
-from altmin.train.score import score
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from altmin.convert import problem_of, state_of
 from altmin.core.forward import outputs
+from altmin.core.score import predict
 from altmin.data import Split, TableEncoder
 from altmin.data.table import ClassTarget, NumberTarget, Table, read_table, table_of
 from altmin.data.table.targets import in_units, require_dtype
@@ -21,7 +22,6 @@ from altmin.study.description import DTYPES, NetworkDescription
 from altmin.study.measures import Measures, measured
 from altmin.study.saved_network import ENCODER, load
 from altmin.train.place import check_device
-from altmin.train.score import predict
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from altmin.core.forward import numel_per_sample, outputs, stretches
+from altmin.core.score import Tally, chunk_of
 
 if TYPE_CHECKING:
     from altmin.sweep.sweep import Sweep
@@ -63,12 +64,16 @@ def penalty_terms(sweep: Sweep[Any]) -> tuple[Terms, dict[str, Tensor]]:
 def _sums(sweep: Sweep[Any], rows: slice) -> Tensor:
     """The loss, the dual term, ``||E_1||^2 .. ||E_L||^2`` and ``||D_1||^2 ..`` of some samples."""
     state, last = sweep.state, sweep.layers[-1]
-    E = [layer.residual(rows) for layer in sweep.layers]
+    first, *others = sweep.layers
+    prediction = first.prediction(rows)
+    E = [first.z[rows] - prediction, *(layer.residual(rows) for layer in others)]
     D = [layer.a[rows] - layer.activation(layer.z[rows]) for layer in sweep.layers if layer.has_a]
     loss = sweep.problem.loss(last.outputs[rows], sweep.batch.y[rows])
     dual = loss.new_zeros(())
     if state.u is not None:
         dual = (state.u[rows] * (E[-1] if sweep.penalty.dual == "residual" else last.z[rows])).sum()
+    if sweep.tally is not None:  # the network's pass and the penalty have their widest product in common
+        sweep.tally.run(state, sweep.batch, rows, prediction)
     return torch.stack([loss, dual, *(t.square().sum() for t in (*E, *D))])
 
 
@@ -78,9 +83,16 @@ def regularizer(sweep: Sweep[Any]) -> Tensor:
 
 
 def network_terms(sweep: Sweep[Any]) -> Terms:
-    """The terms of the network's own objective: the loss at a forward pass, where constraints hold, the regulariser."""
-    out = outputs(sweep.problem, sweep.state, sweep.batch.x)
-    return {"loss": sweep.batch.sum(sweep.problem.loss(out, sweep.batch.y)), "regularizer": regularizer(sweep)}
+    """The terms of the network's own objective: the loss at a forward pass, where constraints hold, the regulariser.
+
+    The outputs are those that the sweep's `tally` has been told of, where it has; else a pass is made and it is told.
+    """
+    tally, batch = sweep.tally or Tally(sweep.problem), sweep.batch
+    if tally.empty:
+        for x, y in zip(batch.x.split(step := chunk_of(sweep.state)), batch.y.split(step), strict=True):
+            tally.add(outputs(sweep.problem, sweep.state, x), y)
+    loss = tally.score(batch).loss * batch.count
+    return {"loss": batch.y.new_tensor(loss), "regularizer": regularizer(sweep)}
 
 
 def row_squares(residuals: list[Tensor]) -> Tensor:

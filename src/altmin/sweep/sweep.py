@@ -12,6 +12,7 @@ from altmin.core.batch import Batch
 from altmin.core.forward import numel_per_sample
 from altmin.core.memory import Memory
 from altmin.core.problem import Problem
+from altmin.core.score import Tally
 from altmin.core.state import Iterate, State
 from altmin.core.variables import Variables
 from altmin.solvers.backtracking import Backtracking
@@ -55,6 +56,7 @@ class Sweep(Generic[M]):
         state: All variables; changed in place.
         batch: The samples.
         products: What earlier sweeps over the same samples have kept; fresh where it is not given.
+        tally: Is told of outputs that the network has for the batch, where somebody wants to know.
 
     Attributes:
         method: The method at work.
@@ -63,6 +65,7 @@ class Sweep(Generic[M]):
         state: The variables of the batch's samples, and the weights.
         whole: The state with the variables of all samples.
         products: What is kept of products with unchanged variables.
+        tally: See above.
 
     Example:
         >>> import altmin, torch
@@ -77,12 +80,19 @@ class Sweep(Generic[M]):
     """
 
     def __init__(
-        self, method: Stepper, problem: Problem, state: State[M], batch: Batch, products: Products | None = None
+        self,
+        method: Stepper,
+        problem: Problem,
+        state: State[M],
+        batch: Batch,
+        products: Products | None = None,
+        tally: Tally | None = None,
     ):
         self.method, self.problem, self.batch = method, problem, batch
         self.whole = state
         self.state: State[M] = _gathered(state, batch) if batch.rows is not None and state.per_sample else state
         self.products = products or self._fresh_products()
+        self.tally = tally
 
     @cached_property
     def layers(self) -> list[LayerView]:
@@ -118,6 +128,14 @@ class Sweep(Generic[M]):
         self.whole.k += 1
         self.whole.epoch += self.batch.ends_epoch
         return self
+
+    def note_outputs(self, outputs: Tensor) -> None:
+        """Say what the network had for the batch at its weights before this step, which records may then tell.
+
+        A method calls it whose step begins with a forward pass; where none does, records need a pass of their own.
+        """
+        if self.tally is not None:
+            self.tally.add(outputs, self.batch.y)
 
     def ascend_dual(self, rate: float) -> None:
         """``U <- U + rate E_L``."""

@@ -9,12 +9,12 @@ import torch
 
 from altmin.core.batch import Batch
 from altmin.core.problem import Problem
+from altmin.core.score import labels_of, score
 from altmin.core.state import State
 from altmin.errors import DivergenceError
 from altmin.precision import exact
 from altmin.train.history import Record
 from altmin.train.scale import misfits
-from altmin.train.score import labels_of, score
 from altmin.train.trainer import Trainer
 
 BEYOND = 100.0  # random starts, sign networks and the first iterations of penalties stay within 5

@@ -14,6 +14,7 @@ from altmin.audit import no_backprop
 from altmin.convert import problem_of, state_of
 from altmin.convert.comparison import check_same_function
 from altmin.core.batch import Batch
+from altmin.core.score import Tally
 from altmin.core.state import State
 from altmin.errors import DivergenceError
 from altmin.methods.base import Method
@@ -40,6 +41,7 @@ class Driver:
         reader: Turns what users hand in into batches.
         samples: What objective, residuals and records are about: all training samples, or an online method's latest
             batch; `None` before the first step.
+        tally: Is told, where there is one, of the outputs that an online method's steps have for their batches.
     """
 
     def __init__(self, model: nn.Sequential, method: Method, options: TrainerOptions):
@@ -54,6 +56,7 @@ class Driver:
         self.samples: Batch | None = None
         self._state: State[Any] | None = None
         self._products: Products | None = None
+        self.tally: Tally | None = None
 
     @property
     def state(self) -> State[Any]:
@@ -100,7 +103,8 @@ class Driver:
         """
         self.reader.variance.check("data", batch)
         whole = batch.rows is None and not self.method.online
-        sweep = Sweep(self.method, self.problem, self.state, batch, self._products if whole else None)
+        tally = self.tally if self.method.online else None
+        sweep = Sweep(self.method, self.problem, self.state, batch, self._products if whole else None, tally)
         before = versions_of(batch)
         try:
             sweep.run()
@@ -129,9 +133,13 @@ class Driver:
         if self._state is not None:
             self._storage.check()
 
-    def sweep(self) -> Sweep[Any]:
-        """The method's view of the present state and `samples`; it keeps no products."""
-        return Sweep(self.method, self.problem, self.state, self._samples(), Products())
+    def sweep(self, tally: Tally | None = None) -> Sweep[Any]:
+        """The method's view of the present state and `samples`, with the products that the last step has left.
+
+        Args:
+            tally: Is told of outputs that are made or known.
+        """
+        return Sweep(self.method, self.problem, self.state, self._samples(), self._products or Products(), tally)
 
     def _attach(self) -> State[Any]:
         """Move the model to where it is trained, and make the state that shares its memory."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from altmin.core.batch import Batch
+from altmin.core.score import Tally
 from altmin.core.state import Nothing, State
 from altmin.errors import DivergenceError
 from altmin.train.divergence import DivergenceWatch
@@ -105,6 +106,7 @@ class Loop:
 
     def _round(self, batches: Iterable[Batch], iteration: int) -> None:
         self.trainer.check_storage()
+        self.trainer.tally = Tally(self.trainer.problem, bool(self.trainer.reader.classes))
         try:
             for batch in batches:
                 self.trainer.advance(batch)

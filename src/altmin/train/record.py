@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from altmin.core.batch import Batch
+from altmin.core.score import Tally, score
 from altmin.core.state import State
 from altmin.errors import DivergenceError
 from altmin.precision import exact
 from altmin.train.history import Record
-from altmin.train.score import score
 from altmin.train.trainer import Trainer
 
 
@@ -23,12 +23,13 @@ def record_of(trainer: Trainer, validation: Batch | None, iteration: int) -> Rec
     Raises:
         DivergenceError: Weights, or an objective, that are not finite.
     """
-    problem, state, samples = trainer.problem, trainer.state, trainer.sweep().batch
-    terms, residuals = trainer.evaluate()
+    problem, state, samples, classes = trainer.problem, trainer.state, trainer.samples, bool(trainer.reader.classes)
+    assert samples is not None
+    tally = trainer.tally or Tally(problem, classes)
+    terms, residuals = trainer.evaluate(tally)
     objective = float(torch.stack(list(terms.values())).sum())
     _check_finite(state, objective, iteration, trainer.method.cure)
-    classes = bool(trainer.reader.classes)
-    train = score(problem, state, samples, classes)
+    train = score(problem, state, samples, classes) if tally.empty else tally.score(samples)
     other = None if validation is None else score(problem, state, validation, classes)
     return {
         "objective": objective,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from altmin.core.batch import Batch
+from altmin.core.score import Tally
 from altmin.methods.base import Method
 from altmin.train.inputs import check_batch_size
 from altmin.train.options import TrainerOptions
@@ -126,10 +127,14 @@ class Trainer(SavedDriver):
 
     # Figures
 
-    def evaluate(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The objective's terms and the residuals by name, at the present variables and `samples`."""
+    def evaluate(self, tally: Tally | None = None) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The objective's terms and the residuals by name, at the present variables and `samples`.
+
+        Args:
+            tally: Is told of the outputs that are made on the way; those that it was told of are not made again.
+        """
         with self.active(rounded=False):
-            return self.method.evaluate(self.sweep())
+            return self.method.evaluate(self.sweep(tally))
 
     def objective(self) -> float:
         """What the method minimises, over `samples`: the sum of losses, regularisers and penalties."""

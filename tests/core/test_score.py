@@ -6,7 +6,7 @@ from torch import nn
 
 from altmin import Batch, problem_of, state_of
 from altmin.core.forward import outputs, start_forward
-from altmin.train.score import labels_of, predict, score
+from altmin.core.score import labels_of, predict, score
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_chunks_do_not_change_the_score(network, monkeypatch, chunk):
     off = state.clone()
     off.z[:] = [z + 0.5 for z in state.z]
     whole = score(problem, off, batch, classes=True)
-    for module in ("train.score", "core.forward"):
+    for module in ("core.score", "core.forward"):
         monkeypatch.setattr(f"altmin.{module}.CHUNK", chunk)
     parts = score(problem, off, batch, classes=True)
     assert (parts.loss, parts.accuracy, parts.gap) == pytest.approx((whole.loss, whole.accuracy, whole.gap), rel=1e-12)

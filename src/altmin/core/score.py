@@ -1,0 +1,135 @@
+"""How good a state is: the network's loss and accuracy, and how far the auxiliary variables are from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from altmin.core.batch import Batch
+from altmin.core.forward import CHUNK, STRETCH, forward
+from altmin.core.problem import Problem
+from altmin.core.state import State
+
+LEAST = 256  # samples of a forward pass: fewer make products of matrices slow
+
+
+@dataclass(frozen=True)
+class Score:
+    """The network on some samples.
+
+    Attributes:
+        loss: Mean over samples.
+        accuracy: Share of samples classified as their label says; `None` for regression.
+        gap: ``||Z - Z_forward||/||Z_forward||`` over all layers; `None` where the state has no such ``Z``.
+    """
+
+    loss: float
+    accuracy: float | None
+    gap: float | None = None
+
+
+def predict(z: Tensor, middle: float = 0.0) -> Tensor:
+    """Class indices ``(N,)`` from outputs ``(N, q)``: the largest; for one output, whether it is above `middle`.
+
+    Args:
+        z: Outputs.
+        middle: What lies between the two targets of a single output (`altmin.losses.Loss.middle`).
+    """
+    return (z[:, 0] > middle).long() if z.shape[1] == 1 else z.argmax(1)
+
+
+def labels_of(y: Tensor) -> Tensor:
+    """Class indices from encoded targets (one-hot, or -1/+1)."""
+    return (y[:, 0] > 0.5).long() if y.shape[1] == 1 else y.argmax(1)
+
+
+class Tally:
+    """Adds up what the network's outputs are worth, as whoever makes them hands them in.
+
+    Args:
+        problem: Its loss judges them.
+        classes: Whether the targets are encoded classes.
+    """
+
+    def __init__(self, problem: Problem, classes: bool = False) -> None:
+        self.problem, self.classes = problem, classes
+        self._totals: Tensor | None = None  # loss, right ones, samples, |Z - F|^2, |F|^2
+        self._waiting: list[tuple[Tensor, Tensor]] = []
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was handed in."""
+        return self._totals is None and not self._waiting
+
+    def add(self, outputs: Tensor, y: Tensor) -> None:
+        """The outputs for some samples, and their targets. Small batches wait: a look at each would cost more."""
+        self._waiting.append((outputs.detach().clone(), y))
+        if sum(z.numel() for z, _ in self._waiting) > STRETCH:
+            self._judge()
+
+    def run(self, state: State, batch: Batch, rows: slice, first: Tensor | None = None) -> None:
+        """Some samples by a forward pass, and how far the state's ``Z`` are from it, where it has such.
+
+        Args:
+            state: Gives weights and ``Z``.
+            batch: The samples.
+            rows: Which of them.
+            first: The first layer's pre-activation, where somebody has made it.
+        """
+        zs, y = forward(self.problem, state, batch.x[rows], first)[0], batch.y[rows]
+        self._waiting.append((zs[-1], y))
+        self._judge()
+        if _has_z(self.problem, state, batch):
+            off = sum(_square(z[rows] - f) for z, f in zip(state.z, zs, strict=True))
+            self._add(0.0, 0.0, 0.0, off, sum(map(_square, zs)))
+
+    def score(self, batch: Batch) -> Score:
+        """Of all that was handed in, over the processes of `batch`."""
+        loss, right, count, off, size = batch.sum(self._judge()).tolist()
+        return Score(loss / count, right / count if self.classes else None, (off / size) ** 0.5 if size > 0 else None)
+
+    def _judge(self) -> Tensor:
+        """Have nothing wait; the totals."""
+        if self._waiting:
+            outputs, y = map(torch.cat, zip(*self._waiting, strict=True))
+            self._waiting.clear()
+            right = (predict(outputs, self.problem.loss.middle) == labels_of(y)).sum() if self.classes else 0.0
+            self._add(self.problem.loss(outputs, y), right, float(len(y)), 0.0, 0.0)
+        assert self._totals is not None
+        return self._totals
+
+    def _add(self, *sums: Tensor | float) -> None:
+        device = next((t.device for t in sums if isinstance(t, Tensor)), None)
+        new = torch.stack([torch.as_tensor(t, dtype=torch.float64, device=device) for t in sums])
+        self._totals = new if self._totals is None else self._totals + new
+
+
+@torch.no_grad()
+def score(problem: Problem, state: State, batch: Batch, classes: bool) -> Score:
+    """Loss, accuracy and gap of the network over all samples of `batch`, a stretch of them after the other.
+
+    Args:
+        problem: What is minimised.
+        state: Its weights are scored; its ``Z`` are compared where it has them for every sample.
+        batch: The samples.
+        classes: Whether the targets are encoded classes.
+    """
+    tally, step = Tally(problem, classes), chunk_of(state)
+    for i in range(0, len(batch.x), step):
+        tally.run(state, batch, slice(i, i + step))
+    return tally.score(batch)
+
+
+def chunk_of(state: State) -> int:
+    """The samples of a forward pass whose activations stay in cache; more where layers are narrow."""
+    return min(CHUNK, max(LEAST, STRETCH // max(len(b) for b in state.b)))
+
+
+def _has_z(problem: Problem, state: State, batch: Batch) -> bool:
+    return len(state.z) == len(problem.layers) and len(state.z[0]) == len(batch.x)
+
+
+def _square(t: Tensor) -> Tensor:
+    return t.square().sum().double()
