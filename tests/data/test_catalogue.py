@@ -27,10 +27,10 @@ def test_an_unknown_name_gets_the_nearest():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"train_samples": 0}, "train_samples is 0"),
-        ({"train_samples": -3}, "train_samples is -3"),
+        ({"train_samples": 0}, "`train_samples` is 0"),
+        ({"train_samples": -3}, "`train_samples` is -3"),
         ({"train_samples": 1080}, "train_samples` is 1080, .* 1,079 available"),
-        ({"dtype": torch.int64}, "dtype is torch.int64"),
+        ({"dtype": torch.int64}, "`dtype` is torch.int64"),
         ({"csv": TableOptions(train=Path("a.csv"), target="y")}, "'csv', and no other"),
     ],
 )

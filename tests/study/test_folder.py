@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -30,7 +31,7 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def run(out: str, command: str = "train", names: tuple[str, ...] = (), **how: bool) -> None:
+def run(out: str, command: str = "train", names: tuple[str, ...] = (), **how: Any) -> None:
     """A run that leaves some of its files."""
     with claimed(command, out, **how) as folder:
         prepare(folder, command, {"seed": 0}, parts={name: {"seed": 1} for name in names})

@@ -288,8 +288,10 @@ def test_a_file_of_ones_own_is_not_replaced(user, tmp_path, capsys):
     (tmp_path / "model.py").unlink()
     assert run(tmp_path, f"train adam --model {user}:net") == 0
     user.write_text(user.read_text() + "\n")  # a run's folder: its files are replaced, if that is asked for
-    assert run(tmp_path, f"train adam --model {user}:net") == 2
+    assert run(tmp_path, f"train adam --model {user}:net") == 0
+    assert (tmp_path / "model.py").read_text() != user.read_text()
     assert run(tmp_path, f"train adam --model {user}:net --overwrite") == 0
+    assert (tmp_path / "model.py").read_text() == user.read_text()
 
 
 WRONG = {

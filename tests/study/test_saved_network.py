@@ -77,7 +77,7 @@ def test_a_description_is_checked_and_nothing_is_drawn():
     assert torch.equal(torch.random.get_rng_state(), before)
     with pytest.raises(ValueError, match="unknown `activation` 'rellu'; did you mean 'relu'"):
         NetworkDescription(inputs=(2,), outputs=2, options={"activation": "rellu"})
-    with pytest.raises(ValueError, match="unknown dtype 'float16'"):
+    with pytest.raises(ValueError, match="unknown `dtype` 'float16'"):
         NetworkDescription(**SMALL, dtype="float16")
     with pytest.raises(ValueError, match="unknown `model` 'lenet'"):
         NetworkDescription(model="lenet", inputs=(2,), outputs=2)

@@ -31,7 +31,6 @@ RUN: dict[str, Callable[[Namespace], int]] = {
     "datasets": datasets,
 }
 
-
 IMPORT_ADVICE = "; a file of your own that registers it goes to --import"
 MISFITS = (ValueError, TypeError, NotImplementedError, OSError, BackpropError)
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from jsonargparse import Namespace
 
-from altmin.cli.config import resumed, with_copy
+from altmin.cli.config import HELP, resumed, with_copy
 from altmin.cli.imports import FLAG, import_files
 from altmin.cli.methods import FILE, absolute, leading, load_all, name_of
 from altmin.cli.options import COMMANDS, method_names, parser_of
@@ -17,8 +17,7 @@ from altmin.cli.tokens import tokens_of
 from altmin.cli.yaml_file import YamlEntry, normal, read_yaml
 from altmin.methods.registry import METHODS
 
-CONFIG = "--config"
-HELP = {"-h", "--help"}
+CONFIG_FLAG = "--config"
 
 
 def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
@@ -46,7 +45,7 @@ def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
     rest, method, shown = _methods(command, rest, entries, files)
     parser, own = parser_of(command, method, shown, _unexplained(rest))
     spelling.learn(own)
-    _scan(rest, own, spelling, shown)
+    _scan(rest, own, spelling)
     tokens = tokens_of(entries, spelling, [text for text in rest if text in METHODS])
     try:
         parsed = parser.parse_args([command, *tokens, *rest])
@@ -74,12 +73,12 @@ def _without_configs(command: str, argv: list[str]) -> tuple[list[str], list[str
     rest, files, texts = [], [], iter(argv)
     for text in texts:
         name, equals, file = text.partition("=")
-        if name != CONFIG or command in ("methods", "datasets"):
+        if name != CONFIG_FLAG or command in ("methods", "datasets"):
             rest.append(text)
         else:
             files.append(file if equals else next(texts, ""))
     if any(not file or file.startswith("--") for file in files):
-        raise argparse.ArgumentTypeError(f"{CONFIG} needs a value: a YAML file")
+        raise argparse.ArgumentTypeError(f"{CONFIG_FLAG} needs a value: a YAML file")
     return rest, files
 
 
@@ -129,7 +128,7 @@ def _unexplained(argv: Sequence[str]) -> set[str]:
     return set(METHODS) - set(argv) if HELP & set(argv) else set()
 
 
-def _scan(argv: Sequence[str], parser: argparse.ArgumentParser, spelling: Spelling, method: str | None) -> None:
+def _scan(argv: Sequence[str], parser: argparse.ArgumentParser, spelling: Spelling) -> None:
     """Note the options that a command line gives; an error about the first that does not exist."""
     for i, text in enumerate(argv):
         name, equals, value = text.partition("=")

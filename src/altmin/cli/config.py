@@ -19,15 +19,9 @@ from altmin.study.run_files import CONFIG, Config, Owner
 from altmin.study.saved_network import SOURCE
 from altmin.study.setup import Setup
 
-WHERE = (
-    "command",
-    "config",
-    "out",
-    "overwrite",
-    "resume",
-    "quiet",
-    "spelled",
-)  # and how much is printed: not what is run
+# Where a run is written and how much is printed, which is no part of what is run.
+WHERE = ("command", "config", "out", "overwrite", "resume", "quiet", "spelled")
+HELP = {"-h", "--help"}
 
 
 def config_of(options: Namespace, setup: Setup) -> Config:
@@ -106,7 +100,7 @@ def resumed(argv: Sequence[str]) -> list[str]:
     asking.add_argument("--resume", nargs="?", const="", metavar="DIR")
     command, *rest = argv
     known, others = asking.parse_known_args(rest)
-    if command not in ("train", "compare") or known.resume is None or {"-h", "--help"} & set(others):
+    if command not in ("train", "compare") or known.resume is None or HELP & set(others):
         return list(argv)
     if not known.resume:
         raise ValueError("--resume needs a value: the folder of a run")

@@ -14,6 +14,7 @@ exit codes: 0 all was done, also where a reader closed its pipe early; 1 trainin
 not fit, or an audit ended it; 3 something failed on the way: a full disk, too little memory, a method of a comparison,
 a picture; 130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP. What was kept stands on standard error."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+ALLOCATOR = ("can't allocate memory", "not enough memory", "std::bad_alloc", "CUDA out of memory")
 
 
 def disk_full(error: BaseException) -> bool:
@@ -32,9 +33,6 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in ALLOCATOR)
-
-
-ALLOCATOR = ("can't allocate memory", "not enough memory", "std::bad_alloc", "CUDA out of memory")
 
 
 def reason(error: BaseException) -> str:

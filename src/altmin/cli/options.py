@@ -26,7 +26,7 @@ COMMANDS = {
     "methods": "list the methods",
     "datasets": "list the data sets",
 }
-CONFIG = "YAML file with any of these options; may be repeated, and what the command line says comes first"
+CONFIG_HELP = "YAML file with any of these options; may be repeated, and what the command line says comes first"
 OWN = "FILE.py:CLASS of your own"
 
 
@@ -79,7 +79,7 @@ def _options(usage: str, description: str, config: bool = True) -> ArgumentParse
     )
     add_import(parser)
     if config:
-        parser.add_argument("--config", action="config", help=CONFIG)
+        parser.add_argument("--config", action="config", help=CONFIG_HELP)
     return parser
 
 

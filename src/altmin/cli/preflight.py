@@ -19,7 +19,7 @@ from altmin.study.run_files import START
 from altmin.study.saved_network import WEIGHTS, save
 from altmin.study.setup import Setup
 
-WRITTEN = 1000  # bytes of an iteration in results.json and curves.csv
+RECORD = 1000  # bytes of an iteration in results.json and curves.csv
 FIXED = 2**20  # bytes of descriptions and pictures
 
 Plan = dict[str, tuple[Setup, Method]]
@@ -58,7 +58,7 @@ def _check_way_back(network: NetworkDescription, out: Path) -> int:
 
 def _check_disk(plan: Plan, out: Path, network: int) -> None:
     records = sum(setup.epochs_of(name) for name, (setup, _) in plan.items())
-    needed, free = FIXED + 2 * network * len(plan) + WRITTEN * records, shutil.disk_usage(out).free
+    needed, free = FIXED + 2 * network * len(plan) + RECORD * records, shutil.disk_usage(out).free
     if needed > free:
         raise ValueError(
             f"--out {out}: about {in_units(needed)} will be written there, and {in_units(free)} are free; "

@@ -8,9 +8,10 @@ from typing import Any
 
 from altmin.cli.screen import Screen
 from altmin.data import Dataset, TableEncoder
+from altmin.study.description import DESCRIPTION
 from altmin.study.model_source import ModelSource
 from altmin.study.run import Run, TrainedRun
-from altmin.study.saved_network import ENCODER, SOURCE
+from altmin.study.saved_network import ENCODER, SOURCE, WEIGHTS
 from altmin.study.setup import Setup
 
 
@@ -44,7 +45,7 @@ def network_files(setup: Setup) -> str:
     """The files of a network, in words."""
     own = f", {SOURCE}" if isinstance(setup.network.model, ModelSource) else ""
     own += f", {ENCODER}" if setup.network.encoder is not None else ""
-    return f"model.json{own} and model.safetensors"
+    return f"{DESCRIPTION}{own} and {WEIGHTS}"
 
 
 def tabulate(runs: Sequence[Run], screen: Screen) -> None:

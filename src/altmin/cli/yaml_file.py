@@ -11,7 +11,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 
 from altmin.errors import DataError
 
-MOST = 2**16  # bytes of a file of options; what has more is none
+MOST = 2**16  # bytes of a file of options; a larger one is refused
 NULL = ("", "~", "null", "Null", "NULL")
 TAG = "tag:yaml.org,2002:"
 

@@ -12,10 +12,8 @@ from altmin.maps import Map
 from altmin.nn import Residual
 from altmin.registration import conversion_of
 
-Variables = tuple[list[Tensor], list[Tensor], list[Norm | None]]
 
-
-def variables_of(model: nn.Sequential) -> Variables:
+def variables_of(model: nn.Sequential) -> tuple[list[Tensor], list[Tensor], list[Norm | None]]:
     """``W``, ``b`` and batch normalisation of every layer, in the memory of the model's modules.
 
     What is written into them in place is what the model then computes with. An intercept that a module does not have

@@ -140,6 +140,6 @@ def require_settings(name: str, train_samples: int | None, dtype: torch.dtype, c
     if (name == "csv") != (csv is not None):
         raise ValueError("the data set 'csv', and no other, needs the tables to read: csv=TableOptions(...)")
     if train_samples is not None and train_samples < 1:
-        raise ValueError(f"train_samples is {train_samples}, but must be at least 1")
+        raise ValueError(f"`train_samples` is {train_samples}, but must be at least 1")
     if not dtype.is_floating_point:
-        raise ValueError(f"dtype is {dtype}, but features need a floating-point type")
+        raise ValueError(f"`dtype` is {dtype}, but features need a floating-point type")

@@ -42,9 +42,9 @@ def claimed(
         command: Whose run it is to hold: ``train``, ``compare`` or ``bench``.
         out: Its name, such as ``run``; where that is taken, it is the first of ``run-2``, ``run-3`` and so on that is
             not. `None` stands for ``altmin-train`` and so on.
-        overwrite: Whether it may hold a run, which `prepare` then removes; it is the folder `out` or none.
-        resume: Whether it must hold one of the same command, which goes on; likewise.
-        tell: Called with a line where it is another than `out`.
+        overwrite: Whether `out` may hold a run, which `prepare` then removes; no other folder is tried.
+        resume: Whether `out` must hold a run of the same command, which goes on; no other folder is tried.
+        tell: Called with a line that says why, where the folder is another one than `out`.
 
     Raises:
         ValueError: It holds what must not be replaced, another process writes there, or nothing can be written.
@@ -78,7 +78,7 @@ def _first_free(name: Path, command: str, stack: ExitStack, tell: Callable[[str]
 
 
 def _entered(folder: Path, command: str, stack: ExitStack, overwrite: bool = False, resume: bool = False) -> Path:
-    """A folder that is made where it does not exist and locked until `stack` ends; what is still empty then, goes."""
+    """The folder, made where it does not exist, and locked until `stack` ends, which removes the folders left empty."""
     with ExitStack() as own:
         _make(folder, own, resume)
         own.enter_context(locked(folder))
@@ -88,7 +88,7 @@ def _entered(folder: Path, command: str, stack: ExitStack, overwrite: bool = Fal
 
 
 def _make(folder: Path, stack: ExitStack, resume: bool) -> None:
-    """Make a folder and those around it where they do not exist; with `stack` those go that are empty."""
+    """Make a folder and those around it where they do not exist; the end of `stack` removes those left empty."""
     if resume and not folder.is_dir():
         raise ValueError(f"--resume {folder}: there is no such folder")
     try:

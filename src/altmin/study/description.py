@@ -15,7 +15,7 @@ from altmin.study.model_source import ModelSource
 from altmin.study.networks import NETWORKS, check_options
 
 DESCRIPTION = "model.json"
-MOST = 2**22  # bytes of a description; what has more is none
+MOST = 2**22  # bytes of a description; a larger one is refused
 
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -75,7 +75,7 @@ class NetworkDescription:
     def __post_init__(self) -> None:
         check_types(self)
         if self.dtype not in DTYPES:
-            raise ValueError(f"unknown dtype {self.dtype!r}; known: {', '.join(DTYPES)}")
+            raise ValueError(f"unknown `dtype` {self.dtype!r}; known: {', '.join(DTYPES)}")
         if not self.inputs or min((*self.inputs, self.outputs)) < 1:
             raise ValueError(f"`inputs` and `outputs` must be 1 or more, got {self.inputs} and {self.outputs}")
         names = len(self.classes or ())
@@ -83,6 +83,7 @@ class NetworkDescription:
             raise ValueError(
                 f"`classes` must name {max(self.outputs, 2)} classes for {self.outputs} outputs, got {names}"
             )
+        # As JSON has them: a character may take six bytes, and quotes, comma, line end and blanks eight.
         if sum(8 + 6 * len(name) for name in self.classes or ()) > MOST:
             raise ValueError(f"the names of {names:,} classes do not fit into the {MOST:,} bytes of {DESCRIPTION}")
         self.tensors()  # the numbers are checked, and nothing is made

@@ -12,14 +12,14 @@ from types import ModuleType
 
 from altmin.registration import USER_MODULE
 
-MOST = 2**20  # characters of a file; what has more was written by nobody
+MOST = 2**20  # characters of a file; a larger one is refused, since nobody writes so much by hand
 
 
 def read_file(path: str | Path) -> str:
     """The text of a user's file.
 
     Raises:
-        ValueError: No such file, no text, or more of it than anybody wrote.
+        ValueError: No such file, no text, or more than `MOST` characters of it.
     """
     if Path(path).exists() and not Path(path).is_file():
         raise ValueError(f"cannot read the file {path} (it is no file, but a folder or a device)")

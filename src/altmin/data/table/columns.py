@@ -9,11 +9,9 @@ import numpy as np
 
 from altmin.data.table.cells import Cells
 from altmin.data.table.dates import PARTS
-from altmin.data.table.kinds import Reading
+from altmin.data.table.kinds import LARGEST, Reading
 from altmin.data.table.reading import Table
 from altmin.errors import DataError
-
-LARGEST = 1e100  # sums of squares of such numbers are still finite
 
 
 class Column(Protocol):

@@ -20,6 +20,7 @@ _WORDS = """
 """
 MISSING_WORDS = frozenset({*_WORDS.split(), "#N/A N/A"})
 """Texts that stand for no value in a column of numbers or dates; in a column of text they are words like others."""
+LARGEST = 1e100  # sums of squares of such numbers are still finite
 RARE, FREQUENT, FEW = 0.05, 0.2, 20  # shares of rows; distinct numbers
 
 Measure = Numerals | Dates | Flags

@@ -119,7 +119,7 @@ def encode(
     if test is not None:
         x, more = encoder.features(test, dtype)
         require_target(test, encoder.target.name)
-        remarks, splits = remarks + [f"{test.title}: {remark}" for remark in more], [*splits]
+        remarks += [f"{test.title}: {remark}" for remark in more]
         splits.append(Split(x, targets(test, encoder.target, dtype)))
     return splits, remarks
 

@@ -14,7 +14,7 @@ Missing = Literal["impute", "error"]
 
 @dataclass(frozen=True, kw_only=True)
 class TableOptions:
-    r"""Which tables to read, how, and what to learn from them.
+    """Which tables to read, how, and what to learn from them.
 
     Attributes:
         train: The table to train and validate on, with a header line; without `test` also to test on.
@@ -24,7 +24,7 @@ class TableOptions:
         missing: Whether missing values are filled in, numbers by their median and an indicator column, text by a
             category of its own; or refused.
         delimiter: What separates fields, a character or ``"tab"``; `None`: a comma, semicolon, tab or ``|``, by the
-            header line.
+            first rows.
         encoding: How characters are written, such as ``"latin-1"``; `None`: UTF-8, or UTF-16 and UTF-32 with their
             mark.
 
@@ -43,7 +43,7 @@ class TableOptions:
     def __post_init__(self) -> None:
         for name, kind, given in (("task", Task, self.task), ("missing", Missing, self.missing)):
             if given not in (known := list(get_args(kind))):
-                raise ValueError(f"unknown {name} {given!r}; {nearest(str(given), known)}")
+                raise ValueError(f"unknown `{name}` {given!r}; {nearest(str(given), known)}")
         check_format(self.delimiter, self.encoding)
 
 

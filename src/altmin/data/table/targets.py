@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from altmin.data.base import TargetScale
-from altmin.data.table.kinds import MISSING_WORDS, Reading, reading_of, words_for_none
+from altmin.data.table.kinds import LARGEST, MISSING_WORDS, Reading, reading_of, words_for_none
 from altmin.data.table.numerals import PLAIN, Numerals, are_codes
 from altmin.data.table.reading import Table
 from altmin.errors import DataError
@@ -150,7 +150,7 @@ def require_labels(table: Table, name: str, missing: np.ndarray) -> None:
 
 def require_dtype(table: Table, name: str, values: np.ndarray, dtype: torch.dtype) -> None:
     """A `DataError` about the first value that a dtype cannot hold."""
-    large = np.abs(values) > min(torch.finfo(dtype).max, 1e100)
+    large = np.abs(values) > min(torch.finfo(dtype).max, LARGEST)
     if large.any():
         row = int(large.argmax())
         held = f"beyond what {str(dtype).removeprefix('torch.')} holds"
