@@ -12,19 +12,20 @@ from altmin.cli import main
 pytestmark = pytest.mark.slow
 
 
-# The full runs reach .89 (dladmm, 200 iterations), .80 (mdlam, 150), .93 (ipdlam and dlam), .97 (am-adam) and so on; a
-# fifth of the samples and a fraction of the iterations still leaves these.
+# The full runs reach .89 (dladmm, 200 iterations), .80 (mdlam, 150), .93 (ipdlam and dlam), .97 (am-adam) and so on;
+# narrower, on a tenth or a fifth of the samples and by a fraction of the iterations, the worst of three seeds is .014 to
+# .04 above these.
 @pytest.mark.parametrize(
     ("name", "hidden", "samples", "epochs", "least"),
     [
-        ("ipdlam", "500", 10_000, 10, 0.90),
-        ("dlam", "500", 10_000, 10, 0.89),
-        ("mdlam", "100", 10_000, 60, 0.70),
-        ("dladmm", "200", 10_000, 50, 0.82),
-        ("am-adam", "100", 20_000, 5, 0.94),
-        ("am-sgd", "100", 20_000, 8, 0.94),
-        ("am-mem", "500", 10_000, 3, 0.92),
-        ("adam", "100", 20_000, 5, 0.93),
+        ("ipdlam", "200", 6_000, 10, 0.85),
+        ("dlam", "200", 6_000, 10, 0.85),
+        ("mdlam", "100", 5_000, 60, 0.74),
+        ("dladmm", "100", 5_000, 50, 0.78),
+        ("am-adam", "100", 10_000, 5, 0.91),
+        ("am-sgd", "100", 10_000, 6, 0.90),
+        ("am-mem", "100", 10_000, 3, 0.80),
+        ("adam", "100", 10_000, 5, 0.90),
     ],
 )
 def test_accuracy(name: str, hidden: str, samples: int, epochs: int, least: float, real_data: Path, tmp_path: Path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import signal
@@ -13,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+import forked
 
 SOON = 120.0  # seconds in which a test's process ends on a busy machine
 
@@ -63,10 +64,8 @@ def start(argv: Sequence[str], folder: Path, *, out: Path | None = None, largest
         out: Where standard output goes instead, such as a named pipe.
         largest: The bytes that a file may have.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["altmin.cli.training", "altmin.study.plots", __name__])
     out, err = out or folder / "stdout", folder / "stderr"
-    process = context.Process(target=_main, args=(list(argv), folder, out, err, largest))
+    process = forked.context().Process(target=_main, args=(list(argv), folder, out, err, largest))
     if out.is_file() or not out.exists():
         out.write_text("")
     process.start()

@@ -29,9 +29,13 @@ def test_a_signal_keeps_what_was_trained(command: str, number: int, code: int, t
     assert started.wait() == code
     errors = started.err.read_text()
     assert errors.splitlines()[0].startswith("altmin: interrupted: stopping after this iteration")
+    assert "press Ctrl-C again" in errors
     assert f"`altmin {command} --resume out` goes on" in errors
     assert "Traceback" not in errors
-    assert statuses(tmp_path / "out") == {"am-sgd": "stopped"}
+    assert "\nout" in started.out.read_text()
+    (run,) = json.loads((tmp_path / "out" / "results.json").read_text())["runs"]
+    assert (run["method"], run["status"]) == ("am-sgd", "stopped")
+    assert 10 <= run["iterations"] == len(run["objective"]) < 1000000
     own = tmp_path / "out" if command == "train" else tmp_path / "out" / "am-sgd"
     assert load_file(own / "model.safetensors")
     assert list((own / "checkpoints").iterdir())

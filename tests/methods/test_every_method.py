@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 import altmin
+import forked
 from altmin import Batch, problem_of, state_of
 from altmin.core.forward import forward
 from methods.table import NETS, ROWS, Loop, Row, begun, network, pairs, seeded
@@ -241,9 +241,9 @@ def _share(rank: int, store: str, out: str) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_two_processes_equal_one(tmp_path: Path):
-    """Every method, with and without a regulariser, in one pair of processes, which take seconds to start."""
+    """Every method, with and without a regulariser, in one pair of processes."""
     out = str(tmp_path / "out.pt")
-    mp.spawn(_share, (str(tmp_path / "store"), out), nprocs=2)  # type: ignore[attr-defined]
+    forked.run(_share, str(tmp_path / "store"), out, processes=2)
     shared = torch.load(out)
     assert list(shared) == shared_runs
     for (name, regularizer, width, n), (weights, objective, residuals, remembered) in shared.items():

@@ -21,7 +21,7 @@ BAND = MDLAM(rho=0.01, eps=0.05, eps_rule="fixed", accelerated=False)
 @pytest.mark.parametrize("s", [nn.ReLU, nn.Tanh, nn.Softplus, nn.LeakyReLU])
 def test_objective_never_rises_while_eps_is_fixed(accelerated: bool, s: type[nn.Module]):
     """Lemma 1, for every kind of activation."""
-    loop = on_network(replace(BAND, accelerated=accelerated), s, 600)
+    loop = on_network(replace(BAND, accelerated=accelerated), s, 150)
     values = [loop.objective()]
     for _ in range(60):
         loop.step()
@@ -69,13 +69,13 @@ def test_squared_steps_fall_faster_than_one_over_k():
     for _ in range(5):  # from a forward pass nothing but Z_L moves at first
         loop.step()
     smallest, product = math.inf, {}
-    for k in range(1, 801):
+    for k in range(1, 401):
         old = [t.clone() for t in (*loop.state.W, *loop.state.b)]
         new = loop.step()
         step = sum(float((p - q).square().sum()) for p, q in zip([*new.W, *new.b], old, strict=True))
         smallest = min(smallest, step)
         product[k] = k * smallest
-    assert product[800] < 0.5 * product[200] < 0.25 * product[50]
+    assert product[400] < 0.5 * product[100] < 0.25 * product[25]
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 import altmin
+import forked
 from altmin import DLADMM, DLAM, IPDLAM, MDLAM, Batch, Residual, State, Sweep, problem_of
 from altmin.core.forward import forward, per_channel
 from altmin.core.problem import Skip
@@ -336,7 +336,7 @@ def _share(rank: int, store: str, out: str) -> None:
 def test_two_processes_equal_one(tmp_path: Path):
     """Dense layers to rounding; below convolutions conjugate gradients end at the root of it."""
     out = str(tmp_path / "out.pt")
-    mp.spawn(_share, (str(tmp_path / "store"), out), nprocs=2)  # type: ignore[attr-defined]
+    forked.run(_share, str(tmp_path / "store"), out, processes=2)
     shared = torch.load(out)
     assert len(shared) == 9
     for (name, net), weights in shared.items():

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import forked
 from altmin import Batch, State, Sweep, problem_of, state_of
 from methods.table import NETS, ROWS, Loop, digits, network, pairs, seeded
 
@@ -94,7 +92,7 @@ def test_equal_states_step_to_equal_states(name: str, size: int | None):
     assert differs(loop.state.state_dict(), start)
 
 
-def resume(folder: str) -> None:
+def resume(_: int, folder: str) -> None:
     """Every run of the table from its saved state: what the fresh process of the next test does."""
     torch.set_num_threads(1)
     found = {}
@@ -107,17 +105,13 @@ def resume(folder: str) -> None:
 
 @pytest.mark.slow
 def test_a_saved_state_goes_on_in_a_fresh_process(tmp_path: Path):
-    """To the bit. All methods in one process, which takes seconds to start."""
+    """To the bit."""
     expected = {}
     for name, size in RUNS:
         loop = advance(begin(name), BEFORE, size)
         torch.save(loop.state.state_dict(), tmp_path / f"{name}-{size}.pt")
         expected[f"{name}-{size}"] = advance(loop, AFTER, size).state.state_dict()
-    call = "import warnings; warnings.simplefilter('ignore')\nfrom methods import test_states\n"
-    tests = str(Path(__file__).parents[1])
-    paths = os.pathsep.join([tests, *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-c", f"{call}test_states.resume({str(tmp_path)!r})"]
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": paths}, timeout=300)
+    forked.run(resume, str(tmp_path))
     found = torch.load(tmp_path / "found.pt", weights_only=True)
     assert set(found) == set(expected)
     for key, state in expected.items():

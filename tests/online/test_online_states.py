@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+import forked
 from altmin import (
     DTP,
     SGD,
@@ -99,7 +97,7 @@ def test_clones_step_to_equal_states(name: str):
     assert differs(loop.state.state_dict(), start)
 
 
-def resume(folder: str) -> None:
+def resume(_: int, folder: str) -> None:
     """Every case from its saved state: what the fresh process of the next test does."""
     torch.set_num_threads(1)
     found = {}
@@ -118,9 +116,7 @@ def test_saved_states_go_on_in_a_fresh_process(tmp_path: Path):
         loop = advance(begin(name), BEFORE)
         torch.save(loop.state.state_dict(), tmp_path / f"{name}.pt")
         expected[name] = advance(loop, AFTER).state.state_dict()
-    paths = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
-    call = f"from online import test_online_states\ntest_online_states.resume({str(tmp_path)!r})"
-    subprocess.run([sys.executable, "-c", call], check=True, env={**os.environ, "PYTHONPATH": paths}, timeout=300)
+    forked.run(resume, str(tmp_path))
     found = torch.load(tmp_path / "found.pt", weights_only=True)
     for name, state in expected.items():
         try:

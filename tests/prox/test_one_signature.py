@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -72,25 +71,27 @@ CASES = {
 
 
 def by_search(case: Case, v: Tensor, r: float, target: Tensor | None) -> float:
-    """The least value of one row's objective: on refined grids where it is separable, else by simplex searches."""
+    """The least value of one row's objective: on refined grids where it is separable, else by a simplex search."""
 
-    def fun(x: np.ndarray) -> float:
-        at = torch.tensor(x[None])
-        return float(case.value(at, target) + 0.5 * r * (at - v).square().sum())
+    def of(x: Tensor) -> Tensor:
+        return case.value(x[None], target) + 0.5 * r * (x - v[0]).square().sum()
 
-    if isinstance(case.f, CrossEntropy):
+    if isinstance(case.f, CrossEntropy):  # convex: where the search starts does not matter
         options = {"xatol": 1e-10, "fatol": 1e-14, "maxiter": 4000}
-        starts = [(v + shift)[0].numpy() for shift in (0.0, 1.0, -1.0)]
-        return min(minimize(fun, start, method="Nelder-Mead", options=options).fun for start in starts)
-    x = v[0].numpy().copy()
+        start = (v + 1.0)[0].numpy()
+        return minimize(lambda x: float(of(torch.from_numpy(x))), start, method="Nelder-Mead", options=options).fun
+    x = v[0].clone()
     for j in range(len(x)):
-        points, width = np.concatenate([np.linspace(-12, 12, 961), [v[0, j].item(), 0.0, 1e-300]]), 0.025
+        around = torch.tensor([v[0, j].item(), 0.0, 1e-300], dtype=x.dtype)
+        points, width = torch.cat([torch.linspace(-12, 12, 961, dtype=x.dtype), around]), 0.025
         for _ in range(6):
-            values = [fun(np.concatenate([x[:j], [p], x[j + 1 :]])) for p in points]
-            x[j] = points[int(np.argmin(values))]
-            points = np.concatenate([[x[j]], np.linspace(x[j] - width, x[j] + width, 41)])
+            candidates = x.repeat(len(points), 1)
+            candidates[:, j] = points
+            x[j] = points[torch.vmap(of)(candidates).argmin()]
+            steps = torch.linspace(-width, width, 41, dtype=x.dtype)
+            points = torch.cat([x[j : j + 1], x[j] + steps])
             width /= 20
-    return fun(x)
+    return float(of(x))
 
 
 @pytest.mark.slow

@@ -57,12 +57,15 @@ def network(case: Case) -> nn.Sequential:
 
 
 def fit(model: nn.Sequential, method: altmin.Method, case: Case) -> list[float]:
-    """The objective after each of two epochs, whether they led anywhere or not: `altmin.fit` would judge that."""
+    """The objective after each epoch, whether it led anywhere or not: `altmin.fit` would judge that.
+
+    Two steps in all: of a batched method that is one epoch, whose second batch is shorter.
+    """
     generator, regularizer = torch.Generator().manual_seed(0), REGULARIZERS[case.regularizer]
     trainer = altmin.Trainer(model, method, loss=case.loss, regularizer=regularizer, generator=generator)
-    objectives = []
-    for epoch in range(2):
-        trainer.epoch(*samples(), 7 if method.batched else None, epoch=epoch, epochs=2)
+    objectives, epochs = [], 1 if method.batched else 2
+    for epoch in range(epochs):
+        trainer.epoch(*samples(), 7 if method.batched else None, epoch=epoch, epochs=epochs)
         objectives.append(trainer.objective())
     return objectives
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import altmin
+import forked
 from altmin import BCD, DLAM, IPDLAM, MDLAM, AMRidge, Backprop, DivergenceError, Method, OnlineAM, Trainer
 from altmin.core.score import score
 from altmin.methods.registry import METHODS as ENTRIES
@@ -286,19 +285,15 @@ def test_a_trainer_goes_back_to_what_it_was(name: str, tmp_path: Path):
     assert equal(weights(model), once)
 
 
-SCRIPT = """
-import sys, torch
-from torch import nn
-from altmin import IPDLAM, OnlineAM, Trainer
-torch.set_num_threads(1)
-name, path = sys.argv[1:]
-x, y, state = torch.load(path)
-model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))
-trainer = Trainer(model, {"ipdlam": IPDLAM(), "am-adam": OnlineAM()}[name])
-trainer.load_state_dict(state)
-trainer.epoch(x, y, 25)
-torch.save(model.state_dict(), path)
-"""
+def go_on(_: int, name: str, path: Path) -> None:
+    """What the other process of the next test does."""
+    torch.set_num_threads(1)
+    x, y, state = torch.load(path)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))
+    trainer = Trainer(model, {"ipdlam": IPDLAM(), "am-adam": OnlineAM()}[name])
+    trainer.load_state_dict(state)
+    trainer.epoch(x, y, 25)
+    torch.save(model.state_dict(), path)
 
 
 @pytest.mark.slow
@@ -308,7 +303,7 @@ def test_another_process_goes_on(name: str, tmp_path: Path):
     trainer = Trainer(model, {"ipdlam": IPDLAM(), "am-adam": OnlineAM()}[name], generator=seeded(5))
     trainer.epoch(X, Y, 25)
     torch.save((X, Y, trainer.state_dict()), path)
-    subprocess.run([sys.executable, "-c", SCRIPT, name, str(path)], check=True)
+    forked.run(go_on, name, path)
     trainer.epoch(X, Y, 25)
     assert equal(torch.load(path), weights(model))
 
