@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 # The full runs reach .89 (dladmm, 200 iterations), .80 (mdlam, 150), .93 (ipdlam and dlam), .97 (am-adam) and so on;
-# narrower, on a tenth or a fifth of the samples and by a fraction of the iterations, the worst of three seeds is .014 to
+# narrower, on a tenth or a fifth of the samples, by a fraction of the iterations, the worst of three seeds is .014 to
 # .04 above these.
 @pytest.mark.parametrize(
     ("name", "hidden", "samples", "epochs", "least"),
