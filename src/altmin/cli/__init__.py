@@ -14,13 +14,20 @@ from altmin.cli.bench import bench
 from altmin.cli.commandline import parse
 from altmin.cli.failures import FAILED, REFUSED, disk_full, out_of_memory, reason, with_notes
 from altmin.cli.output import unfailing
-from altmin.cli.prediction import predict
 from altmin.cli.screen import complain, plain_warnings
 from altmin.cli.signals import as_ctrl_c, exit_code
 from altmin.cli.spelling import Spelling
 from altmin.cli.tables import datasets, methods
 from altmin.cli.training import compare, train
 from altmin.errors import UnknownNameError
+
+
+def predict(options: Namespace) -> int:
+    """``altmin predict``, which alone needs pandas."""
+    from altmin.cli.prediction import predict as run
+
+    return run(options)
+
 
 RUN: dict[str, Callable[[Namespace], int]] = {
     "train": train,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from altmin.cli.screen import Screen
-from altmin.data import Dataset, TableEncoder
+from altmin.data import Dataset
 from altmin.study.description import DESCRIPTION
 from altmin.study.model_source import ModelSource
 from altmin.study.run import Run, TrainedRun
 from altmin.study.saved_network import ENCODER, SOURCE, WEIGHTS
 from altmin.study.setup import Setup
+
+if TYPE_CHECKING:
+    from altmin.data import TableEncoder
 
 
 def tell(dataset: Dataset, screen: Screen) -> None:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from altmin.errors import DataError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from altmin.data.table.encoder import TableEncoder
 
 
@@ -153,6 +153,8 @@ def three_way(count: int, seed: int, labels: np.ndarray | None = None, names: Se
 
 def hold_out(rows: np.ndarray, count: int, seed: int, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """The rows that stay, and `count` that are held out, stratified where there are labels."""
+    from sklearn.model_selection import train_test_split  # takes a second to import
+
     kinds = 1 if labels is None else len(np.unique(labels))
     if count < kinds:
         share = "a fifth" if labels is None else f"a fifth stratified over {kinds} classes"
@@ -174,4 +176,6 @@ def require_members(labels: np.ndarray | None, names: Sequence[str], least: int)
 
 def numbers(frame: pd.DataFrame, name: Hashable) -> np.ndarray:
     """A column's values as float64, nan where they are no number."""
+    import pandas as pd
+
     return np.asarray(pd.to_numeric(frame[name], errors="coerce"), dtype=np.float64)

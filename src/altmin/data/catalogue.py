@@ -13,7 +13,7 @@ from altmin.data.files import DataSource, data_root
 from altmin.data.higgs import HIGGS, load_higgs
 from altmin.data.images import CIFAR10, DIGITS, FASHION, FASHION_MNIST, MNIST, load_cifar, load_digits, load_idx
 from altmin.data.synthetic import TRAIN, load_synthetic
-from altmin.data.table import TableOptions, load_table
+from altmin.data.table import TableOptions
 from altmin.errors import nearest
 
 
@@ -120,6 +120,8 @@ def _read(
     progress: DownloadProgress | None,
 ) -> Dataset:
     if csv is not None:
+        from altmin.data.table.loading import load_table  # pandas takes a second to import
+
         return load_table(csv, train_samples, seed, dtype)
     if name == "digits":
         return load_digits(train_samples, seed, dtype)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
 from altmin.data.base import numbers
 from altmin.data.files import BROKEN_GZIP, damaged, opened
 from altmin.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FEATURES = 28
 LINE = 2**11  # bytes; 29 numbers in full precision need 725
@@ -33,6 +36,8 @@ def stream(path: Path | str, batch_size: int, dtype: torch.dtype = torch.float32
 
 def rows(path: Path, batch_size: int, dtype: torch.dtype, most: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
     """The same, of a file that may have `most` unpacked bytes."""
+    import pandas as pd
+
     header = has_header(path)
     row = 0
     try:

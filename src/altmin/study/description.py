@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from altmin.checks import check_types
-from altmin.data import TableEncoder
 from altmin.study.integrity import kinds
 from altmin.study.model_source import ModelSource
 from altmin.study.networks import NETWORKS, check_options
+
+if TYPE_CHECKING:
+    from altmin.data import TableEncoder
+else:
+    TableEncoder = Any  # what checks types at run time does without pandas
 
 DESCRIPTION = "model.json"
 MOST = 2**22  # bytes of a description; a larger one is refused

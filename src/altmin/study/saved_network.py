@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from torch import nn
 
-from altmin.data import TableEncoder
 from altmin.errors import DataError, UntrustedCodeError
 from altmin.files import digest, read_json, write_json, write_tensors, write_text
 from altmin.study.description import DESCRIPTION, MOST, NetworkDescription, Origin
 from altmin.study.integrity import Seal, kinds, read_weights, require_finite, require_tensors
 from altmin.study.model_source import ModelSource
+
+if TYPE_CHECKING:
+    from altmin.data import TableEncoder
 
 WEIGHTS, SOURCE, ENCODER = "model.safetensors", "model.py", "encoder.json"
 LARGEST_ENCODER = 2**27  # bytes: names of columns and categories may be long
@@ -128,6 +130,8 @@ def _encoder(folder: Path, network: NetworkDescription) -> TableEncoder | None:
     if not path.is_file():
         return None
     try:
+        from altmin.data import TableEncoder  # with pandas, which only tables need
+
         encoder = TableEncoder.from_json(read_json(path, LARGEST_ENCODER))
     except ValueError as error:
         raise DataError(f"{path}: not the encoder of a table ({error})") from error
