@@ -103,7 +103,7 @@ import json, os, warnings
 warnings.simplefilter("ignore")
 from study.peak import peak_resident
 from study.test_footprint import METHODS, SEEN, footprint, run, setup_for
-small, large = setup_for(300), setup_for(10000, widths=(300, 400, 400))
+small, large = setup_for(300), setup_for(15000, widths=(300, 400, 400))
 for name in SEEN:
     if not os.fork():  # a peak of its own, and no memory that another method has left free
         run(small, name, METHODS[name].method)  # libraries' own memory
