@@ -13,19 +13,18 @@ pytestmark = pytest.mark.slow
 
 
 # The full runs reach .89 (dladmm, 200 iterations), .80 (mdlam, 150), .93 (ipdlam and dlam), .97 (am-adam) and so on;
-# narrower, on a tenth or a fifth of the samples, by a fraction of the iterations, the worst of three seeds is .014 to
-# .04 above these.
+# on a tenth to two fifths of the samples, some narrower, by a fraction of the iterations, these are left on any seed.
 @pytest.mark.parametrize(
     ("name", "hidden", "samples", "epochs", "least"),
     [
-        ("ipdlam", "200", 6_000, 10, 0.85),
+        ("ipdlam", "500", 10_000, 10, 0.90),
         ("dlam", "200", 6_000, 10, 0.85),
         ("mdlam", "100", 5_000, 60, 0.74),
         ("dladmm", "100", 5_000, 50, 0.78),
-        ("am-adam", "100", 10_000, 5, 0.91),
-        ("am-sgd", "100", 10_000, 6, 0.90),
+        ("am-adam", "100", 20_000, 5, 0.94),
+        ("am-sgd", "100", 20_000, 8, 0.94),
         ("am-mem", "100", 10_000, 3, 0.80),
-        ("adam", "100", 10_000, 5, 0.90),
+        ("adam", "100", 20_000, 5, 0.93),
     ],
 )
 def test_accuracy(name: str, hidden: str, samples: int, epochs: int, least: float, real_data: Path, tmp_path: Path):

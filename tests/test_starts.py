@@ -6,10 +6,12 @@ Everything is found by its file, so that a new script or a new page is held to t
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import runpy
 import shlex
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +39,18 @@ SMALL = {
         ["--samples", "40", "80", "--widths", "4", "8", "--width", "4", "--methods", "ipdlam", "--out", "."]
     ),
 }
+
+
+@pytest.mark.slow
+def test_endings_are_tried_by_the_command_that_is_documented(tmp_path: Path):
+    paths = os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "cli.survive", "--kills", "1", "--endings", "1"]
+    how = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": paths}, "timeout": 300}
+    done = subprocess.run(command, capture_output=True, text=True, **how)  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(done.stdout.splitlines()) == 8
+
+
 quiet = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
 
 

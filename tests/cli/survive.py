@@ -1,8 +1,8 @@
 """Ends runs of the command line in every way at random moments, and sees that they go on to the same end.
 
-``python tests/cli/survive.py --kills 200 --endings 50`` takes the better part of an hour on two cores. It trains by all
-methods, one at a time and in comparisons, and prints a line for each kind of ending; it fails where one run did not end
-with the files, results and weights, times aside, of a run that nobody disturbed.
+``PYTHONPATH=tests python -m cli.survive --kills 200 --endings 50`` takes the better part of an hour on two cores. It
+trains by all methods, one at a time and in comparisons, and prints a line for each kind of ending; it fails where one
+run did not end with the files, results and weights, times aside, of a run that nobody disturbed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import processes
+from cli import processes
 
 OPTIONS = ["--threads", "1", "--train-samples", "300", "--epochs", "30", "--every", "2"]
 TIMES = {"run", "seconds", "cpu_seconds", "elapsed_seconds", "elapsed_cpu_seconds"}
