@@ -47,7 +47,7 @@ def check_ended(history: altmin.History) -> None:
 
 
 @given(network=networks(), method=methods(), data=samples(), chosen=options())
-@cases(700)
+@cases(800)
 def test_fit(network, method, data, chosen):
     model = built(network)
     before = finite(model)
