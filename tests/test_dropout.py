@@ -31,6 +31,7 @@ from altmin.methods import online
 from altmin.online.forward_pass import ForwardPass, forward_pass
 from altmin.online.targets import SquaresTarget
 from altmin.operations import Mask
+from altmin.train.options import FIGURES
 from methods.table import Loop, digits
 from online.preparing import prepared
 
@@ -145,7 +146,7 @@ def test_every_batch_draws_anew_and_a_seed_repeats_all(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("method", [OnlineAM(rule=Adam(0.01), last=Adam(0.01)), Backprop("adam", lr=0.01)])
 def test_evaluation_is_the_network_without_dropout(method: altmin.Method):
     (x, y), model = digits(120), model_of(0.2)
-    history = altmin.fit(model, method, (x, y), epochs=8, batch_size=40, validation=(x, y))
+    history = altmin.fit(model, method, (x, y), epochs=8, batch_size=40, validation=(x, y), record=FIGURES)
     loss = F.cross_entropy(model.eval()(x), y).detach()
     for name in ("train_loss", "validation_loss"):
         assert history[name][-1] == pytest.approx(float(loss))

@@ -15,6 +15,7 @@ from altmin import BCD, IPDLAM, Batch, DivergenceError, PrecisionWarning, Taylor
 from altmin.maps import Linear
 from altmin.precision import Precision, RoundedProducts, computing, cpu_rounds, exact, or_exact, rounded
 from altmin.solvers import weight_least_squares as ridge
+from altmin.train.options import FIGURES
 from methods.table import digits, network
 
 FLOAT, DOUBLE = torch.float32, torch.float64
@@ -177,7 +178,7 @@ def test_bf16_is_close_to_float32(name: str):
 
     def run(numbers: Precision) -> tuple[altmin.History, nn.Sequential]:
         model, data, g = network(40, 30, dtype=FLOAT), digits(500, dtype=FLOAT), torch.Generator().manual_seed(0)
-        options = {"epochs": epochs, "batch_size": size, "generator": g, "precision": numbers}
+        options = {"epochs": epochs, "batch_size": size, "generator": g, "precision": numbers, "record": FIGURES}
         return altmin.fit(model, method, data, loss="squared", **options), model  # type: ignore[arg-type]
 
     (one, _), (two, model) = run("float32"), run("bf16")

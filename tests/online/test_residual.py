@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 import altmin
 from altmin import SGD, Adam, CoActivationMemory, Codes, Mu, OnlineAM
+from altmin.train.options import FIGURES
 from methods.table import Loop, digits
 from online.preparing import prepared
 from residual_networks import NETS, model_of
@@ -100,8 +101,9 @@ def test_refitting_keeps_the_connection_to_the_outputs():
 
 @nets
 def test_fit_trains_the_network_that_it_was_given(net: str):
-    """The objective of the record is the module's own loss after training."""
+    """The loss of a record that asks for it is the module's own after training."""
     (x, y), model = digits(120), model_of(net)
-    history = altmin.fit(model, OnlineAM(rule=Adam(0.01), last=Adam(0.01)), (x, y), epochs=5, batch_size=40)
+    method = OnlineAM(rule=Adam(0.01), last=Adam(0.01))
+    history = altmin.fit(model, method, (x, y), epochs=5, batch_size=40, record=FIGURES)
     loss = nn.functional.cross_entropy(model(x), y).detach()
     assert history["train_loss"][-1] == pytest.approx(float(loss))

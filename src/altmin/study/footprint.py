@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from altmin.core.forward import CHUNK, scaled
-from altmin.core.score import score
+from altmin.core.forward import scaled
+from altmin.core.score import chunk_of, score
 from altmin.data import Split
 from altmin.errors import DivergenceError
 from altmin.methods import Method
@@ -102,7 +102,7 @@ def footprint(setup: Setup, name: str, method: Method) -> Footprint:
     at = _Line.through((fewer.count, low), (more.count, high))
     kept, gathered = at(len(train))[0], (at(size)[0] - at(0)[0]) * (size < len(train))
     variables = at(size)[0] if method.online else kept + gathered
-    temporaries = max(at(size)[1], *at(len(train))[2:5], at(min(CHUNK, len(train)))[5])
+    temporaries = max(at(size)[1], *at(len(train))[2:5], at(min(chunk_of(more.trainer.state), len(train)))[5])
     samples = sum(_nbytes(split) for split in (setup.dataset.train, setup.dataset.validation, setup.dataset.test))
     encoded = setup.dataset.outputs * train.x.element_size() * (len(train) + len(setup.dataset.validation))
     loaded = samples if torch.device(setup.device).type == "cpu" else 0
