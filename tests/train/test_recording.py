@@ -76,6 +76,7 @@ def test_figures_that_are_named_are_those_of_the_weights(name: str):
     assert history["objective"] == history["validation_loss"] == [None] * 3
     assert history["terms"] == history["residuals"] == [{}] * 3
     assert fit(name, record=("objective",))["train_loss"] == [None] * 3
+    assert fit(name, record=())["train_loss"] == fit(name, record=())["objective"] == [None] * 3
 
 
 @pytest.mark.parametrize("name", METHODS)

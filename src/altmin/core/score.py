@@ -85,6 +85,12 @@ class Tally:
             off = sum(_square(z[rows] - f) for z, f in zip(state.z, zs, strict=True))
             self._add(0.0, 0.0, 0.0, off, sum(map(_square, zs)))
 
+    def run_all(self, state: State, batch: Batch) -> None:
+        """All samples of a batch so, a stretch after the other."""
+        step = chunk_of(state)
+        for i in range(0, len(batch.x), step):
+            self.run(state, batch, slice(i, i + step))
+
     def score(self, batch: Batch) -> Score:
         """Of all that was handed in, over the processes of `batch`."""
         loss, right, count, off, size = batch.sum(self._judge()).tolist()
@@ -108,7 +114,7 @@ class Tally:
 
 @torch.no_grad()
 def score(problem: Problem, state: State, batch: Batch, classes: bool) -> Score:
-    """Loss, accuracy and gap of the network over all samples of `batch`, a stretch of them after the other.
+    """Loss, accuracy and gap of the network over all samples of `batch`.
 
     Args:
         problem: What is minimised.
@@ -116,9 +122,8 @@ def score(problem: Problem, state: State, batch: Batch, classes: bool) -> Score:
         batch: The samples.
         classes: Whether the targets are encoded classes.
     """
-    tally, step = Tally(problem, classes), chunk_of(state)
-    for i in range(0, len(batch.x), step):
-        tally.run(state, batch, slice(i, i + step))
+    tally = Tally(problem, classes)
+    tally.run_all(state, batch)
     return tally.score(batch)
 
 

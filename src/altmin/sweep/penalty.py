@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from altmin.core.forward import numel_per_sample, outputs, stretches
-from altmin.core.score import Tally, chunk_of
+from altmin.core.forward import numel_per_sample, stretches
+from altmin.core.score import Tally
 
 if TYPE_CHECKING:
     from altmin.sweep.sweep import Sweep
@@ -82,6 +82,7 @@ def regularizer(sweep: Sweep[Any]) -> Tensor:
     return torch.stack([sweep.problem.regularizer(W) for W in sweep.state.W]).sum()
 
 
+@torch.no_grad()
 def network_terms(sweep: Sweep[Any]) -> Terms:
     """The terms of the network's own objective: the loss at a forward pass, where constraints hold, the regulariser.
 
@@ -89,8 +90,7 @@ def network_terms(sweep: Sweep[Any]) -> Terms:
     """
     tally, batch = sweep.tally or Tally(sweep.problem), sweep.batch
     if tally.empty:
-        for x, y in zip(batch.x.split(step := chunk_of(sweep.state)), batch.y.split(step), strict=True):
-            tally.add(outputs(sweep.problem, sweep.state, x), y)
+        tally.run_all(sweep.state, batch)
     loss = tally.score(batch).loss * batch.count
     return {"loss": batch.y.new_tensor(loss), "regularizer": regularizer(sweep)}
 

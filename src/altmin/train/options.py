@@ -196,9 +196,14 @@ class LoopOptions(Options):
         super().__post_init__()
         self.check_together()
 
+    @property
+    def recorded(self) -> Sequence[str]:
+        """The figures that records have."""
+        return FIGURES if self.record is None else self.record
+
     def check_together(self) -> None:
         """What no option can tell alone."""
-        if self.keep == "best" and (self.validation is None or "validation" not in (self.record or FIGURES)):
+        if self.keep == "best" and (self.validation is None or "validation" not in self.recorded):
             raise ValueError("`keep='best'` needs a `validation` set to be best on, and its figures in `record`")
         if self.resume and self.checkpoint is None:
             raise ValueError("`resume=True` needs the folder of the run's checkpoints, `checkpoint`")

@@ -33,8 +33,9 @@ def record_of(
     Raises:
         DivergenceError: Weights, or an objective, that are not finite.
     """
-    wanted, problem, state, samples = record or FIGURES, trainer.problem, trainer.state, trainer.sweep().batch
+    problem, state, samples = trainer.problem, trainer.state, trainer.sweep().batch
     classes = bool(trainer.reader.classes)
+    wanted = FIGURES if record is None else record
     tally = Tally(problem, classes) if record is not None or trainer.tally is None else trainer.tally
     terms, residuals = trainer.evaluate(tally) if "objective" in wanted else ({}, {})
     objective = float(torch.stack(list(terms.values())).sum()) if terms else None
