@@ -29,13 +29,12 @@ def sparse(folder):
 
 
 def images(folder):
+    """Pixels of a million images; a gzip stream may have any number of members, so that one of zeros does."""
     (folder / "mnist").mkdir()
+    zeros = gzip.compress(bytes(2**20))
     for part in ("train", "t10k"):
         head = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (2**20, 28, 28))
-        with gzip.GzipFile(folder / "mnist" / f"{part}-images-idx3-ubyte.gz", "wb", compresslevel=1) as file:
-            file.write(head)
-            for _ in range(784):
-                file.write(bytes(2**20))
+        (folder / "mnist" / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(head) + 784 * zeros)
         (folder / "mnist" / f"{part}-labels-idx1-ubyte").write_bytes(b"")
 
 
