@@ -303,7 +303,8 @@ def test_batch_norm_trains_as_modules_do_and_is_written_back():
     torch.testing.assert_close(model[1].running_mean, twin[1].running_mean)
     torch.testing.assert_close(model[1].running_var, twin[1].running_var)
     assert not torch.equal(model.get_parameter("1.weight"), twin.get_parameter("1.weight"))
-    history = altmin.fit(model, OnlineAM(rule=Adam(0.01), last=Adam(0.01)), (x, y), epochs=30, batch_size=60)
+    method = OnlineAM(rule=Adam(0.01), last=Adam(0.01))
+    history = altmin.fit(model, method, (x, y), epochs=30, batch_size=60, record=("train",))
     model.eval()
     assert (model(x).argmax(1) == y).double().mean() == pytest.approx(history["train_accuracy"][-1])
     assert history["train_accuracy"][-1] > 0.9
