@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import altmin
 from altmin import Backprop, DivergenceError, History, OnlineAM, Sweep
+from altmin.core.forward import outputs
 from altmin.sweep import network_terms
 from altmin.train.options import FIGURES
 
@@ -107,7 +108,7 @@ class Silent(altmin.Method):
 
 class Telling(Silent):
     def step(self, sweep: Sweep[Any]) -> None:
-        sweep.note_outputs(altmin.core.forward.outputs(sweep.problem, sweep.state, sweep.batch.x))
+        sweep.note_outputs(outputs(sweep.problem, sweep.state, sweep.batch.x))
         super().step(sweep)
 
 
