@@ -82,7 +82,7 @@ class Ledger(TorchDispatchMode):
         super().__init__()
         self.products: Counter[MeasuredProduct] = Counter()
         self.existing = self._live = self._most = 0
-        self._alive: dict[int, weakref.ref] = {}
+        self._alive: dict[int, tuple[weakref.ref, int]] = {}
 
     @property
     def peak(self) -> int:
@@ -97,11 +97,13 @@ class Ledger(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator, and book it."""
         kwargs = kwargs or {}
+        self._bury()
         self.existing += sum(self._meet(t) for t in _tensors((args, kwargs)))
         product = self._product(func, args, kwargs)  # before an operator in place can free or change its operands
         out = func(*args, **kwargs)
         if product is not None:
             self.products[product(out)] += 1
+        self._bury()
         self._live += sum(self._meet(t) for t in _tensors(out))
         self._most = max(self._most, self._live)
         return out
@@ -117,13 +119,13 @@ class Ledger(TorchDispatchMode):
         key, size = storage._cdata, storage.nbytes()
         if key in self._alive:
             return 0
-
-        def freed(_: object) -> None:
-            del self._alive[key]
-            self._live -= size
-
-        self._alive[key] = weakref.ref(storage, freed)
+        self._alive[key] = weakref.ref(storage), size
         return size
+
+    def _bury(self) -> None:
+        """Forget what was freed since the last look; a callback of its reference would swallow an interrupt."""
+        freed = [key for key, (storage, _) in self._alive.items() if storage() is None]
+        self._live -= sum(self._alive.pop(key)[1] for key in freed)
 
     @staticmethod
     def _product(func: Any, args: Any, kwargs: Any) -> Callable[[object], MeasuredProduct] | None:
