@@ -87,7 +87,8 @@ def test_steps_of_a_trainer(network, method, steps):
             with documented():
                 trainer.step(*pair, rows=rows)
         if trainer.samples is not None:
-            assert math.isfinite(trainer.objective())
+            with documented():
+                assert math.isfinite(trainer.objective())
 
 
 @given(text=st.one_of(st.text("l123:-.einfa, ", max_size=8), WRONG))

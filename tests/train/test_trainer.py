@@ -422,3 +422,14 @@ def test_a_method_of_ones_own_needs_no_more_than_a_step():
     before = model.get_parameter("0.weight").detach().clone()
     Trainer(model, Still()).step(X, Y)
     assert torch.equal(model.get_parameter("0.weight").detach(), 0.5 * before)
+
+
+def test_an_objective_beyond_all_numbers_is_divergence():
+    """The weights stay finite; the loss at them does not."""
+    trainer = Trainer(network(), ENTRIES["sgd"].method)
+    trainer.step(X, Y)
+    for _ in range(2):
+        trainer.step(1e10 * X, Y)
+    assert all(bool(torch.isfinite(p).all()) for p in trainer.model.parameters())
+    with pytest.raises(altmin.DivergenceError, match="iteration 3, block objective"):
+        trainer.objective()

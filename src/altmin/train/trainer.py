@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from altmin.core.batch import Batch
 from altmin.core.score import Tally
+from altmin.errors import DivergenceError
 from altmin.methods.base import Method
 from altmin.train.inputs import check_batch_size
 from altmin.train.options import TrainerOptions
@@ -137,8 +139,15 @@ class Trainer(SavedDriver):
             return self.method.evaluate(self.sweep(tally))
 
     def objective(self) -> float:
-        """What the method minimises, over `samples`: the sum of losses, regularisers and penalties."""
-        return float(torch.stack(list(self.evaluate()[0].values())).sum())
+        """What the method minimises, over `samples`: the sum of losses, regularisers and penalties.
+
+        Raises:
+            DivergenceError: It is nan or inf, as at weights that are finite and far too large.
+        """
+        value = float(torch.stack(list(self.evaluate()[0].values())).sum())
+        if not math.isfinite(value):
+            raise DivergenceError("objective", value, self.method.cure, self.state.k)
+        return value
 
     def residuals(self) -> dict[str, float]:
         """How far the constraints are from holding, by name."""
