@@ -126,6 +126,28 @@ def test_a_last_step_that_ruins_is_found_though_its_batch_did_not_show_it():
     assert caught.value.history["train_loss"][-1] < 5
 
 
+def test_a_ruin_that_was_saved_is_found_again(tmp_path: Path):
+    """The last checkpoint is written before the run is judged: who goes on from it has no record left to make."""
+    saved = {"checkpoint": tmp_path, "epochs": 3}
+    for how in ({}, {"resume": True}):
+        with pytest.raises(DivergenceError):
+            altmin.fit(network(), Telling(), (X, Y), generator=torch.Generator().manual_seed(0), **saved, **how)
+
+
+@pytest.mark.parametrize("name", ["dladmm", "am-ridge"])
+def test_a_look_from_outside_sees_weights_that_were_changed_behind_pytorchs_back(name: str):
+    """What is written by way of ``data`` has no version, so that products of the last step cannot tell."""
+    trainer = altmin.Trainer(network(), METHODS[name])
+    trainer.step(X, Y)
+    before = trainer.objective()
+    for p in trainer.model.parameters():
+        p.data.mul_(2.0)
+    after = trainer.objective()
+    assert after != pytest.approx(before, rel=1e-3)
+    trainer._products = None
+    assert trainer.objective() == pytest.approx(after, rel=1e-5)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_records_now_and_then_are_the_same_ones(name: str, tmp_path: Path):
     """Numbers of iterations and all figures but times; a batch of an online method's record counts once."""

@@ -61,9 +61,7 @@ class DivergenceWatch:
     current: bool = True
     _faults: dict[int, Fault] = field(default_factory=dict, init=False)
     _hopeless: int = field(default=0, init=False)  # records in a row
-    _latest: int = field(default=0, init=False)
 
-    @exact()
     def __post_init__(self) -> None:
         trainer = self.trainer
         self._start = self._score().loss
@@ -86,17 +84,20 @@ class DivergenceWatch:
         Raises:
             DivergenceError: They may not, and there is no hope for those that would follow.
         """
-        iteration, fault = record["iteration"], self._fault(record["train_loss"], record["train_accuracy"])
-        self._latest = iteration
+        fault = self._fault(record["train_loss"], record["train_accuracy"])
         if fault is not None:
-            self._faults[iteration] = fault
+            self._faults[record["iteration"]] = fault
         self._hopeless = self._hopeless + 1 if fault is not None and fault.hopeless else 0
         if self._hopeless >= PATIENCE:
             self.judge(record)
         return fault is None or not fault.worse
 
-    def judge(self, record: Record | None) -> Literal["ok", "diverged"]:
+    def judge(self, record: Record | None, present: bool = False) -> Literal["ok", "diverged"]:
         """The status of a run that ends with the weights of this record, which was looked at.
+
+        Args:
+            record: The record; `None` where there is none.
+            present: Whether the trainer has these weights now, so that they can be scored where the record did not.
 
         Raises:
             DivergenceError: They are far worse than none, and worse than the start.
@@ -104,7 +105,7 @@ class DivergenceWatch:
         if record is None:
             return "ok"
         fault = self._faults.get(record["iteration"])
-        if not self.current and record["iteration"] == self._latest:
+        if present and not self.current:
             now = self._score()
             fault = self._fault(now.loss, now.accuracy)
         if fault is None:

@@ -134,12 +134,14 @@ class Driver:
             self._storage.check()
 
     def sweep(self, tally: Tally | None = None) -> Sweep[Any]:
-        """The method's view of the present state and `samples`, with the products that the last step has left.
+        """The method's view of the present state and `samples`.
 
         Args:
-            tally: Is told of outputs that are made or known.
+            tally: Is told of outputs that are made or known: a record's, right behind a step, whose products serve it.
+                Without one they do not: weights may have been written since by way of ``data``, which has no version.
         """
-        return Sweep(self.method, self.problem, self.state, self._samples(), self._products or Products(), tally)
+        kept = self._products if tally is not None else None
+        return Sweep(self.method, self.problem, self.state, self._samples(), kept or Products(), tally)
 
     def _attach(self) -> State[Any]:
         """Move the model to where it is trained, and make the state that shares its memory."""

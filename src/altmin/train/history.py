@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -73,7 +74,9 @@ class History:
         return self._of(self.best) if self.keep == "best" and self.best else self.records[-1]
 
     def _of(self, iteration: int) -> Record | None:
-        return next((record for record in self.records if record["iteration"] == iteration), None)
+        i = bisect_left(self.records, iteration, key=lambda record: record["iteration"])
+        found = self.records[i : i + 1]
+        return found[0] if found and found[0]["iteration"] == iteration else None
 
     def add(self, record: Record) -> bool:
         """Append a record; whether it is the best on validation so far."""

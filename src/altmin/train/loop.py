@@ -138,7 +138,9 @@ class Loop:
     def _finish(self) -> None:
         """What the method does at the end, with the weights that are kept."""
         if self.history.status == "ok":
-            self.history.status = self.watch.judge(self.history.kept)
+            kept = self.history.kept
+            present = kept is not None and kept["iteration"] == self.history.iterations
+            self.history.status = self.watch.judge(kept, present)
         if self.options.keep == "best":
             self.trainer.state.set_weights(self.fallback)
         self.trainer.method.finish(self.trainer.sweep())
