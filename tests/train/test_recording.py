@@ -71,9 +71,14 @@ def test_online_methods_record_their_own_forward_passes(name: str):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_figures_that_are_named_are_those_of_the_weights(name: str):
-    model = network()
+    """Also where the network's pass shares a product with the objective."""
+    model, both = network(), network()
     history = fit(name, model, record=("train",), validation=HELD)
     assert history["train_loss"][-1] == pytest.approx(plain_loss(model), rel=1e-5)
+    shared = fit(name, both, record=FIGURES, validation=HELD)
+    assert shared["train_loss"] == pytest.approx(history["train_loss"], rel=1e-5)
+    for one, two in zip(shared["gap"], history["gap"], strict=True):
+        assert one == (None if two is None else pytest.approx(two, rel=1e-4))
     assert history["objective"] == history["validation_loss"] == [None] * 3
     assert history["terms"] == history["residuals"] == [{}] * 3
     assert fit(name, record=("objective",))["train_loss"] == [None] * 3
@@ -128,10 +133,10 @@ def test_a_last_step_that_ruins_is_found_though_its_batch_did_not_show_it():
 
 def test_a_ruin_that_was_saved_is_found_again(tmp_path: Path):
     """The last checkpoint is written before the run is judged: who goes on from it has no record left to make."""
-    saved = {"checkpoint": tmp_path, "epochs": 3}
-    for how in ({}, {"resume": True}):
+    for resume in (False, True):
+        generator = torch.Generator().manual_seed(0)
         with pytest.raises(DivergenceError):
-            altmin.fit(network(), Telling(), (X, Y), generator=torch.Generator().manual_seed(0), **saved, **how)
+            altmin.fit(network(), Telling(), (X, Y), epochs=3, generator=generator, checkpoint=tmp_path, resume=resume)
 
 
 @pytest.mark.parametrize("name", ["dladmm", "am-ridge"])

@@ -25,12 +25,12 @@ from altmin.cli.signals import Interrupt, exit_code
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, Entry, entry, listed
 from altmin.study.claim import claimed
+from altmin.study.description import NetworkDescription, Origin
 from altmin.study.folder import prepare
 from altmin.study.footprint import check_weights
 from altmin.study.machine import free_memory
 from altmin.study.run import Run, run
 from altmin.study.run_files import CHECKPOINTS, remove_checkpoints
-from altmin.study.saved_network import NetworkDescription, Origin
 from altmin.study.setup import REFUSED, Setup
 
 YARDSTICK = "adam"

@@ -21,9 +21,9 @@ from altmin.core.score import chunk_of, score
 from altmin.data import Split
 from altmin.errors import DivergenceError
 from altmin.methods import Method
+from altmin.study.description import NetworkDescription
 from altmin.study.ledger import Ledger
 from altmin.study.machine import in_units
-from altmin.study.saved_network import NetworkDescription
 from altmin.study.setup import Setup
 from altmin.train.options import Options
 from altmin.train.trainer import Trainer

@@ -19,8 +19,9 @@ from altmin.core.state import State
 from altmin.data import Dataset
 from altmin.errors import DivergenceError
 from altmin.methods import Method
+from altmin.study.description import NetworkDescription
 from altmin.study.measures import Measures, measured
-from altmin.study.saved_network import NetworkDescription, new_run
+from altmin.study.saved_network import new_run
 from altmin.study.setup import Setup
 from altmin.train.checkpoint import Checkpoints
 from altmin.train.fit import fit
