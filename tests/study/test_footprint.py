@@ -103,25 +103,29 @@ import json, os, warnings
 warnings.simplefilter("ignore")
 from study.peak import peak_resident
 from study.test_footprint import METHODS, SEEN, footprint, run, setup_for
-small, large = setup_for(300), setup_for(15000, widths=(300, 400, 400))
-for name in SEEN:
+small, wide, large = setup_for(300), setup_for(1000, widths=(300, 1500, 1500)), setup_for(15000, widths=(300, 400, 400))
+for name, many in SEEN.items():
+    setup = large if many else wide
     if not os.fork():  # a peak of its own, and no memory that another method has left free
         run(small, name, METHODS[name].method)  # libraries' own memory
         before = peak_resident()
-        run(large, name, METHODS[name].method)
+        run(setup, name, METHODS[name].method)
         used = peak_resident() - before
-        estimate = footprint(large, name, METHODS[name].method)
+        estimate = footprint(setup, name, METHODS[name].method)
         print(json.dumps([name, (estimate.total - estimate.loaded) / used]), flush=True)
         os._exit(0)
     os.wait()
 """
-SEEN = ["adam", "am-adam", "bcd", "dladmm", "ipdlam"]
+SEEN = {"adam": False, "am-adam": False, "bcd": True, "dladmm": True, "ipdlam": True}  # whether many samples fill it
 
 
 @pytest.mark.slow
 def test_the_estimate_is_what_the_system_sees():
-    """Several methods from one process, which takes seconds to start."""
+    """Several methods from one process, which takes seconds to start.
+
+    What they need is far above the some 30 MB that the C library's heap may hold between small tensors.
+    """
     done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, check=True, env=WITH_TESTS)
     shares = dict(map(json.loads, done.stdout.splitlines()))
-    assert list(shares) == SEEN, done.stderr
+    assert list(shares) == list(SEEN), done.stderr
     assert all(0.5 < share < 2 for share in shares.values()), shares
