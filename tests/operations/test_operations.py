@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from altmin.operations import AdaptiveAvgPool2d, AvgPool2d, Dropout, Flatten, Mask, MaxPool2d, Operation, Unflatten
+from altmin.operations.max_pooling import ChosenByMasks, ChosenByPlaces
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
@@ -79,6 +80,34 @@ def test_max_pooling_moves_with_its_point():
     for a, expected in ((torch.tensor([[[[5.0, 3.0]]]]), 1.0), (torch.tensor([[[[3.0, 5.0]]]]), 2.0)):
         assert operation.image(d, a).item() == expected
         assert operation.adjoint(torch.ones(1, 1, 1, 1), a).sum() == 1.0
+
+
+APART = [name for name, (operation, _) in PAIRS.items() if isinstance(operation, MaxPool2d) and not operation.overlaps]
+
+
+@pytest.mark.parametrize("name", [*APART, "padded"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_both_ways_to_pool_give_the_same_bits(name: str, dtype: torch.dtype):
+    """Ties, an image that lies otherwise in memory, and samples without a batch's axis included."""
+    operation = MaxPool2d((2, 3), (2, 4), (1, 1)) if name == "padded" else PAIRS[name][0]
+    assert isinstance(operation, MaxPool2d)
+    for a in (randn(3, 2, 8, 9).round(decimals=1).relu(), randn(3, 9, 8, 2).permute(0, 3, 2, 1), randn(2, 8, 9)):
+        a = a.to(dtype)
+        masks, places = ChosenByMasks(operation, a), ChosenByPlaces(operation, a)
+        assert torch.equal(masks.value, places.value)
+        assert torch.equal(masks.image(a + 1), places.image(a + 1))
+        assert torch.equal(masks.adjoint(places.value), places.adjoint(places.value))
+        assert torch.equal(operation.at(a).adjoint(masks.value), masks.adjoint(masks.value))
+
+
+def test_pooling_takes_the_way_that_is_faster_here(monkeypatch: pytest.MonkeyPatch):
+    operation, a = MaxPool2d((2, 2), (2, 2)), randn(2, 1, 4, 4)
+    for index, kind in enumerate((ChosenByMasks, ChosenByPlaces)):
+        monkeypatch.setattr("altmin.operations.max_pooling.fastest", lambda key, ways, index=index: index)
+        assert type(operation.at(a)) is kind
+    overlapping = MaxPool2d((2, 2), (1, 1))
+    assert overlapping.overlaps
+    assert type(overlapping.at(a)) is ChosenByMasks
 
 
 def test_unflatten_cuts_rows_into_samples_and_back():

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
+from altmin.fastest import fastest
 from altmin.operations.base import Operation, OperationAt
 from altmin.operations.windows import Windows, pair
 from altmin.registration import converts
 
 Pair = tuple[int, int]
+TRIED = 64  # images that tell which way is faster
 
 
 @converts(nn.MaxPool2d)
@@ -22,8 +24,9 @@ Pair = tuple[int, int]
 class MaxPool2d(Operation):
     """`torch.nn.MaxPool2d`: linear while the largest number of each window stays where it is.
 
-    The largest of each row's part of a window, then the largest of these: strided views of the images do in a few
-    passes what `torch.nn.functional.max_pool2d` takes several times as long for on a CPU.
+    The largest of each row's part of a window, then the largest of these, by strided views of the images. Where the
+    derivative is wanted, too, PyTorch's own operator may be faster, which depends on the processor; of windows that do
+    not overlap both give the same bits, and the one that takes less time here is used (`altmin.fastest`).
 
     Attributes:
         kernel: Height and width of the windows.
@@ -71,9 +74,23 @@ class MaxPool2d(Operation):
         )
         return rows, columns
 
-    def at(self, a: Tensor) -> Chosen:
+    @property
+    def numbers(self) -> tuple[Pair, Pair, Pair, Pair, bool]:
+        """What PyTorch's operators take beside the images."""
+        return self.kernel, self.stride, self.padding, self.dilation, self.ceil
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether a number may lie in two windows."""
+        return any(s <= d * (k - 1) for k, s, d in zip(self.kernel, self.stride, self.dilation, strict=True))
+
+    def at(self, a: Tensor) -> ChosenByMasks | ChosenByPlaces:
         """The places where `a` is largest in each window: of equal numbers the first is the largest."""
-        return Chosen(self, a)
+        if self.overlaps or a.device.type != "cpu" or a.requires_grad:
+            return ChosenByMasks(self, a)
+        kinds, few = (ChosenByMasks, ChosenByPlaces), a[:TRIED]
+        ways = [partial(_value_and_adjoint, kind, self, few) for kind in kinds]
+        return kinds[fastest((self, few.shape, few.stride(), few.dtype), ways)](self, a)
 
     def image(self, d: Tensor, a: Tensor) -> Tensor:
         """``f'(a) d``: the numbers of `d` where `a` is largest in each window."""
@@ -85,8 +102,8 @@ class MaxPool2d(Operation):
 
 
 @dataclass(frozen=True)
-class Chosen(OperationAt):
-    """The numbers that stand where those of a point are largest in each window.
+class ChosenByMasks(OperationAt):
+    """The numbers that stand where those of a point are largest in each window, found by masks of strided views.
 
     Attributes:
         operation: The windows.
@@ -94,7 +111,7 @@ class Chosen(OperationAt):
 
     Examples:
         >>> import torch
-        >>> near = MaxPool2d((1, 2), (1, 2)).at(torch.tensor([[[[5.0, 3.0]]]]))
+        >>> near = ChosenByMasks(MaxPool2d((1, 2), (1, 2)), torch.tensor([[[[5.0, 3.0]]]]))
         >>> near.image(torch.tensor([[[[1.0, 2.0]]]]))
         tensor([[[[1.]]]])
     """
@@ -132,3 +149,45 @@ class Chosen(OperationAt):
         for (windows, masks), size in zip(self.masks[::-1], self.point.shape[-2:], strict=True):
             r = windows.spread(masks, r, size)
         return r
+
+
+@dataclass(frozen=True)
+class ChosenByPlaces(OperationAt):
+    """The same by PyTorch's operator, which gives the places.
+
+    Attributes:
+        operation: Windows that do not overlap.
+        point: Images, ``(N, channels, h, w)``.
+
+    Examples:
+        >>> import torch
+        >>> near = ChosenByPlaces(MaxPool2d((1, 2), (1, 2)), torch.tensor([[[[5.0, 3.0]]]]))
+        >>> near.image(torch.tensor([[[[1.0, 2.0]]]]))
+        tensor([[[[1.]]]])
+    """
+
+    operation: MaxPool2d  # type: ignore[reportIncompatibleVariableOverride]
+
+    @cached_property
+    def found(self) -> tuple[Tensor, Tensor]:
+        """The point's largest numbers and their places in each image."""
+        return torch.ops.aten.max_pool2d_with_indices(self.point, *self.operation.numbers)
+
+    @property
+    def value(self) -> Tensor:
+        """The largest numbers of the point."""
+        return self.found[0]
+
+    def image(self, d: Tensor) -> Tensor:
+        """The chosen numbers of `d`."""
+        places = self.found[1]
+        return d.flatten(-2).gather(-1, places.flatten(-2)).view(places.shape)
+
+    def adjoint(self, r: Tensor) -> Tensor:
+        """`r` at the chosen places, the shape of the point."""
+        return torch.ops.aten.max_pool2d_with_indices_backward(r, self.point, *self.operation.numbers, self.found[1])
+
+
+def _value_and_adjoint(kind: type[ChosenByMasks | ChosenByPlaces], operation: MaxPool2d, a: Tensor) -> Tensor:
+    chosen = kind(operation, a)
+    return chosen.adjoint(chosen.value)
