@@ -7,13 +7,12 @@ them. The derivatives stay within the layer: no autograd graph is made.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from altmin import audit
-from altmin.core.forward import normalise, per_channel
 from altmin.core.problem import Layer, Problem
 from altmin.core.state import Norm, State
 from altmin.maps import MapAt
@@ -90,14 +89,26 @@ class LayerFunction:
             skip: What a residual connection adds.
         """
         near = self.layer.map.at(a)
-        z = raw = near.value(self.W, self.b)
-        unit, mean, var = None, None, None
+        z, statistics = near.value(self.W, self.b), None
         if self.norm is not None and self.layer.norm is not None:
-            axes = _all_but_channels(raw)
-            mean, var = raw.mean(axes), raw.var(axes, unbiased=False)
-            unit = (raw - per_channel(mean, raw)) * per_channel(torch.rsqrt(var + self.layer.norm.eps), raw)
-            z = normalise(raw, self.norm, self.layer.norm, mean, var)
-        return LayerValue(self, near, a, z if skip is None else z + skip, unit, mean, var)
+            raw, weights = z, (self.norm.scale, self.norm.shift)
+            z, mean, inverse = torch.native_batch_norm(raw, *weights, None, None, True, 0.0, self.layer.norm.eps)
+            statistics = BatchStatistics(raw, mean, inverse)
+        return LayerValue(self, near, a, z if skip is None else z + skip, statistics)
+
+
+class BatchStatistics(NamedTuple):
+    """What batch normalisation knows of a batch.
+
+    Attributes:
+        raw: The map's value, before it.
+        mean: Its mean for each channel, ``(q,)``.
+        inverse: ``1/sqrt(variance + eps)`` of each channel, ``(q,)``.
+    """
+
+    raw: Tensor
+    mean: Tensor
+    inverse: Tensor
 
 
 @dataclass(frozen=True)
@@ -109,53 +120,49 @@ class LayerValue:
         near: Its map at `a`.
         a: The input.
         z: The value, ``(N, q, ...)``.
-        unit: With batch normalisation the map's value less its mean over its standard deviation, else `None`.
-        mean: With batch normalisation the batch's mean, ``(q,)``.
-        var: With batch normalisation the batch's variance, ``(q,)``.
+        statistics: Of the batch, where the layer normalises by them.
     """
 
     function: LayerFunction
     near: MapAt
     a: Tensor
     z: Tensor
-    unit: Tensor | None = None
-    mean: Tensor | None = None
-    var: Tensor | None = None
+    statistics: BatchStatistics | None = None
 
-    def _raw(self, r: Tensor) -> Tensor:
-        """The cotangent `r` of `z`, pulled back through batch normalisation."""
+    def _behind_norm(self, r: Tensor, params: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """The cotangent `r` of `z` pulled back through batch normalisation, and those of its scale and shift."""
         norm, numbers = self.function.norm, self.function.layer.norm
-        if norm is None or numbers is None or self.unit is None or self.var is None:
-            return r
-        axes = _all_but_channels(r)
-        centred = r - r.mean(axes, keepdim=True) - self.unit * (r * self.unit).mean(axes, keepdim=True)
-        return centred * per_channel(norm.scale * torch.rsqrt(self.var + numbers.eps), r)
+        if norm is None or numbers is None or self.statistics is None:
+            return r, []
+        raw, mean, inverse = self.statistics
+        wanted = [True, params, params]
+        found = torch.ops.aten.native_batch_norm_backward(
+            r, raw, norm.scale, None, None, mean, inverse, True, numbers.eps, wanted
+        )
+        return found[0], list(found[1:]) if params else []
 
     def to_input(self, r: Tensor) -> Tensor:
         """``(dz/da)^T r``, the shape of `a`."""
         audit.require_local(r)
-        return audit.passed(self.near.adjoint(self.function.W, self._raw(r)))
+        return audit.passed(self.near.adjoint(self.function.W, self._behind_norm(r)[0]))
 
     def to_params(self, r: Tensor) -> list[Tensor]:
         """``(dz/dparams)^T r``, in the order of `LayerFunction.params`."""
         audit.require_local(r)
-        raw, axes = self._raw(r), _all_but_channels(r)
-        out = [self.near.gradient(raw), *([raw.sum(axes)] if self.function.layer.map.bias else [])]
-        return out if self.unit is None else [*out, (r * self.unit).sum(axes), r.sum(axes)]
+        raw, others = self._behind_norm(r, params=True)
+        bias = [raw.sum((0, *range(2, raw.ndim)))] if self.function.layer.map.bias else []
+        return [self.near.gradient(raw), *bias, *others]
 
     @torch.no_grad()
     def track(self) -> None:
         """Move the running mean and variance towards this batch's, in place, as `torch.nn.BatchNorm1d` does."""
         norm, numbers = self.function.norm, self.function.layer.norm
-        if norm is None or numbers is None or self.mean is None or self.var is None:
+        if norm is None or numbers is None or self.statistics is None:
             return
         n = self.z.numel() // self.z.shape[1]
-        norm.mean.lerp_(self.mean, numbers.momentum)
-        norm.var.lerp_(self.var * (n / max(n - 1, 1)), numbers.momentum)
-
-
-def _all_but_channels(z: Tensor) -> tuple[int, ...]:
-    return (0, *range(2, z.ndim))
+        var = self.statistics.inverse.pow(-2).sub_(numbers.eps).clamp_min_(0.0)
+        norm.mean.lerp_(self.statistics.mean, numbers.momentum)
+        norm.var.lerp_(var.mul_(n / max(n - 1, 1)), numbers.momentum)
 
 
 def layer_functions(problem: Problem, state: State[Any]) -> list[LayerFunction]:
