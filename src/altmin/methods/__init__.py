@@ -22,7 +22,7 @@ from altmin.methods.registry import method, register_method
 from altmin.methods.straight_through import StraightThrough
 from altmin.methods.taylor import TaylorADMM
 from altmin.online.codes import Codes, Mu
-from altmin.online.rules import SGD, Adam, CoActivationMemory, Newton
+from altmin.online.rules import SGD, Adam, CoActivationMemory, Newton, OptimizerRule
 
 __all__ = [
     "BCD",
@@ -42,6 +42,7 @@ __all__ = [
     "Mu",
     "Newton",
     "OnlineAM",
+    "OptimizerRule",
     "ProxProp",
     "StraightThrough",
     "TaylorADMM",

@@ -22,7 +22,7 @@ from altmin.online.codes import Codes, Mu
 from altmin.online.compiled import prepare_compiled, refuse, require_compiler
 from altmin.online.forward_pass import forward_pass
 from altmin.online.memory import OnlineMemory
-from altmin.online.rules import SGD, Adam, CoActivationMemory, Newton, Rule, StepRule
+from altmin.online.rules import SGD, Adam, CoActivationMemory, Newton, OptimizerRule, Rule, StepRule
 from altmin.online.targets import BatchTargets, layer_targets
 from altmin.schedules import DECAYS, decay, halved
 from altmin.sweep import Sweep, network_terms
@@ -39,7 +39,8 @@ class OnlineAM(Method):
     the loss and each hidden layer, on its own, towards its codes. No gradient passes through more than one layer.
 
     Attributes:
-        rule: How hidden weights move: `Adam`, `SGD`, `CoActivationMemory` (AM-mem) or `Newton` (of this library).
+        rule: How hidden weights move: `Adam`, `SGD`, `OptimizerRule` (any of `torch.optim`), `CoActivationMemory`
+            (AM-mem) or `Newton` (of this library).
         last: How the last layer moves on the loss.
         codes: How codes are found.
         mu: The penalty and its schedule.
@@ -65,8 +66,8 @@ class OnlineAM(Method):
     cure = "a smaller learning rate or a larger `mu.start`"
     unsupported = frozenset()
 
-    rule: Adam | SGD | CoActivationMemory | Newton = component(Adam, Rule, "Adam(...)")
-    last: Adam | SGD | Newton = component(Adam, StepRule, "SGD(...)")
+    rule: Adam | SGD | OptimizerRule | CoActivationMemory | Newton = component(Adam, Rule, "Adam(...)")
+    last: Adam | SGD | OptimizerRule | Newton = component(Adam, StepRule, "SGD(...)")
     codes: Codes = component(Codes, Codes, "Codes(steps=1)")
     mu: Mu = component(Mu, Mu, "Mu(start=1.0)")
     weight_steps: int = number(1, "weight steps a batch", least=1, paper="LeNet-5: 1, RNN: 5; the authors' code: 1")

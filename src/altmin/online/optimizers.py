@@ -12,6 +12,7 @@ from torch import Tensor
 
 from altmin.core.memory import Memory
 from altmin.errors import nearest
+from altmin.online.muon import MuonWithAdam
 
 Maker = Callable[..., torch.optim.Optimizer]
 
@@ -29,6 +30,7 @@ OPTIMIZERS: dict[str, tuple[Maker, float]] = {
     "asgd": (torch.optim.ASGD, 0.01),
     "rprop": (torch.optim.Rprop, 0.01),
     "adafactor": (torch.optim.Adafactor, 0.01),
+    "muon": (MuonWithAdam, 5e-3),
 }
 """Each name's optimiser and its default learning rate."""
 
@@ -87,27 +89,32 @@ class DecayingOptimizer(Memory):
             group["lr"] = factor * rate
 
 
-def check_optimizer(optimizer: str | Maker, preset: str) -> None:
+def check_optimizer(optimizer: str | Maker, preset: str = "none", name: str = "optimizer") -> None:
     """Refuse what is no optimiser, or is not the preset's.
+
+    Args:
+        optimizer: A name, a class, or a function of the parameters.
+        preset: A paper whose learning rates are to be used, or another text for none.
+        name: What the caller knows the optimiser as.
 
     Raises:
         TypeError: Neither a name nor a function, or an optimiser that needs what backpropagation does not give.
         ValueError: An unknown name, or an optimiser that the preset's paper does not have.
     """
     if not isinstance(optimizer, str) and not callable(optimizer):
-        raise TypeError(f"`optimizer` must be a name, a class or a function, got {optimizer!r}")
+        raise TypeError(f"`{name}` must be a name, a class or a function, got {optimizer!r}")
     if optimizer in (torch.optim.LBFGS, torch.optim.SparseAdam):
         need = "a closure" if optimizer is torch.optim.LBFGS else "sparse gradients"
-        raise TypeError(f"`optimizer`: {optimizer.__name__} needs {need}, which Backprop does not give")
+        raise TypeError(f"`{name}`: {optimizer.__name__} needs {need}, which a layer's gradient is not")
     if isinstance(optimizer, str) and optimizer not in OPTIMIZERS:
-        raise ValueError(f"unknown `optimizer` {optimizer!r}; {nearest(optimizer, list(OPTIMIZERS))}")
+        raise ValueError(f"unknown `{name}` {optimizer!r}; {nearest(optimizer, list(OPTIMIZERS))}")
     if preset in PRESETS and optimizer not in PRESETS[preset].rates:
         rates = ", ".join(PRESETS[preset].rates)
-        raise ValueError(f"`preset` {preset!r} has learning rates of {rates}; got `optimizer` {optimizer!r}")
+        raise ValueError(f"`preset` {preset!r} has learning rates of {rates}; got `{name}` {optimizer!r}")
 
 
 def make_optimizer(
-    optimizer: str | Maker, params: list[Tensor], lr: float | None, preset: str
+    optimizer: str | Maker, params: list[Tensor], lr: float | None, preset: str = "none"
 ) -> torch.optim.Optimizer:
     """The optimiser of some parameters.
 

@@ -5,6 +5,7 @@ from altmin.online.rules.base import Rule, StepRule
 from altmin.online.rules.co_activation import CoActivationMemory
 from altmin.online.rules.gradient import GradientRule, OptimizerMemory, descend, set_gradient
 from altmin.online.rules.newton import Newton
+from altmin.online.rules.optimizer import OptimizerRule
 from altmin.online.rules.sgd import SGD
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "GradientRule",
     "Newton",
     "OptimizerMemory",
+    "OptimizerRule",
     "Rule",
     "StepRule",
     "descend",

@@ -22,18 +22,18 @@ class OptimizerMemory(Memory):
 
     Attributes:
         optimizer: The optimiser of the layers' parameters; `None` where there are no layers.
+        rate: Its learning rate at the start.
     """
 
     optimizer: torch.optim.Optimizer | None
+    rate: float = 0.0
 
 
 class GradientRule(StepRule[OptimizerMemory]):
     """Layers' own objectives are descended along their gradients; the regulariser's prox stands behind each step.
 
-    A subclass is a frozen dataclass that has a number `lr` and gives `optimizer`.
+    A subclass is a frozen dataclass that gives `optimizer`.
     """
-
-    lr: float
 
     def optimizer(self, params: Sequence[Tensor]) -> torch.optim.Optimizer:
         """The optimiser of `params`."""
@@ -45,7 +45,10 @@ class GradientRule(StepRule[OptimizerMemory]):
 
     def memory_of(self, params: Sequence[Tensor]) -> OptimizerMemory:
         """One optimiser of these tensors, where there are any."""
-        return OptimizerMemory(self.optimizer(params) if params else None)
+        if not params:
+            return OptimizerMemory(None)
+        optimizer = self.optimizer(params)
+        return OptimizerMemory(optimizer, optimizer.param_groups[0]["lr"])
 
     def step(
         self, memory: OptimizerMemory, gradients: Sequence[LayerGradient], omega: Regularizer, factor: float = 1.0
@@ -59,9 +62,9 @@ class GradientRule(StepRule[OptimizerMemory]):
             factor: What the learning rate is multiplied by at present.
         """
         if memory.optimizer is not None:
-            memory.optimizer.param_groups[0]["lr"] = factor * self.lr
+            memory.optimizer.param_groups[0]["lr"] = factor * memory.rate
             descend(memory.optimizer, [g for layer in gradients for g in layer.grads])
-            shrink(omega, gradients, factor * self.lr)
+            shrink(omega, gradients, factor * memory.rate)
 
 
 def descend(optimizer: torch.optim.Optimizer | None, grads: Sequence[Tensor]) -> None:
