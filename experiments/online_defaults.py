@@ -29,6 +29,7 @@ from altmin.study import networks
 from exhibit import load, parser
 
 RATES = (0.002, 0.004, 0.008)
+PER_DEPTH = (0.016, 0.024, 0.032)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ TASKS = {
 }
 
 
-def am(lr: float, **codes: float | str) -> altmin.OnlineAM:
+def am(lr: float | None, **codes: float | str) -> altmin.OnlineAM:
     """AM-Adam with one code step, unless another number is given."""
     rule = altmin.Adam(lr)
     return altmin.OnlineAM(rule=rule, last=rule, codes=altmin.Codes(**{"steps": 1, **codes}))  # type: ignore[arg-type]
@@ -69,22 +70,38 @@ def authors() -> altmin.OnlineAM:
     return altmin.OnlineAM(rule=rule, last=rule, codes=altmin.Codes(steps=5, lr=0.3, scaling="entries"), mu=mu)
 
 
-SETTINGS: dict[str, Method] = {
-    **{f"codes {lr:g}": am(lr) for lr in RATES},
-    **{f"forward {lr:g}": replace(am(lr), regressors="forward") for lr in RATES},
-    **{f"forward, linear {lr:g}": replace(am(lr), regressors="forward", decay="linear") for lr in RATES},
-    "codes, whole gradients": am(RATES[0], scaling="gradients", momentum=0.0),
-    **{f"five steps {lr:g}": am(lr, steps=5) for lr in RATES},
-    "five steps, authors'": authors(),
-    **{f"adam {lr:g}": altmin.Backprop("adam", lr) for lr in RATES},
+Setting = Callable[[int], Method]  # of the number of layers
+
+
+def same(method: Method) -> Setting:
+    """A method that is the same for networks of any depth."""
+    return lambda _: method
+
+
+def forward(decay: str, rate: float, depth: int) -> Method:
+    """AM-Adam whose weights learn from the forward pass, the learning rate divided by the number of layers."""
+    return replace(am(rate / depth), regressors="forward", decay=decay)
+
+
+SETTINGS: dict[str, Setting] = {
+    **{f"codes {lr:g}": same(am(lr)) for lr in RATES},
+    **{f"codes {lr:g}/L": lambda depth, lr=lr: am(lr / depth) for lr in PER_DEPTH},
+    **{f"forward {lr:g}": same(replace(am(lr), regressors="forward")) for lr in RATES},
+    **{f"forward {lr:g}/L": partial(forward, "none", lr) for lr in PER_DEPTH},
+    **{f"forward, linear {lr:g}/L": partial(forward, "linear", lr) for lr in PER_DEPTH},
+    "codes, whole gradients": same(am(RATES[0], scaling="gradients", momentum=0.0)),
+    **{f"five steps {lr:g}": same(am(lr, steps=5)) for lr in RATES},
+    "five steps, authors'": same(authors()),
+    **{f"adam {lr:g}": same(altmin.Backprop("adam", lr)) for lr in RATES},
 }
 
 
-def accuracies(method: Method, task: Task, data: Dataset, seed: int) -> list[float]:
+def accuracies(setting: Setting, task: Task, data: Dataset, seed: int) -> list[float]:
     """Validation accuracy after each epoch; of a run that diverged as long as it went."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = task.network((data.features,), data.outputs)
+    method = setting(len(altmin.problem_of(model).layers))
     try:
         history = altmin.fit(
             model,

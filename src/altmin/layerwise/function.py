@@ -32,6 +32,7 @@ class LayerFunction:
         b: Intercept, ``(q,)``.
         norm: Batch normalisation, or `None`.
         reads_data: Whether its input is the data, whose scale is the user's.
+        depth: How many layers the network has.
 
     Example:
         >>> from altmin import Layer
@@ -47,6 +48,7 @@ class LayerFunction:
     b: Tensor
     norm: Norm | None = None
     reads_data: bool = False
+    depth: int = 1
 
     def params(self) -> list[Tensor]:
         """What is trained: ``W``, ``b`` where the layer has one, scale and shift where it is normalised."""
@@ -167,5 +169,5 @@ class LayerValue:
 
 def layer_functions(problem: Problem, state: State[Any]) -> list[LayerFunction]:
     """The layers of `problem` with the weights of `state`."""
-    layers = zip(problem.layers, state.W, state.b, state.norm, strict=True)
-    return [LayerFunction(*numbers, reads_data=i == 0) for i, numbers in enumerate(layers)]
+    layers, depth = zip(problem.layers, state.W, state.b, state.norm, strict=True), len(problem.layers)
+    return [LayerFunction(*numbers, reads_data=i == 0, depth=depth) for i, numbers in enumerate(layers)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -39,9 +40,14 @@ class GradientRule(StepRule[OptimizerMemory]):
         """The optimiser of `params`."""
         raise absent(self, "optimizer")
 
+    def at_depth(self, layers: int) -> Self:
+        """The rule for a network of so many layers."""
+        return self
+
     def init(self, functions: Sequence[LayerFunction]) -> OptimizerMemory:
         """One optimiser of all these layers."""
-        return self.memory_of([p for function in functions for p in function.params()])
+        params = [p for function in functions for p in function.params()]
+        return self.at_depth(functions[0].depth).memory_of(params) if functions else OptimizerMemory(None)
 
     def memory_of(self, params: Sequence[Tensor]) -> OptimizerMemory:
         """One optimiser of these tensors, where there are any."""
