@@ -12,6 +12,7 @@ from torch import Tensor
 from altmin.errors import DivergenceError
 from altmin.solvers.weight_least_squares import cholesky
 
+BLOCK = 128  # columns that move before the others' part of the gradient is made anew
 GUARD = 1e-10  # added to a diagonal entry that a dead unit leaves at zero
 
 
@@ -36,15 +37,19 @@ def descend_columns(W: Tensor, M: Tensor, B: Tensor, sparsity: float, free: int,
 
 
 def column_sweep(W: Tensor, M: Tensor, B: Tensor) -> Tensor:
-    """One sweep of ``w_j += (B_j - W M_j)/(M_jj + 1e-10)`` over the columns, as one triangular solve.
+    """One sweep of ``w_j += (B_j - W M_j)/(M_jj + 1e-10)`` over the columns, a block of them at a time.
 
-    Column by column this is Gauss and Seidel's iteration: with ``T`` the upper triangle of ``M`` and ``S`` the rest,
-    the new weights solve ``W+ T = B - W S``.
+    The movement ``D`` of a block's columns solves ``D T = B_J - W M_J`` with ``T`` the upper triangle of ``M_JJ``: what
+    columns of the block do to each other stays within the triangle, and all else is one product.
     """
-    upper = torch.triu(M)
-    diagonal(upper).add_(GUARD)
-    lower = M - upper
-    return torch.linalg.solve_triangular(upper, B - W @ lower, upper=True, left=False)
+    W = W.clone()
+    for j in range(0, M.shape[-1], BLOCK):
+        J = slice(j, j + BLOCK)
+        gradient = B[..., J] - W @ M[..., J, :].mT  # M is symmetric, and its rows lie together in memory
+        upper = torch.triu(M[..., J, J])
+        diagonal(upper).add_(GUARD)
+        W[..., J] += torch.linalg.solve_triangular(upper, gradient, upper=True, left=False)
+    return W
 
 
 def soft_column_sweep(W: Tensor, M: Tensor, B: Tensor, sparsity: float, free: int = 0) -> Tensor:

@@ -16,6 +16,7 @@ from altmin.online.rules.base import Rule
 from altmin.online.targets import LayerTarget, SquaresTarget
 from altmin.regularizers import L1, Regularizer
 from altmin.solvers.coordinate_descent import centred_ridge, descend_columns, diagonal
+from altmin.solvers.statistics import self_product
 
 
 @dataclass(eq=False)
@@ -109,7 +110,7 @@ class CoActivationMemory(Rule[CoActivations]):
         a, c = map.rows(target.a), map.targets(target.target)
         if map.bias:
             a = torch.cat([a, a.new_ones(*a.shape[:-1], 1)], -1)
-        M.mul_(self.forget).add_(a.mT @ a)
+        M.mul_(self.forget).add_(self_product(a))
         B.mul_(self.forget).add_(c.mT @ a)
 
     def weight(self, batches: int, samples: int) -> float:
