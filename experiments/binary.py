@@ -18,7 +18,7 @@ from torch import nn
 
 import altmin
 from altmin.study import networks
-from exhibit import Trial, chosen, judge, load, options, table
+from exhibit import Trial, chosen, judge, load, online_am, options, table
 
 EPOCHS, BAR, GAIN, SIGN_GAIN = {"binary": 20, "signs": 8}, 0.95, 0.01, 0.02
 
@@ -51,9 +51,10 @@ def trials() -> list[Trial]:
     rows = []
     for kind, network, frozen in (("binary", binary, 1), ("signs", signs, 2)):
         epochs = EPOCHS[kind]
+        am = online_am(rule=altmin.Adam(0.002), last=altmin.Adam(0.002), decay="linear")
         methods = {
-            "am-adam": altmin.OnlineAM(decay="linear"),
-            "frozen": Frozen(decay="linear", frozen=frozen),
+            "am-adam": am,
+            "frozen": Frozen(**vars(am), frozen=frozen),
             "dtp": altmin.DTP(),
             "straight-through": altmin.StraightThrough("adam", decay="linear"),
         }

@@ -15,7 +15,7 @@ from functools import partial
 import altmin
 from altmin.data import Dataset, Split
 from altmin.study import networks
-from exhibit import Trial, chosen, judge, load, options, table
+from exhibit import Trial, chosen, judge, load, online_am, options, table
 
 HELD_OUT, EPOCHS, BAR = 4_000, 12, 0.50
 
@@ -36,7 +36,7 @@ def trials(width: int) -> list[Trial]:
     rows = []
     for lr in (0.0002, 0.0005) if width == 100 else (0.0002,):
         rule = altmin.Adam(lr)
-        method = altmin.OnlineAM(rule=rule, last=rule, codes=altmin.Codes(steps=1), halve_every=4)
+        method = online_am(rule=rule, last=rule, codes=altmin.Codes(steps=1), halve_every=4)
         rows.append(Trial(f"am-adam 2 x {width}", f"lr {lr:g}, halved every 4, one code step", method, network, EPOCHS))
     rows += [
         Trial(f"adam 2 x {width}", f"lr {lr:g}", altmin.Backprop("adam", lr), network, EPOCHS)

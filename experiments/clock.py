@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy
 import altmin
 from altmin.data import Dataset, Split
 from altmin.study import networks
-from exhibit import judge, load, parser
+from exhibit import judge, load, online_am, parser
 
 LOOKS, LIMIT = 8, 60.0
 NEVER = math.inf
@@ -82,12 +82,13 @@ SMOKE = Race((0.0,), (1.0,), 0.0, (0,), (1,))
 def online(hidden: Callable[[float], altmin.Adam | altmin.SGD], last: float, lr: float) -> altmin.OnlineAM:
     """Online alternating minimisation with one code step."""
     codes = altmin.Codes(steps=1)
-    return altmin.OnlineAM(rule=hidden(lr), last=type(hidden(lr))(lr * last), codes=codes, decay="linear")
+    return online_am(rule=hidden(lr), last=type(hidden(lr))(lr * last), codes=codes, decay="linear")
 
 
 def memory(lr: float) -> altmin.OnlineAM:
     """AM-mem with one sweep a batch (more cost more and gain nothing); the last layer's learning rate is tuned."""
-    return altmin.OnlineAM(altmin.CoActivationMemory(sweeps=1), altmin.Adam(lr), altmin.Codes(steps=1), decay="linear")
+    rule, last = altmin.CoActivationMemory(sweeps=1), altmin.Adam(lr)
+    return online_am(rule=rule, last=last, codes=altmin.Codes(steps=1), decay="linear")
 
 
 def newton(lr: float) -> altmin.OnlineAM:

@@ -11,7 +11,7 @@ from functools import partial
 
 import altmin
 from altmin.study import networks
-from exhibit import Trial, chosen, judge, load, options, table
+from exhibit import Trial, chosen, judge, load, online_am, options, table
 
 DEPTH, WIDTH, EPOCHS, BAR = 20, 100, 6, 0.95
 
@@ -22,7 +22,7 @@ def trials() -> list[Trial]:
     plain = partial(networks.mlp, (784,), 10, (WIDTH,) * (DEPTH - 1))
     # Two code steps: the five of the default, with momentum, leave the lowest layers' codes to rounding.
     rule = altmin.Adam(0.001)
-    am = altmin.OnlineAM(rule=rule, last=rule, codes=altmin.Codes(steps=2), halve_every=3)
+    am = online_am(rule=rule, last=rule, codes=altmin.Codes(steps=2), halve_every=3)
     adam = altmin.Backprop("adam", 0.001)
     return [
         Trial(f"{name} {kind}", "lr 0.001" + (", halved every 3" if name == "am-adam" else ""), method, network, EPOCHS)

@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -56,6 +57,11 @@ class Row:
     validation: float
     epoch: int
     seconds: float
+
+
+def online_am(**numbers: Any) -> altmin.OnlineAM:
+    """Online alternating minimisation whose weights learn from the codes, at constant rates, as the paper has it."""
+    return altmin.OnlineAM(**{"codes": altmin.Codes(steps=5), "regressors": "codes", "decay": "none", **numbers})
 
 
 def parser(about: str, seed: bool = True) -> argparse.ArgumentParser:

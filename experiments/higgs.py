@@ -30,7 +30,7 @@ from altmin.core.score import predict
 from altmin.data.download import obtain
 from altmin.data.higgs import FEATURES, HIGGS, moments, stream_split
 from altmin.methods.registry import METHODS
-from exhibit import judge, options
+from exhibit import judge, online_am, options
 
 BAR = 0.64
 STEPS, SIZE = 1000, 200
@@ -58,7 +58,7 @@ def am_adam() -> list[Setting]:
     return [
         (
             f"lr {lr}, last {last}, mu {mu}",
-            altmin.OnlineAM(rule=altmin.Adam(lr), last=altmin.Adam(last), mu=altmin.Mu(start=mu, most=mu)),
+            online_am(rule=altmin.Adam(lr), last=altmin.Adam(last), mu=altmin.Mu(start=mu, most=mu)),
         )
         for lr in (0.008, 0.02)
         for last in (0.0002, 0.001)

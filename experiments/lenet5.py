@@ -17,7 +17,7 @@ from itertools import product
 
 import altmin
 from altmin.study import networks
-from exhibit import Trial, chosen, judge, load, options, table
+from exhibit import Trial, chosen, judge, load, online_am, options, table
 
 PART, PART_EPOCHS, EPOCHS, BATCH = 5_000, 2, 10, 128
 PENALTY_PART, ITERATIONS = 10_000, 12
@@ -29,7 +29,7 @@ def am_adam(lr: float, add: float, factor: float, code: float, scaling: str) -> 
     """AM-Adam as in appendix B."""
     codes = altmin.Codes(steps=1, lr=code, scaling=scaling)
     mu = altmin.Mu(start=0.01, add=add, factor=factor, most=1.5)
-    return altmin.OnlineAM(rule=altmin.Adam(lr), last=altmin.Adam(lr), codes=codes, mu=mu)
+    return online_am(rule=altmin.Adam(lr), last=altmin.Adam(lr), codes=codes, mu=mu)
 
 
 def network():

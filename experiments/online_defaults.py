@@ -26,7 +26,7 @@ import altmin
 from altmin.data import Dataset
 from altmin.methods import Method
 from altmin.study import networks
-from exhibit import load, parser
+from exhibit import load, online_am, parser
 
 RATES = (0.002, 0.004, 0.008)
 PER_DEPTH = (0.016, 0.024, 0.032)
@@ -61,13 +61,13 @@ TASKS = {
 def am(lr: float | None, **codes: float | str) -> altmin.OnlineAM:
     """AM-Adam with one code step, unless another number is given."""
     rule = altmin.Adam(lr)
-    return altmin.OnlineAM(rule=rule, last=rule, codes=altmin.Codes(**{"steps": 1, **codes}))  # type: ignore[arg-type]
+    return online_am(rule=rule, last=rule, codes=altmin.Codes(**{"steps": 1, **codes}))  # type: ignore[arg-type]
 
 
 def authors() -> altmin.OnlineAM:
     """The numbers of the authors' code; it has batch normalisation, too, which is the network's."""
     rule, mu = altmin.Adam(0.008), altmin.Mu(start=0.003, most=0.03)
-    return altmin.OnlineAM(rule=rule, last=rule, codes=altmin.Codes(steps=5, lr=0.3, scaling="entries"), mu=mu)
+    return online_am(rule=rule, last=rule, codes=altmin.Codes(steps=5, lr=0.3, scaling="entries"), mu=mu)
 
 
 Setting = Callable[[int], Method]  # of the number of layers

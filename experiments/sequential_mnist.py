@@ -21,7 +21,7 @@ from functools import partial
 
 import altmin
 from altmin.study import networks
-from exhibit import Trial, chosen, judge, load, options, table
+from exhibit import Trial, chosen, judge, load, online_am, options, table
 
 PART, EPOCHS, BATCH, BAR = 2_048, 10, 1024, 0.30
 
@@ -35,7 +35,7 @@ def trials() -> list[Trial]:
         Trial(
             "am-adam",
             "lr 0.005, five steps",
-            altmin.OnlineAM(rule=rule, last=rule, mu=mu, weight_steps=5),
+            online_am(rule=rule, last=rule, mu=mu, weight_steps=5),
             network,
             EPOCHS,
             BATCH,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import literal
-from altmin import Codes, Method, Mu, OnlineAM, State
+from altmin import Adam, Codes, Method, Mu, OnlineAM, State
 from altmin import methods as library
 from literal.shared import softmax_prox
 from methods.table import Loop, digits, network
@@ -101,7 +101,8 @@ def test_mdlam_without_momentum(rho: float, start: float, factor: float, eps: fl
 @pytest.mark.parametrize("steps", [1, 5])
 @pytest.mark.parametrize(("code_lr", "mu"), [(0.3, 0.003), (3.0, 0.1)])
 def test_online(steps: int, code_lr: float, mu: float):
-    method = OnlineAM(codes=Codes(steps=steps, lr=code_lr, scaling="entries"), mu=Mu(start=mu))
+    codes = Codes(steps=steps, lr=code_lr, scaling="entries")
+    method = OnlineAM(rule=Adam(0.002), last=Adam(0.002), codes=codes, regressors="codes", mu=Mu(start=mu))
     loop, labels = begin(method, "cross_entropy"), digits(SAMPLES)[1]
     start = loop.state.weights()
     theirs = literal.OnlineAM(start.W, start.b, code_lr=code_lr, code_steps=steps, mu=mu)

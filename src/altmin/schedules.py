@@ -15,9 +15,9 @@ DECAYS: dict[str, Callable[[float], float]] = {
 }
 
 
-def decay() -> Any:
+def decay(default: str = "none") -> Any:
     """A method's field that says how its learning rates fall, from 1 towards 0; `DECAYS` has the factors."""
-    return number("none", "how learning rates fall towards zero over the whole run", choices=tuple(DECAYS))
+    return number(default, "how learning rates fall towards zero over the whole run", choices=tuple(DECAYS))
 
 
 def halved(epoch: int, every: int) -> float:

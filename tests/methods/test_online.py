@@ -129,7 +129,7 @@ def test_without_code_steps_only_the_last_layer_moves(rule: Adam | SGD):
 
 def test_a_hidden_layer_sees_its_own_codes_and_input_only():
     """The step of layer 2 is the gradient of its local squares, by autograd on that layer alone."""
-    model, method = network(20, 15), OnlineAM(rule=SGD(0.5), codes=Codes(steps=3))
+    model, method = network(20, 15), OnlineAM(rule=SGD(0.5), codes=Codes(steps=3), regressors="codes")
     loop = on(model, method)
     _, codes = prepared(loop)
     W = loop.state.W[1].clone().requires_grad_()
@@ -141,7 +141,7 @@ def test_a_hidden_layer_sees_its_own_codes_and_input_only():
 
 
 def test_the_last_layer_descends_on_the_loss_of_its_codes():
-    model, method = network(20, 15), OnlineAM(last=SGD(0.5), codes=Codes(steps=3))
+    model, method = network(20, 15), OnlineAM(last=SGD(0.5), codes=Codes(steps=3), regressors="codes")
     loop = on(model, method)
     _, codes = prepared(loop)
     W = loop.state.W[2].clone().requires_grad_()

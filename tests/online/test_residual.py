@@ -68,7 +68,7 @@ def test_codes_of_online_methods_descend_in_turn(net: str, loss: str):
 
 def test_hidden_weights_of_online_methods_move_on_what_is_left_for_them():
     """The regression target is the code less what the connection adds, by autograd on the layer alone."""
-    method = OnlineAM(rule=SGD(0.1), codes=Codes(steps=3))
+    method = OnlineAM(rule=SGD(0.1), codes=Codes(steps=3), regressors="codes")
     loop = Loop.of(method, model_of("activation"), n=120)
     _, codes = prepared(loop)
     W = loop.state.W[2].clone().requires_grad_()

@@ -200,7 +200,7 @@ class Twice(nn.Module):
 
 OTHER: dict[str, tuple[dict[str, Any], str]] = {
     "method": ({"method": DLAM(), "batch_size": None}, "`method` was 'OnlineAM' and is 'DLAM'"),
-    "number": ({"method": OnlineAM(rule=altmin.Adam(0.5))}, r"`method\.rule\.lr` was 0\.\d+ and is 0\.5"),
+    "number": ({"method": OnlineAM(rule=altmin.Adam(0.5))}, r"`method\.rule\.lr` was None and is 0\.5"),
     "loss": ({"loss": "squared"}, "`loss` was 'CrossEntropy' and is 'SquaredLoss'"),
     "regulariser": ({"regularizer": "l2:0.5"}, r"`regularizer\.weight` was not there and is 0\.5"),
     "width": ({"model": network(7)}, r"`model\.layer 1\.map\.outputs` was 8 and is 7"),

@@ -35,8 +35,14 @@ PAPER = "Choromanska et al. (ICML 2019)"
 class OnlineAM(Method):
     """Minimise ``R(W_L s(C_{L-1}); Y) + mu sum_{l<L} ||C_l - W_l s(C_{l-1})||^2`` batch by batch.
 
-    A step finds codes by a few gradient steps from the forward pass, last layer to first, then moves the last layer on
-    the loss and each hidden layer, on its own, towards its codes. No gradient passes through more than one layer.
+    A step finds codes by gradient steps from the forward pass, last layer to first, then moves the last layer on the
+    loss and each hidden layer, on its own, towards its codes. No gradient passes through more than one layer.
+
+    The defaults are this library's, chosen on validation over six tasks (``experiments/online_defaults.py``): one code
+    step, weights that learn from the forward pass, and rates that fall over the run. Codes that have taken one step
+    from the forward pass lie along the derivative of the loss, so each layer's step is, but for its length, one along
+    the gradient of backpropagation. In the paper's algorithm weights learn from the codes, below as well as above, at
+    constant rates: ``OnlineAM(codes=Codes(steps=5), regressors="codes", decay="none")``.
 
     Attributes:
         rule: How hidden weights move: `Adam`, `SGD`, `OptimizerRule` (any of `torch.optim`), `CoActivationMemory`
@@ -71,9 +77,11 @@ class OnlineAM(Method):
     codes: Codes = component(Codes, Codes, "Codes(steps=1)")
     mu: Mu = component(Mu, Mu, "Mu(start=1.0)")
     weight_steps: int = number(1, "weight steps a batch", least=1, paper="LeNet-5: 1, RNN: 5; the authors' code: 1")
-    regressors: str = number("codes", "what weights learn from: codes or forward values", choices=("codes", "forward"))
+    regressors: str = number(
+        "forward", "what weights learn from: codes or forward values", choices=("codes", "forward"), paper="codes"
+    )
     halve_every: int = number(0, "epochs between halvings of rates; 0: none", least=0, paper="the authors' code: 8")
-    decay: str = decay()
+    decay: str = decay("linear")
     refit: bool = number(False, "fit the last layer to the whole data at the end; the records do not show it")
     compile: bool = number(False, "compile the steps, for long runs of small linear layers: it takes up to a minute")
 
@@ -144,7 +152,7 @@ class OnlineAM(Method):
 
 
 register_method(
-    "am-sgd", OnlineAM(rule=SGD(1.0), last=SGD(0.1)), title="online alternating minimisation by SGD", paper=PAPER
+    "am-sgd", OnlineAM(rule=SGD(1.0), last=SGD(0.3)), title="online alternating minimisation by SGD", paper=PAPER
 )
 register_method("am-mem", OnlineAM(rule=CoActivationMemory()), title="online least squares from a memory", paper=PAPER)
 register_method("am-newton", OnlineAM.newton(), title="online Newton steps from a memory", paper="of this library")

@@ -49,7 +49,7 @@ class Codes(Checked):
     """
 
     steps: int = number(
-        5, "code steps a batch", least=0, paper="1 for LeNet-5, 5 for the recurrent network; the authors' code: 5"
+        1, "code steps a batch", least=0, paper="1 for LeNet-5, 5 for the recurrent network; the authors' code: 5"
     )
     lr: float = number(
         1.0,

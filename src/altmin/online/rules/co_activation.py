@@ -53,7 +53,7 @@ class CoActivationMemory(Rule[CoActivations]):
 
     forget: float = number(0.95, "what the memory is multiplied by before each batch", above=0.0, most=1.0, paper="1")
     solver: str = number("bcd", "how the memory is solved", choices=("bcd", "ridge"), paper="bcd")
-    sweeps: int = number(5, "most sweeps of coordinate descent a batch", least=1, paper="not given")
+    sweeps: int = number(1, "most sweeps of coordinate descent a batch", least=1, paper="not given")
     tol: float = number(1e-3, "change at which the sweeps stop", above=0.0, paper="not given; the authors' code: 1e-3")
     ridge: float = number(1e-3, "ridge, relative to the memory's mean diagonal", above=0.0)
 
