@@ -36,30 +36,25 @@ class OnlineAM(Method):
     """Minimise ``R(W_L s(C_{L-1}); Y) + mu sum_{l<L} ||C_l - W_l s(C_{l-1})||^2`` batch by batch.
 
     A step finds codes by gradient steps from the forward pass, last layer to first, then moves the last layer on the
-    loss and each hidden layer, on its own, towards its codes. No gradient passes through more than one layer.
-
-    The defaults are this library's, chosen on validation over six tasks (``experiments/online_defaults.py``): one code
-    step, weights that learn from the forward pass, and rates that fall over the run. Codes that have taken one step
-    from the forward pass lie along the derivative of the loss, so each layer's step is, but for its length, one along
-    the gradient of backpropagation. In the paper's algorithm weights learn from the codes, below as well as above, at
-    constant rates: ``OnlineAM(codes=Codes(steps=5), regressors="codes", decay="none")``.
+    loss and each hidden layer, on its own, towards its codes. No gradient passes through more than one layer. The
+    defaults were chosen on validation (``experiments/online_defaults.py``): one code step, weights that learn from the
+    forward pass, falling rates. Each layer then steps, but for its length, along the gradient of backpropagation. The
+    paper's algorithm is ``OnlineAM(codes=Codes(steps=5), regressors="codes", decay="none")``.
 
     Attributes:
-        rule: How hidden weights move: `Adam`, `SGD`, `OptimizerRule` (any of `torch.optim`), `CoActivationMemory`
-            (AM-mem) or `Newton` (of this library).
+        rule: How hidden weights move: `Adam`, `SGD`, `OptimizerRule`, `CoActivationMemory` (AM-mem) or `Newton`.
         last: How the last layer moves on the loss.
         codes: How codes are found.
         mu: The penalty and its schedule.
 
-    Deviations: the last layer moves by Adam in AM-Adam and AM-mem, where the paper has SGD. Losses are means over
-    the batch here, sums elsewhere. The codes' proximity term is centred at the forward value, which the authors'
-    code forgets to hold fixed. Nesterov's momentum and the memory's stop at changes below 1e-3 are the authors'
-    code's. Weights are regularised by the problem's regulariser (l1 is the paper's weight sparsity), by its prox
-    behind each step, and codes likewise. Sign and step are crossed by their prox (P1), where the authors' code has
-    a straight-through estimator (`Codes.jumps` has both); layers above them learn from forward activations, since
-    targets that jumped are no inputs that the network will see. Squares are sums over a sample's entries and code
-    steps relative to the inverse curvature (`Codes.scaling`); codes inside an `Elman` ignore scaling and sparsity.
-    The memory forgets (the paper's accumulates) and has the intercept as a column. Normalisation is the model's.
+    Deviations: the defaults; Adam for the last layer, where the paper has SGD. Losses are means over the batch here,
+    sums elsewhere. The codes' proximity term is centred at the forward value, which the authors' code forgets to hold
+    fixed. Nesterov's momentum and the memory's stop at changes below 1e-3 are the authors' code's. Weights have the
+    problem's regulariser (l1 is the paper's weight sparsity), by its prox behind each step, and codes likewise. Sign
+    and step are crossed by their prox (P1), where the authors' code has a straight-through estimator (`Codes.jumps` has
+    both); layers above them learn from forward activations, since targets that jumped are no inputs that the network
+    will see. Squares are sums over a sample's entries and code steps relative to the inverse curvature
+    (`Codes.scaling`); codes inside an `Elman` ignore both. The memory forgets and has the intercept as a column.
 
     Example:
         >>> OnlineAM(rule=SGD(1.0), last=SGD(0.1), codes=Codes(steps=1)).weight_steps
@@ -77,9 +72,7 @@ class OnlineAM(Method):
     codes: Codes = component(Codes, Codes, "Codes(steps=1)")
     mu: Mu = component(Mu, Mu, "Mu(start=1.0)")
     weight_steps: int = number(1, "weight steps a batch", least=1, paper="LeNet-5: 1, RNN: 5; the authors' code: 1")
-    regressors: str = number(
-        "forward", "what weights learn from: codes or forward values", choices=("codes", "forward"), paper="codes"
-    )
+    regressors: str = number("forward", "what weights learn from", choices=("codes", "forward"), paper="codes")
     halve_every: int = number(0, "epochs between halvings of rates; 0: none", least=0, paper="the authors' code: 8")
     decay: str = decay("linear")
     refit: bool = number(False, "fit the last layer to the whole data at the end; the records do not show it")
@@ -88,8 +81,7 @@ class OnlineAM(Method):
     @classmethod
     def newton(cls, rule: Newton = Newton()) -> OnlineAM:  # noqa: B008, it is frozen
         """AM-Newton: every layer by `rule`, on the forward pass; one code step that hands the movement down whole."""
-        codes = Codes(steps=1, momentum=0.0, scaling="gradients")
-        return cls(rule=rule, last=rule, codes=codes, regressors="forward", decay="linear")
+        return cls(rule=rule, last=rule, codes=Codes(momentum=0.0, scaling="gradients"))
 
     @property
     def gradients(self) -> Gradients:  # type: ignore[override]
