@@ -6,7 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +46,32 @@ print(json.dumps(seen[0]))
 def test_the_installed_program_is_this_one():
     (script,) = entry_points(group="console_scripts", name="altmin")
     assert script.value == "altmin_program:main"
+
+
+@contextmanager
+def every_core_busy() -> Iterator[None]:
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in os.sched_getaffinity(0)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def seconds_of_training(threads: int, out: Path) -> float:
+    sizes = ["--data", "synthetic", "--train-samples", "2000", "--hidden", "200", "200", "--epochs", "5"]
+    argv = ["altmin", "train", "dladmm", *sizes, "--threads", str(threads), "--out", str(out), "--quiet"]
+    code = f"import sys; from altmin_program import main; sys.argv = {argv!r}; sys.exit(main())"
+    free = {name: value for name, value in environment().items() if not name.endswith("_NUM_THREADS")}
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=free)
+    (run,) = json.loads((out / "results.json").read_text())["runs"]
+    return run["seconds"]
+
+
+@pytest.mark.slow
+def test_two_threads_do_not_wait_for_each_other_on_a_busy_machine(tmp_path: Path):
+    """Threads that spin take some ten times as long as one thread there; the bound is far from either."""
+    with every_core_busy():
+        one, two = (seconds_of_training(threads, tmp_path / str(threads)) for threads in (1, 2))
+    assert two < 2.5 * one
