@@ -83,7 +83,7 @@ def networks() -> st.SearchStrategy[str]:
 def built(name: str) -> Any:
     """The network of a name, always with the same start."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return NETWORKS[name]()
 
 

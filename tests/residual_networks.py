@@ -51,5 +51,5 @@ NETS: dict[str, Callable[[], list[nn.Module]]] = {
 
 def model_of(net: str) -> nn.Sequential:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return nn.Sequential(*NETS[net]()).double()

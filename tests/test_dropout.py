@@ -43,7 +43,7 @@ def randn(*shape: int, seed: int = 0) -> Tensor:
 def model_of(p: float = 0.4) -> nn.Sequential:
     """Dropout of the data, before an activation and behind one."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         head = [nn.Dropout(p), nn.Linear(64, 20), nn.Dropout(p), nn.ReLU()]
         return nn.Sequential(*head, nn.Dropout(p), nn.Linear(20, 15), nn.Tanh(), nn.Linear(15, 10)).double()
 
@@ -222,7 +222,7 @@ def test_without_a_mask_it_is_the_inner_activation():
 def sequences(n: int = 60) -> tuple[nn.Sequential, Tensor, Tensor]:
     """A recurrent network and labels of the digits, read row by row."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         model = nn.Sequential(Elman(8, 6), nn.Flatten(), nn.Linear(48, 12), nn.Tanh(), nn.Linear(12, 10)).double()
     x, y = digits(n)
     return model, x.view(n, 8, 8), y

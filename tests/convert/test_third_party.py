@@ -46,7 +46,7 @@ def own() -> ModuleType:
 
 def model_of(own: ModuleType, last: nn.Module | None = None) -> nn.Sequential:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         hidden = [own.Scaled(6, 8, 0.5), own.Bent(), own.Flip(), own.Scaled(8, 7, 1.5, bias=False), nn.ReLU()]
         return nn.Sequential(*hidden, last or nn.Linear(7, 3)).double()
 
@@ -139,7 +139,7 @@ def test_a_map_of_a_user_trains_as_the_same_of_the_library(name: str, own: Modul
     """
     widths = ((6, 8), (8, 7), (7, 3))
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         theirs, ours = [own.Scaled(*n, 1.0).double() for n in widths], [nn.Linear(*n).double() for n in widths]
     with torch.no_grad():
         for their, our in zip(theirs, ours, strict=True):

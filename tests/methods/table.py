@@ -150,7 +150,7 @@ def digits(n: int = 300, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Te
 def seeded(make: Callable[[], list[nn.Module]], dtype: torch.dtype = torch.float64, seed: int = 0) -> nn.Sequential:
     """A network with PyTorch's start from a seed."""
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return nn.Sequential(*make()).to(dtype)
 
 

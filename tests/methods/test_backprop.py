@@ -167,7 +167,7 @@ def test_evaluation_has_no_dropout():
 
 def bits(n: int = 12, s: type[nn.Module] = Sign) -> nn.Sequential:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return nn.Sequential(
             nn.Linear(64, n), s(), nn.Linear(n, n), nn.Dropout(0.2), s(), nn.Linear(n, n), nn.Tanh(), nn.Linear(n, 10)
         ).double()

@@ -63,7 +63,7 @@ class Case:
 def deep(*between: nn.Module, widths: tuple[int, ...] = (64, 9, 8, 7)) -> nn.Sequential:
     """A network with each of `between` behind a layer."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         layers = [nn.Linear(p, q) for p, q in pairwise(widths)]
         parts = [m for pair in zip(layers, between, strict=True) for m in pair]
         return nn.Sequential(*parts, nn.Linear(widths[-1], 10)).double()
@@ -240,7 +240,7 @@ def test_what_is_sent_of_the_smooth_activation_is_the_activation(s: nn.Module):
 def binary(first: nn.Module | None = None) -> nn.Sequential:
     """The binary network of the online paper, narrow."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return nn.Sequential(
             nn.Linear(64, 60), nn.Dropout(0.2), first or Sign(), nn.Linear(60, 60), nn.Dropout(0.2), nn.Tanh(),
             nn.Linear(60, 10),

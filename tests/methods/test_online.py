@@ -35,7 +35,7 @@ SCALINGS = ["samples", "entries"]
 
 def batch_norm_network() -> nn.Sequential:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         hidden = [nn.Linear(64, 20, bias=False), nn.BatchNorm1d(20), nn.ReLU()]
         more = [nn.Linear(20, 15, bias=False), nn.BatchNorm1d(15), nn.Tanh()]
         return nn.Sequential(*hidden, *more, nn.Linear(15, 10)).double()

@@ -200,7 +200,7 @@ def test_two_starts_from_one_seed_are_equal(name: str):
     """And what is drawn comes from the state's generator: the global one is elsewhere in between."""
     one = begin(name)
     with torch.random.fork_rng():
-        torch.manual_seed(99)
+        torch.default_generator.manual_seed(99)
         two = begin(name)
         assert_same(two.state.state_dict(), one.state.state_dict())
         advance(two, 2, None)

@@ -28,7 +28,7 @@ vectors = pytest.mark.skipif(
 
 def normed() -> nn.Sequential:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         layers = [nn.Linear(64, 9), nn.BatchNorm1d(9), nn.ReLU(), nn.Linear(9, 7), nn.Tanh(), nn.Linear(7, 10)]
     return nn.Sequential(*layers).double()
 

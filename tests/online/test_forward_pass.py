@@ -89,7 +89,7 @@ class Case:
     def __init__(self, name: str, loss: str = "cross_entropy", n: int = N, linear: bool = False):
         make, shape = NETS[name]
         with torch.random.fork_rng():
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)
             self.model = nn.Sequential(*make()).double()
             x, labels = torch.randn(n, *shape, dtype=torch.float64), torch.randint(3, (n,))
         loop = Loop.on(OnlineAM(), self.model, x, labels, loss, classes=3)

@@ -52,7 +52,7 @@ def samples() -> tuple[Tensor, Tensor]:
 
 def network(case: Case) -> nn.Sequential:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return case.network().double()
 
 

@@ -37,7 +37,7 @@ MOST = 5  # kills of a run, which then ends in peace
 def network(row: Row, drops: bool = False) -> nn.Sequential:
     """Two small hidden layers; with dropout and batch normalisation for online methods."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         inner = [nn.BatchNorm1d(5), nn.Dropout(0.2)] if drops else []
         return nn.Sequential(
             nn.Linear(FEATURES, 5), *inner, row.s(), nn.Linear(5, 4), row.s(), nn.Linear(4, 3)

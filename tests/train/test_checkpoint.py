@@ -36,7 +36,7 @@ X, Y = samples()
 
 def network(width: int = 8, drops: bool = False, s: type[nn.Module] = nn.ReLU) -> nn.Sequential:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         inner = [nn.BatchNorm1d(width), nn.Dropout(0.2)] if drops else []
         return nn.Sequential(nn.Linear(4, width), *inner, s(), nn.Linear(width, 6), s(), nn.Linear(6, 3))
 

@@ -59,14 +59,14 @@ def network(*widths, bias=True, dtype=torch.float32, s=nn.ReLU):
     """A fully connected network, 4-8-6-3 unless told, with PyTorch's start from a fixed seed."""
     widths = widths or (4, 8, 6, CLASSES)
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         parts = [m for p, q in itertools.pairwise(widths) for m in (nn.Linear(p, q, bias=bias), s())]
     return nn.Sequential(*parts[:-1]).to(dtype)
 
 
 def normed():
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, CLASSES))
 
 

@@ -38,7 +38,7 @@ X, Y = samples()
 
 def network(outputs=2, dtype=torch.float32, hidden=nn.ReLU):
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return nn.Sequential(nn.Linear(3, 4), hidden(), nn.Linear(4, outputs)).to(dtype)
 
 

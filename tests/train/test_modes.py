@@ -51,7 +51,7 @@ def every_mode() -> Iterator[None]:
 def network(name: str, dtype: torch.dtype = torch.float32) -> nn.Sequential:
     s = ROWS[name].s if name in ROWS else nn.ReLU
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return nn.Sequential(nn.Linear(64, 8), s(), nn.Linear(8, 6), s(), nn.Linear(6, 10)).to(dtype)
 
 

@@ -32,7 +32,7 @@ ONLINE = ("am-adam", "adam", "dtp")
 
 def network() -> nn.Sequential:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
 
 

@@ -36,7 +36,7 @@ X, Y = samples()
 
 def network(dropout: bool = False, norm: bool = False) -> nn.Sequential:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         inner = [nn.Dropout(0.2)] * dropout + [nn.BatchNorm1d(8)] * norm
         return nn.Sequential(nn.Linear(4, 8), *inner, nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, CLASSES))
 
