@@ -15,8 +15,15 @@ from altmin import registration
 from altmin.losses import LOSSES
 from altmin.methods.registry import METHODS
 from altmin.regularizers import REGULARIZERS
+from thinned import leave_to_the_slow_run
 
 torch.set_num_threads(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Before pytest leaves out what is slow."""
+    leave_to_the_slow_run(items)
 
 
 @pytest.fixture

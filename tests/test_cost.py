@@ -93,6 +93,7 @@ def modelled(method: Method, hidden: tuple[int, ...]) -> Counter[tuple[int, ...]
     return total
 
 
+@pytest.mark.thinned(1)
 @methods
 @pytest.mark.parametrize("hidden", [(), (12,), (20, 15), (33, 21, 17, 14), (90, 70)], ids=str)
 def test_the_code_makes_the_products_of_the_model(method: Method, hidden: tuple[int, ...]):

@@ -187,6 +187,7 @@ def pairs(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
     return list(zip(*(t.flatten().split(1) for t in tensors), strict=True))
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("inner", INNER, ids=lambda s: type(s).__name__)
 @pytest.mark.parametrize("r", [0.05, 1.0, 7.0])
 @pytest.mark.parametrize("p", [0.3, 0.75])

@@ -74,6 +74,7 @@ def test_ipdlam_in_nested_order_is_another_iteration():
         assert (one - two).abs().max() > 1e-3
 
 
+@pytest.mark.thinned(1)
 @quiet
 @pytest.mark.parametrize("per_sample", [True, False])
 @pytest.mark.parametrize(("rho", "nu", "start", "factor"), [(2.5, 1.0, 1.0, 2.0), (0.7, 0.2, 1e-3, 1.5)])
@@ -83,6 +84,7 @@ def test_dladmm(per_sample: bool, rho: float, nu: float, start: float, factor: f
     compare(method, literal.DLADMM, "cross_entropy", 8, tol=1e-14, **numbers)
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize(("rho", "start", "factor"), [(1.0, 1.0, 2.0), (0.3, 1e-3, 1.5)])
 @pytest.mark.parametrize("eps", [1.0, 0.05])
 def test_mdlam(rho: float, start: float, factor: float, eps: float):
@@ -91,6 +93,7 @@ def test_mdlam(rho: float, start: float, factor: float, eps: float):
     compare(library.MDLAM(**numbers), literal.MDLAM, "cross_entropy", 8, tol=1e-14, **numbers)
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize(("rho", "start", "factor"), [(1.0, 1.0, 2.0), (0.3, 1e-3, 1.5), (0.5, 1e-5, 3.0)])
 @pytest.mark.parametrize("eps", [1.0, 0.05])
 def test_mdlam_without_momentum(rho: float, start: float, factor: float, eps: float):

@@ -164,6 +164,7 @@ def test_prox_of_a_smooth_function_is_stationary(case, r):
     assert (g.abs() <= 1e-12 * (1 + r) * (1 + a.abs() + v.abs())).all()
 
 
+@pytest.mark.thinned(1)
 @over(CASES)
 @pytest.mark.parametrize("r", [1e-3, 1.0, 50.0])
 def test_prox_in_float32(case, r):

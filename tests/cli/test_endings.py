@@ -226,6 +226,7 @@ def wholes() -> dict[str, Path]:
     return {}
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize("name", ["model.safetensors", "model.json", "curves.csv", "results.json", "step-"])
 @pytest.mark.parametrize("command", ["train", "compare"])
 def test_a_full_disk_is_one_line_and_what_there_was_stays(

@@ -56,6 +56,7 @@ def test_images_of_another_size_in_the_test_set(command: str, capsys: pytest.Cap
     refused(f"{command} --data mnist --data-dir d --train-samples 100 --hidden 4 --epochs 2", capsys)
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize("command", ["train adam", "compare adam", "bench adam"])
 @pytest.mark.parametrize(
     ("options", "part"),

@@ -69,10 +69,11 @@ def begin(name: str, net: str) -> Loop:
     return loop
 
 
-def on_nets(*labels: Gradients) -> pytest.MarkDecorator:
-    """Every method of these labels with every network that it supports."""
+def on_nets(*labels: Gradients) -> Callable[[Any], Any]:
+    """Every method of these labels with every network that it supports; in the fast run each has one of them."""
     cases = [(n, net) for n in named(*labels) for net in NETS if takes(SHOWN[n], model_of(n, net))]
-    return pytest.mark.parametrize(("name", "net"), cases)
+    every = pytest.mark.parametrize(("name", "net"), cases)
+    return lambda test: pytest.mark.thinned(1)(every(test))
 
 
 def weights(state: State[Any]) -> list[Tensor]:

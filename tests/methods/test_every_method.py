@@ -78,6 +78,7 @@ def test_objective_never_rises(name: str, loss: str, hidden: tuple[int, ...]):
     assert values[-1] < 0.9 * values[0]
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize(("name", "regularizer"), regularized)
 def test_objective_with_a_regularizer_never_rises(name: str, regularizer: str):
     assert_never_rises(name, begin(name, regularizer=regularizer, n=100).run(12))
@@ -97,6 +98,7 @@ def test_regularizers_are_those_of_the_table(name: str):
     assert tuple(r for r in Row.regularizers if takes_regularizer(name, r)) == ROWS[name].regularizers
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize(("name", "regularizer"), [pair for pair in penalised if pair[0] not in descending])
 def test_objective_with_a_regularizer_is_lowered(name: str, regularizer: str):
     """In a few iterations, by methods whose objective may rise in one."""
@@ -112,6 +114,7 @@ def weights_after(name: str, regularizer: str, steps: int) -> list[torch.Tensor]
     return [W.detach() for W in loop.state.W]
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize(("name", "regularizer"), penalised)
 def test_a_regularizer_shrinks_what_it_weighs(name: str, regularizer: str):
     """The more, the larger its weight: the sum of squares or of absolute values, after the same few iterations."""
@@ -186,6 +189,7 @@ def test_lowers_the_loss_of_other_networks(name: str, net: str):
     assert network_loss(loop) < 0.95 * before
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize(("name", "net"), [pair for pair in on_nets if pair[0] in descending])
 def test_objective_on_other_networks_never_rises(name: str, net: str):
     values = Loop.on_net(name, net).run(8)
@@ -193,6 +197,7 @@ def test_objective_on_other_networks_never_rises(name: str, net: str):
     assert values[-1] < 0.9 * values[0]
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize(("name", "net"), on_nets)
 def test_permuting_samples_of_other_networks(name: str, net: str, generator: torch.Generator):
     assert_order_does_not_matter(Loop.on_net(name, net, 40), 2, generator, 1e-5)

@@ -116,6 +116,7 @@ def test_what_residuals_and_targets_mean(net: str):
 PAIRS = [(method, net, LOSSES[(i + j) % 2]) for i, method in enumerate(METHODS) for j, net in enumerate(NETS)]
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize(("method", "net", "loss"), PAIRS)
 def test_sweeps_never_raise_the_objective(method: str, net: str, loss: str):
     rule, first = METHODS[method]
@@ -133,6 +134,7 @@ def steps_of_dladmm(sweep: Sweep[Any]) -> Iterator[tuple[str, Callable[[], None]
             yield from ((f"{name}_{layer.i}", verbs[name]) for name in names if not (layer.last and name == "a"))
 
 
+@pytest.mark.thinned(2)
 @quiet
 @nets
 @losses
@@ -252,6 +254,7 @@ def test_behind_max_pooling_no_sample_of_dladmm_rises(monkeypatch: pytest.Monkey
     assert (share_after_the_step() > before).any()
 
 
+@pytest.mark.thinned(2)
 @nets
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
 @pytest.mark.parametrize("off", [False, True], ids=["from a forward pass", "off it"])

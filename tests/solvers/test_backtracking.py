@@ -139,6 +139,7 @@ def test_weights_step_is_the_printed_loop(search, omega, d):
             torch.testing.assert_close(p.W, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.thinned(2)
 @per_samples
 @pytest.mark.parametrize("c2", [0.0, 1e-3, 3.0])
 @searches
@@ -151,6 +152,7 @@ def test_activations_step_is_the_printed_loop(search, c2, per_sample):
             torch.testing.assert_close(p.A, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.thinned(2)
 @per_samples
 @pytest.mark.parametrize("c2", [0.0, 2.0])
 @searches

@@ -61,6 +61,7 @@ def cases() -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize(("name", "net"), cases())
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
 @pytest.mark.parametrize("regularizer", [None, "l2:0.4"])

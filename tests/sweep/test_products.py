@@ -72,6 +72,7 @@ WRITES: dict[str, Callable[[Any, int], None]] = {
 }
 
 
+@pytest.mark.thinned(2)
 @nets
 @pytest.mark.parametrize("name", ["W", "b", "z", "a"])
 @pytest.mark.parametrize("write", WRITES)

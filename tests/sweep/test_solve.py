@@ -39,6 +39,7 @@ def dual_of(kind: str | None) -> dict[str, Any]:
     return {"dual": kind is not None, "method": Weighted(dual="residual" if kind is None else kind)}  # type: ignore[arg-type]
 
 
+@pytest.mark.thinned(2)
 @nets
 @proximal
 @duals
@@ -55,6 +56,7 @@ def test_hidden_pre_activations(net: str, prox: float, inertia: float | None, du
         assert others_untouched(sweep, before, ("z", i))
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("net", ["chain", "inner", "outer z"])
 @pytest.mark.parametrize("s", [nn.ReLU, nn.LeakyReLU, nn.Hardtanh])
 @pytest.mark.parametrize("prox", [0.0, 0.8])
@@ -75,6 +77,7 @@ def test_hidden_pre_activations_are_the_lowest_of_a_grid(net: str, s: type[nn.Mo
     assert (new < 0).any()
 
 
+@pytest.mark.thinned(2)
 @nets
 @proximal
 @duals
@@ -111,6 +114,7 @@ def pooled(sweep: Sweep[Any], i: int) -> bool:
     return sweep.layers[i + 1].map.piecewise
 
 
+@pytest.mark.thinned(2)
 @nets
 @proximal
 @duals
@@ -166,6 +170,7 @@ def test_weights_then_intercept(
         assert others_untouched(sweep, before, ("W", i), ("b", i))
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("net", ["chain", "images", "from data", "outer z"])
 @pytest.mark.parametrize("prox", [0.0, 0.8])
 @pytest.mark.parametrize("regularizer", [None, "l2:0.6"])

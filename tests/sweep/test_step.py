@@ -89,6 +89,7 @@ def by_rows(at: Tensor, g: Tensor, value: Energy, start: float, factor: float, e
 # Weights and intercept
 
 
+@pytest.mark.thinned(2)
 @nets
 @duals
 @searches
@@ -106,6 +107,7 @@ def test_weights_take_the_printed_step(net: str, dual: str, search: Backtracking
         assert others_untouched(sweep, before, ("W", i))
 
 
+@pytest.mark.thinned(2)
 @nets
 @pytest.mark.parametrize("search", SEARCHES[:2], ids=repr)
 @pytest.mark.parametrize(("ahead", "damping"), [(0.3, 1.0), (0.3, 1.1), (60.0, 1.0)])
@@ -211,6 +213,7 @@ def outside(sweep: Sweep[Any], i: int, z: Tensor, eps: float) -> Tensor:
     return (layer.a - layer.activation(z)).abs() - eps
 
 
+@pytest.mark.thinned(2)
 @pytest.mark.parametrize("net", ["chain", "inner", "outer z", "images"])
 @pytest.mark.parametrize("s", [nn.Tanh, nn.ReLU, nn.Softplus, nn.LeakyReLU])
 @pytest.mark.parametrize("eps", [0.05, 0.5])
@@ -275,6 +278,7 @@ def assert_lower(value: Energy, new: Tensor, old: Tensor) -> None:
     assert float(value(new).sum()) < 0.99 * float(value(old).sum())
 
 
+@pytest.mark.thinned(2)
 @nets
 @duals
 @searches
@@ -298,6 +302,7 @@ def test_activations_take_the_printed_step(net: str, dual: str, search: Backtrac
         assert others_untouched(sweep, before, ("a", i))
 
 
+@pytest.mark.thinned(2)
 @nets
 @pytest.mark.parametrize("search", SEARCHES[:2], ids=repr)
 @pytest.mark.parametrize("each", [True, False], ids=["each", "all"])
@@ -319,6 +324,7 @@ def test_activations_step_within_their_band(net: str, search: Backtracking, each
             assert ((new - s).abs() >= eps - 1e-12).any()
 
 
+@pytest.mark.thinned(2)
 @nets
 @pytest.mark.parametrize(("dual", "band"), [("none", None), ("residual", None), ("none", 0.5)])
 @pytest.mark.parametrize("ahead", [0.4, 8.0])
@@ -350,6 +356,7 @@ def test_activations_step_from_the_point_ahead_but_for_samples_that_rose(
     assert seen == {True, False} or piecewise(sweep_of(net), 0) or seen == {ahead > 1}
 
 
+@pytest.mark.thinned(2)
 @nets
 @pytest.mark.parametrize("size", [1, 7 * 64])
 @pytest.mark.parametrize("band", [None, 0.4])

@@ -137,6 +137,7 @@ def test_a_strong_regulariser_shrinks_every_layer(name, regularizer):
         assert small < 0.95 * large, f"module {i}"
 
 
+@pytest.mark.thinned(1)
 @no_bound_for_hinge
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("name", METHODS)
@@ -220,6 +221,7 @@ def test_activations_train(name, s):
     assert history["train_loss"][-1] < plain(network(s=s), "cross_entropy", *samples())[0]
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize("name", FULL)
 @pytest.mark.parametrize("s", [altmin.Sign, altmin.Step])
 def test_two_valued_activations_train_without_derivatives(name, s):
@@ -227,6 +229,7 @@ def test_two_valued_activations_train_without_derivatives(name, s):
     assert max(history["train_accuracy"]) > plain(network(s=s), "cross_entropy", *samples())[1]
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize("name", ["am-adam", "am-sgd", "backprop-adam"])
 @pytest.mark.parametrize("keep", ["last", "best"])
 def test_batch_norm_trains_and_the_model_holds_its_statistics(name, keep):
@@ -240,6 +243,7 @@ def test_batch_norm_trains_and_the_model_holds_its_statistics(name, keep):
     assert kept == pytest.approx(plain(model, "cross_entropy", *held), rel=1e-5)
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.parametrize("name", METHODS)
 def test_regression(name, outputs):
@@ -267,6 +271,7 @@ def test_linear_regression_is_least_squares():
     torch.testing.assert_close(model.get_parameter("0.bias").detach(), exact[-1], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.thinned(1)
 @no_bound_for_hinge
 @pytest.mark.parametrize(("loss", "threshold"), [("hinge", 0.0), ("squared", 0.5)])
 @pytest.mark.parametrize("name", METHODS)
@@ -564,6 +569,7 @@ def test_with_a_generator_the_global_one_is_left_alone(name):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.parametrize("name", METHODS)
 def test_grad_mode_is_as_before(name, enabled):
