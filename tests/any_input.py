@@ -8,8 +8,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -17,12 +18,21 @@ import altmin
 from altmin.methods.registry import METHODS
 
 TIMES = float(os.environ.get("ALTMIN_FUZZ", "1"))
+FIRST = 1 / 6  # of the examples, in the fast run
 # What the docstrings of `fit`, `fit_stream` and `Trainer` say that they raise.
 DOCUMENTED = (TypeError, ValueError, altmin.DivergenceError, altmin.BackpropError)
 
 
-def cases(count: int) -> settings:
-    """So many examples, the same ones in every run; with `ALTMIN_FUZZ=10` ten times as many, others every time."""
+def shares(count: int, check: Callable[..., None], **drawn: st.SearchStrategy[Any]) -> list[Callable[..., None]]:
+    """Two tests that `check` so many examples: the first ones of them in the fast run, and all in the slow one.
+
+    They are the same ones in every run; with ``ALTMIN_FUZZ=10`` ten times as many, others every time.
+    """
+    first, every = (cases(share * count)(given(**drawn)(check)) for share in (FIRST, 1))
+    return [first, pytest.mark.slow(every)]
+
+
+def cases(count: float) -> settings:
     return settings(
         max_examples=max(1, int(TIMES * count)),
         derandomize=TIMES == 1,

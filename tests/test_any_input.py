@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from hypothesis import given
 from hypothesis import strategies as st
 
 import altmin
 from altmin.losses import make_loss
 from altmin.regularizers import make_regularizer
-from any_input import DOCUMENTED, SOUND, WRONG, built, cases, methods, networks, options, samples
+from any_input import DOCUMENTED, SOUND, WRONG, built, methods, networks, options, samples, shares
 
 
 @contextmanager
@@ -46,9 +45,7 @@ def check_ended(history: altmin.History) -> None:
         assert all(math.isfinite(value) for value in history[name]), (name, history[name])
 
 
-@given(network=networks(), method=methods(), data=samples(), chosen=options())
-@cases(800)
-def test_fit(network, method, data, chosen):
+def check_fit(network, method, data, chosen):
     model = built(network)
     before = finite(model)
     with documented():
@@ -56,9 +53,10 @@ def test_fit(network, method, data, chosen):
     assert finite(model) == before
 
 
-@given(network=networks(), method=methods(), data=st.lists(samples(), max_size=3), chosen=options("steps"))
-@cases(300)
-def test_fit_stream(network, method, data, chosen):
+test_fit, test_more_fit = shares(800, check_fit, network=networks(), method=methods(), data=samples(), chosen=options())
+
+
+def check_fit_stream(network, method, data, chosen):
     model = built(network)
     before = finite(model)
     with documented():
@@ -66,14 +64,22 @@ def test_fit_stream(network, method, data, chosen):
     assert finite(model) == before
 
 
+test_fit_stream, test_more_fit_stream = shares(
+    300,
+    check_fit_stream,
+    network=networks(),
+    method=methods(),
+    data=st.lists(samples(), max_size=3),
+    chosen=options("steps"),
+)
+
+
 ROWS = st.sampled_from(
     [None, slice(None), slice(0, 2), slice(5, 3), torch.tensor([0, 1]), torch.tensor([9]), [0], 0, "0"]
 )
 
 
-@given(network=st.sampled_from(SOUND), method=methods(), steps=st.lists(st.tuples(samples(), ROWS), max_size=4))
-@cases(300)
-def test_steps_of_a_trainer(network, method, steps):
+def check_steps_of_a_trainer(network, method, steps):
     """Steps that fail leave the trainer as it was: sound steps behind them go on."""
     model = built(network)
     x, y = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 2
@@ -91,17 +97,27 @@ def test_steps_of_a_trainer(network, method, steps):
                 assert math.isfinite(trainer.objective())
 
 
-@given(text=st.one_of(st.text("l123:-.einfa, ", max_size=8), WRONG))
-@cases(200)
-def test_names_of_losses_and_regularisers(text):
+test_steps_of_a_trainer, test_more_steps_of_a_trainer = shares(
+    300,
+    check_steps_of_a_trainer,
+    network=st.sampled_from(SOUND),
+    method=methods(),
+    steps=st.lists(st.tuples(samples(), ROWS), max_size=4),
+)
+
+
+def check_names_of_losses_and_regularisers(text):
     for make in (make_loss, make_regularizer):
         with documented():
             make(text)
 
 
-@given(values=st.lists(WRONG, min_size=1, max_size=3))
-@cases(100)
-def test_saved_states_of_others(values):
+test_names_of_losses_and_regularisers, test_more_names_of_losses_and_regularisers = shares(
+    200, check_names_of_losses_and_regularisers, text=st.one_of(st.text("l123:-.einfa, ", max_size=8), WRONG)
+)
+
+
+def check_saved_states_of_others(values):
     model = built("mlp")
     trainer = altmin.Trainer(model, altmin.IPDLAM())
     x, y = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 2
@@ -116,3 +132,8 @@ def test_saved_states_of_others(values):
     trainer.load_state_dict(saved)
     trainer.step(x, y)
     assert finite(model)
+
+
+test_saved_states_of_others, test_more_saved_states_of_others = shares(
+    100, check_saved_states_of_others, values=st.lists(WRONG, min_size=1, max_size=3)
+)

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import example
 
 import altmin.data.catalogue as catalogue
 from altmin.cli import main
-from any_input import cases
-from cli.command_lines import YAML, comparing, other, training
+from any_input import shares
+from cli.command_lines import TINY, YAML, comparing, other, training
 
 CODES = (0, 1, 2)  # all was well, training diverged, something does not fit
 PYTHON = re.compile(r"Traceback|<class|NoneType|object at 0x|PositiveInt|Namespace\(")
@@ -64,42 +64,13 @@ def check_finite(results: Path) -> None:
         assert run["status"] in ("ok", "diverged", "stopped")
 
 
-@given(argv=training())
-@cases(130)
-def test_train(argv: list[str]):
-    check(argv)
-
-
-@given(argv=comparing())
-@cases(30)
-def test_compare(argv: list[str]):
-    check(argv)
-
-
-@given(argv=other())
-@cases(50)
-def test_other_commands(argv: list[str]):
-    check(argv)
-
-
-@given(text=YAML)
 @example(text="hidden: 4\nrule: {lr: 1e-3}")
-@cases(90)
-def test_yaml(text: str):
+def check_yaml(text: str):
     Path("any.yaml").write_text(text, encoding="utf-8", errors="surrogatepass")
-    check(
-        [
-            "train",
-            "am-adam",
-            "--train-samples",
-            "60",
-            "--epochs",
-            "1",
-            "--threads",
-            "1",
-            "--config",
-            "any.yaml",
-            "--out",
-            "out",
-        ]
-    )
+    check(["train", "am-adam", *TINY, "--epochs", "1", "--config", "any.yaml"])
+
+
+test_train, test_more_trained = shares(130, check, argv=training())
+test_compare, test_more_compared = shares(30, check, argv=comparing())
+test_other_commands, test_more_other_commands = shares(50, check, argv=other())
+test_yaml, test_more_yaml = shares(90, check_yaml, text=YAML)
