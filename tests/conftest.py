@@ -57,6 +57,32 @@ def short_timings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def short_refits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A last layer that is fitted in the end takes few steps, as good as hundreds where its fit is not looked at."""
+    for user in ("methods.mac", "layerwise.last_layer"):
+        monkeypatch.setattr(f"altmin.{user}.REFIT_STEPS", 20)
+
+
+@pytest.fixture
+def trials() -> None:
+    """The memory that training will need is found out by trials, as users have it."""
+
+
+@pytest.fixture
+def picture() -> None:
+    """The picture of a comparison is drawn."""
+
+
+@pytest.fixture
+def training_alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No trials and no picture, which take longer than the small runs of tests, but where a test asks for them."""
+    if "trials" not in request.fixturenames:
+        monkeypatch.setattr("altmin.cli.preflight._check_memory", lambda *_: None)
+    if "picture" not in request.fixturenames:
+        monkeypatch.setattr("altmin.study.plots.plot", lambda _, path: path.touch())
+
+
+@pytest.fixture
 def registrations() -> Iterator[None]:
     """What a test registers is gone behind it: other tests run over all that is registered."""
     tables: list[dict[Any, Any]] = [registration._conversions, LOSSES._kinds, REGULARIZERS._kinds, METHODS]

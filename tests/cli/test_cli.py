@@ -17,10 +17,10 @@ from altmin.data import names
 from altmin.methods.registry import METHODS, listed
 from altmin.study.setup import Setup
 
-pytestmark = pytest.mark.usefixtures("same_threads")
+pytestmark = pytest.mark.usefixtures("same_threads", "training_alone")
 
 SMALL = ["--hidden", "8", "--threads", "1"]
-FEW = [*SMALL, "--train-samples", "60"]
+FEW = ["--hidden", "3", "--threads", "1", "--train-samples", "30"]
 
 
 @pytest.fixture
@@ -40,6 +40,7 @@ def rows_of(path):
     return list(csv.DictReader(path.read_text().splitlines()))
 
 
+@pytest.mark.usefixtures("trials")
 def test_train_writes_everything(out, capsys):
     assert train(out, "adam", "--epochs", "12", "--lr", "0.01") == 0
     (run,) = results(out)
@@ -149,6 +150,7 @@ def test_options_of_network_and_training(out):
     assert "0.bias" not in weights
 
 
+@pytest.mark.usefixtures("trials", "picture")
 def test_compare_writes_table_results_picture_and_weights(out, capsys):
     assert main(["compare", "dladmm", "adam", *SMALL, "--epochs", "6", "--out", str(out)]) == 0
     printed = capsys.readouterr()
@@ -473,7 +475,7 @@ def test_threads_do_not_depend_on_the_order_of_methods(out):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        size = ["--hidden", "300", "300", "--epochs", "1", "--out", str(out), "--overwrite", "--quiet"]
+        size = ["--hidden", "500", "--epochs", "1", "--out", str(out), "--overwrite", "--quiet"]
         used = {}
         for names in (["adam", "dladmm"], ["dladmm", "adam"]):
             assert main(["compare", *names, *size]) == 0

@@ -18,11 +18,12 @@ from cli.test_methods import OWN
 SMALL = ["--hidden", "6", "--epochs", "3", "--quiet"]
 NET = "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Linear(64, 5), nn.ReLU(), nn.Linear(5, 10))\n"
 
+pytestmark = pytest.mark.usefixtures("training_alone")
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("altmin.study.plots.plot", lambda runs, path: path.touch())
     (tmp_path / "net.py").write_text(NET)
     (tmp_path / "own.py").write_text(OWN)
     (tmp_path / "fair.py").write_text("")

@@ -68,7 +68,7 @@ REGISTERED = OWN.replace(
 ).replace("import altmin\n", "import altmin\nimport altmin.methods\n\naltmin.method = altmin.methods.method\n")
 SMALL = ["--hidden", "8", "--threads", "1", "--quiet"]
 
-pytestmark = pytest.mark.usefixtures("registrations")
+pytestmark = pytest.mark.usefixtures("registrations", "training_alone")
 
 
 @pytest.fixture
@@ -83,6 +83,7 @@ def results(out: Path) -> list[dict]:
     return json.loads((out / "results.json").read_text())["runs"]
 
 
+@pytest.mark.usefixtures("trials")
 def test_a_class_in_a_file_is_trained_with_its_numbers(own: Path, tmp_path: Path):
     numbers = ["--lr", "0.25", "--steps", "3", "--epochs", "4"]
     assert main(["train", f"{own}:LastLayer", *SMALL, *numbers, "--out", str(tmp_path / "out")]) == 0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from altmin_program import SLEEP
+from altmin_program import SLEEP, main
 
 
 def environment(**own: str) -> dict[str, str]:
@@ -24,23 +24,30 @@ def environment(**own: str) -> dict[str, str]:
     ("own", "found"), [({}, SLEEP), ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"})]
 )
 def test_threads_sleep_unless_the_user_says_how_they_wait(own: dict[str, str], found: dict[str, str]):
+    """It ends there, where PyTorch would be imported, for seconds."""
     code = f"""
 import json, os, sys
 class Look:
     def find_spec(self, name, path=None, target=None):
-        if name == "torch" and not seen:
-            seen.append({{name: os.environ[name] for name in {list(SLEEP)!r} if name in os.environ}})
-seen = []
+        if name == "torch":
+            print(json.dumps({{name: os.environ[name] for name in {list(SLEEP)!r} if name in os.environ}}))
+            sys.exit()
 sys.meta_path.insert(0, Look())
 from altmin_program import main
 sys.argv = ["altmin", "methods"]
-assert main() == 0
-print(json.dumps(seen[0]))
+main()
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment(**own)
     )
-    assert json.loads(done.stdout.splitlines()[-1]) == found
+    assert json.loads(done.stdout) == found
+
+
+def test_it_is_the_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(sys, "argv", ["altmin", "methods"])
+    assert main() == 0
+    assert "dladmm" in capsys.readouterr().out
 
 
 def test_the_installed_program_is_this_one():

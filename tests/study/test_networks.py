@@ -17,6 +17,8 @@ from altmin.study.model_source import ModelSource
 from altmin.study.networks import NETWORKS, binary, defaults, elman, lenet5, mlp, residual
 from altmin.study.setup import Setup
 
+pytestmark = pytest.mark.usefixtures("training_alone")
+
 IMAGE = (1, 12, 16)
 USER = """
 from __future__ import annotations
@@ -219,6 +221,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("model", MODELS)
+@pytest.mark.usefixtures("trials")
 def test_models_are_trained_named_and_found_again(model, tmp_path, capsys):
     title, options = MODELS[model]
     assert run(tmp_path, f"train adam --model {model}") == 0
@@ -318,6 +321,7 @@ WRONG = {
 }
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize("options", WRONG)
 @pytest.mark.parametrize("command", ["train adam", "compare"])
 def test_what_does_not_fit_is_refused_before_training(command, options, user, tmp_path, monkeypatch, capsys):
