@@ -22,7 +22,7 @@ from study.peak import WITH_TESTS
 WIDTHS = (24, 40, 32)  # of the input and of two hidden layers
 
 
-def setup_for(samples: int, widths: tuple[int, ...] = WIDTHS, **options) -> Setup:
+def setup_for(samples: int, widths: tuple[int, ...] = WIDTHS, epochs: int = 2, **options) -> Setup:
     generator = torch.Generator().manual_seed(0)
 
     def split(count: int) -> Split:
@@ -33,12 +33,12 @@ def setup_for(samples: int, widths: tuple[int, ...] = WIDTHS, **options) -> Setu
     activation = options.pop("activation", "relu")
     own = {"hidden": widths[1:], "activation": activation}
     network = NetworkDescription(inputs=widths[:1], outputs=2, options=own, classes=("a", "b"))
-    return Setup(dataset=dataset, network=network, epochs=2, threads=1, **options)
+    return Setup(dataset=dataset, network=network, epochs=epochs, threads=1, **options)
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_the_estimate_is_what_a_run_holds_in_tensors(name: str):
-    setup = setup_for(1500, activation="sign" if name == "straight-through" else "relu")
+    setup = setup_for(600, activation="sign" if name == "straight-through" else "relu")
     method = METHODS[name].method
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -101,9 +101,11 @@ def test_huge_networks_are_refused_before_anything_is_made():
 PROCESS = """
 import json, os, warnings
 warnings.simplefilter("ignore")
+import torch._dynamo  # PyTorch's optimisers import it, for seconds
 from study.peak import peak_resident
 from study.test_footprint import METHODS, SEEN, footprint, run, setup_for
-small, wide, large = setup_for(300), setup_for(1000, widths=(300, 1500, 1500)), setup_for(15000, widths=(300, 400, 400))
+small = setup_for(300)
+wide, large = setup_for(400, widths=(300, 1600, 1600)), setup_for(15000, widths=(120, 300, 300), epochs=1)
 for name, many in SEEN.items():
     setup = large if many else wide
     if not os.fork():  # a peak of its own, and no memory that another method has left free
@@ -123,7 +125,7 @@ SEEN = {"adam": False, "am-adam": False, "bcd": True, "dladmm": True, "ipdlam": 
 def test_the_estimate_is_what_the_system_sees():
     """Several methods from one process, which takes seconds to start.
 
-    What they need is far above the some 30 MB that the C library's heap may hold between small tensors.
+    What they need, 90 MB and more, is far above the some 30 MB that the heap may hold between small tensors.
     """
     done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, check=True, env=WITH_TESTS)
     shares = dict(map(json.loads, done.stdout.splitlines()))
