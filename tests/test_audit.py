@@ -583,6 +583,7 @@ METHODS = {name: row.method for name, row in ROWS.items() if not isinstance(row.
 METHODS["am-refit"] = altmin.OnlineAM(refit=True)
 
 
+@pytest.mark.usefixtures("short_refits")
 @pytest.mark.parametrize("name", METHODS)
 def test_alternating_methods_pass(name: str):
     torch.manual_seed(0)

@@ -207,15 +207,21 @@ def test_every_altmin_line_is_understood(
     assert understood == ([] if "--help" in argv else [argv[0]])
 
 
+HELPS: dict[tuple[str, ...], str] = {}  # what a line has printed, once for all commands that ask for it
+
+
 @lines(MENTIONED, "altmin")
 def test_every_altmin_command_in_the_text_has_known_options(
     name: str, command: str, capsys: pytest.CaptureFixture[str]
 ):
     first, *others = [word for word in re.sub(r"[\[\]]", " ", command).split()[1:] if not word.startswith("-")]
     methods = [word for word in others if word in METHODS] or ["am-adam"]  # where a page says NAME
-    with pytest.raises(SystemExit):
-        cli.main([first, *(methods if first in ("train", "compare", "bench") else []), "--help"])
-    known = options(capsys.readouterr().out) | {"--help"}
+    line = first, *(methods if first in ("train", "compare", "bench") else []), "--help"
+    if line not in HELPS:
+        with pytest.raises(SystemExit):
+            cli.main(line)
+        HELPS[line] = capsys.readouterr().out
+    known = options(HELPS[line]) | {"--help"}
     assert options(command) <= known, f"{name}: known are {', '.join(sorted(known))}"
 
 

@@ -112,7 +112,7 @@ ROWS = {
     "bcd": Row(BCD(), descends=0, regularizers=SQUARES),
     "bcd-plain": Row(BCD(alpha=0.0), descends=0, rounding=1e-7, regularizers=SQUARES),
     "mac": Row(MAC(), steps=15, rounding=1e-8, regularizers=SQUARES),
-    "mac-fixed": Row(MAC(mu=1.0, factor=1.0), descends=0, steps=15, rounding=1e-8, regularizers=SQUARES),
+    "mac-fixed": Row(MAC(mu=1.0, factor=1.0, refit=False), descends=0, steps=15, rounding=1e-8, regularizers=SQUARES),
     "am-adam": Row(OnlineAM(rule=Adam(0.01), last=Adam(0.01)), steps=150, adds=False),
     "am-sgd": Row(OnlineAM(rule=SGD(1.0), last=SGD(0.3)), steps=200, adds=False),
     "am-mem": Row(OnlineAM(rule=CoActivationMemory(), last=Adam(0.01)), adds=False, units_alike=False),

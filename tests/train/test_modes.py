@@ -66,6 +66,7 @@ def trained(name: str, mode: Callable[[], AbstractContextManager[Any]] = nullcon
     return [*(p.detach() for p in model.parameters()), torch.tensor(figures, dtype=torch.float64)]
 
 
+@pytest.mark.usefixtures("short_refits")
 @pytest.mark.parametrize("name", EVERY)
 def test_modes_around_fit_change_no_bit(name: str):
     for p, expected in zip(trained(name, every_mode), trained(name), strict=True):
