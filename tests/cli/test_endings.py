@@ -24,7 +24,7 @@ from altmin.cli.signals import Interrupt, as_ctrl_c
 from altmin.study import plots, run_files
 from altmin.study.saved_network import load
 
-SMALL = ["--hidden", "8", "--threads", "1", "--quiet"]
+SMALL = ["--hidden", "8", "--train-samples", "200", "--threads", "1", "--quiet"]
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 ALLOCATOR = (
     "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
@@ -233,7 +233,7 @@ def test_a_full_disk_is_one_line_and_what_there_was_stays(
     command: str, name: str, wholes: dict[str, Path], out: Path, monkeypatch, capsys
 ):
     """Then a run goes on where there is room again, and ends as it would have."""
-    line = [command, "bcd", *SMALL, "--train-samples", "200", "--epochs", "6", "--every", "2", "--out"]
+    line = [command, "bcd", *SMALL, "--epochs", "6", "--every", "2", "--out"]
     if command not in wholes:
         assert main([*line, "whole"]) == 0
         wholes[command] = Path("whole").resolve()

@@ -78,6 +78,7 @@ def advance(loop: Loop, steps: int, size: int | None) -> Loop:
     return loop
 
 
+@pytest.mark.thinned(1)
 @runs
 def test_equal_states_step_to_equal_states(name: str, size: int | None):
     """The clone has kept no products, and steps before and after the original do not mind each other."""
@@ -149,6 +150,7 @@ def world(loop: Loop) -> list[Any]:
     ]
 
 
+@pytest.mark.thinned(1)
 @runs
 def test_a_step_writes_nothing_but_its_own_state(name: str, size: int | None):
     model = network(13, 11, s=ROWS[name].s)
@@ -161,6 +163,7 @@ def test_a_step_writes_nothing_but_its_own_state(name: str, size: int | None):
     assert_same(dict(model.state_dict()), dict(before[1]))
 
 
+@pytest.mark.thinned(1)
 @runs
 def test_evaluation_writes_nothing_at_all(name: str, size: int | None):
     loop = advance(begin(name), 2, size)
