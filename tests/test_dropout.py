@@ -109,7 +109,7 @@ class Watch:
 
 def test_one_batch_has_one_mask_in_the_pass_in_the_codes_and_in_the_weights(monkeypatch: pytest.MonkeyPatch):
     watch = Watch(monkeypatch)
-    loop_of(OnlineAM(codes=Codes(steps=3), weight_steps=2)).step()
+    loop_of(OnlineAM(codes=Codes(steps=3), regressors="codes", weight_steps=2)).step()
     (start,) = watch.starts
     layers = {id(function.layer) for function in start.functions}
     used = [function for function in watch.called[2:] if function.layer.map.shape != (10, 15)]
@@ -120,7 +120,7 @@ def test_one_batch_has_one_mask_in_the_pass_in_the_codes_and_in_the_weights(monk
 
 def test_weights_move_on_masked_inputs_and_codes():
     """The step of each layer by autograd, with the masks written out."""
-    loop = loop_of(OnlineAM(rule=SGD(0.1), last=SGD(0.1), codes=Codes(steps=3)))
+    loop = loop_of(OnlineAM(rule=SGD(0.1), last=SGD(0.1), codes=Codes(steps=3), regressors="codes"))
     start, codes = prepared(loop)
     m0, m1, m2 = masks(start)
     W = [w.clone().requires_grad_() for w in loop.state.W]

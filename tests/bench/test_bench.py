@@ -173,13 +173,13 @@ def test_cells():
 @pytest.mark.usefixtures("short_timings")
 def test_command_writes_report_table_and_picture(tmp_path, capsys):
     out, threads = tmp_path / "out", torch.get_num_threads()
-    options = ["--am-adam.codes.steps", "1", "--out", str(out)]
+    options = ["--am-adam.codes.steps", "2", "--out", str(out)]
     assert main(["bench", "dladmm", "am-adam", "adam", *SMALL, *options]) == 0
     report = Report.read(out / "bench.json")
     assert [(row.name, row.batch_size) for row in report.rows] == [
         *((f"{ADAM}, {form}", size) for size in (120, 50) for form in ("fused", "foreach")),
         ("dladmm", 120),
-        ("am-adam codes.steps=1", 50),
+        ("am-adam codes.steps=2", 50),
         ("adam", 50),
     ]
     assert report.setting["widths"] == [784, 16, 8, 10]
@@ -222,7 +222,7 @@ WRONG = {
     "bench adam --rounds 0": "--rounds must be",
     "bench adam --train-samples 100 --batch-size 200": "--batch-size is 200, but there are 100 samples",
     "bench dladmm --model binary": "does not support dropout",
-    "bench adam --am-adam.codes.steps 1": "am-adam is not compared",
+    "bench adam --am-adam.codes.steps 2": "am-adam is not compared",
     "bench adam --epochs 3": "--epochs",
     "bench adam --threads 0": "--threads must be",
 }

@@ -82,7 +82,7 @@ WRONG = {
     "csv: t.csv": "run.yaml: `csv` holds options; write them below it, as in csv: {train: ...}",
     "epochs: {a: 1}": "run.yaml: `epochs` takes one value, not options below it",
     "epochs: [1, 2]": "run.yaml: `epochs` takes one value, got a list of 2",
-    "rule: {lr: null}": "run.yaml: `rule.lr` must be a number, got ''",
+    "codes: {lr: null}": "run.yaml: `codes.lr` must be a number, got ''",
     "rule: {lr: -1}": "run.yaml: `rule.lr` must be > 0, got -1.0",
     "device: tpu": "run.yaml: `device` must be such as cpu",
     "loss: sqared": "run.yaml: unknown `loss` 'sqared'; did you mean 'squared'?",

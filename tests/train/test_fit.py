@@ -36,7 +36,7 @@ FULL = {
 }
 BATCHED = {
     "ipdlam-batches": IPDLAM(),
-    "am-adam": OnlineAM(rule=Adam(0.01), last=Adam(0.01)),
+    "am-adam": OnlineAM(rule=Adam(0.01), last=Adam(0.01), decay="none"),
     "am-sgd": OnlineAM(rule=SGD(0.1), last=SGD(0.1)),
     "am-mem": OnlineAM(rule=CoActivationMemory(), last=Adam(0.01)),
     "am-mem-ridge": OnlineAM(rule=CoActivationMemory(solver="ridge"), last=Adam(0.01)),
