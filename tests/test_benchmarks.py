@@ -11,10 +11,11 @@ import matplotlib.image
 import pytest
 
 import compare
-import report
+import page
 import scaling
 import test_kernels
 from altmin.bench import BenchRow, Report
+from altmin.methods.registry import METHODS
 from common import METHODS_OF_THE_PAPERS
 
 pytestmark = pytest.mark.usefixtures("short_timings", "same_threads")
@@ -70,27 +71,31 @@ MACHINE = {"device": "AVX2", "threads": 1, "gflops": 70.2}
 REPORT = Report(SETTING, MACHINE, {"altmin": "1", "torch": "2.9", "python": "3.11"}, [ROW])
 
 
-def test_report_fills_the_page_between_its_markers(monkeypatch, tmp_path):
-    page, file = tmp_path / "page.md", tmp_path / "bench.json"
-    page.write_text(f"# Title\n{report.BEGIN}\nold\n{report.END}\nrest\n")
-    REPORT.write(file)
+def test_what_is_measured_fills_the_page_between_its_markers(tmp_path):
+    text = page.section([["2-2", "50", "dladmm", "all", "1.5", "2.00", "0.50", "0.10", "1.02"]], REPORT, "1234567")
+    whole = f"# Title\n{page.BEGIN}\nold\n{page.END}\nrest\n"
     for _ in range(2):
-        run(report, monkeypatch, str(file), str(file), "--commit", "1234567", "--page", str(page))
-    text = page.read_text()
-    assert text.startswith("# Title\n")
-    assert text.endswith("\nrest\n")
-    assert "old" not in text
-    assert text.count("| dladmm | all | 2 |") == 2
-    command = "altmin bench dladmm --data digits --hidden 3 3 --train-samples 50 --rounds 3"
-    assert text.count(f"Commit `1234567`: `{command}`.") == 2
-    assert "mlp 4-3-3-2, 50 samples of digits, float32; 1 thread(s), AVX2, 70 GFLOP/s" in text
+        whole = page.filled(whole, text)
+    assert whole.startswith("# Title\n")
+    assert whole.endswith("\nrest\n")
+    assert "old" not in whole
+    assert whole.count("| 2-2 | 50 | dladmm | all | 1.5 | 2.00 | 0.50 | 0.10 | 1.02 |") == 1
+    machine = "1 thread(s), AVX2, 70 GFLOP/s, PyTorch 2.9"
+    assert f"Commit `1234567`, {machine}: `python benchmarks/page.py --data-dir DIR --rounds 3`." in whole
 
 
-@pytest.mark.parametrize("page", ["", report.BEGIN, report.END + report.BEGIN, 2 * (report.BEGIN + report.END)])
-def test_a_page_without_its_markers_is_refused(page: str):
+@quiet
+def test_records_take_a_part_of_the_time():
+    task = page.RUNS[0].setup(None, smoke=True)
+    assert 0 < page.share_of_records(task, "dladmm", METHODS["dladmm"].method) < 1
+
+
+@pytest.mark.parametrize("text", ["", page.BEGIN, page.END + page.BEGIN, 2 * (page.BEGIN + page.END)])
+def test_a_page_without_its_markers_is_refused(text: str):
     with pytest.raises(ValueError, match="once, in this order"):
-        report.filled(page, [REPORT], "1234567")
+        page.filled(text, "")
 
 
 def test_the_documentation_has_the_markers():
-    assert report.filled(report.PAGE.read_text(encoding="utf-8"), [REPORT], "1234567").count("| dladmm | all |") == 1
+    whole = (page.ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert "\nnew" in page.filled(whole, "new")
