@@ -95,7 +95,7 @@ def draw(samples: Sequence[Point], widths: Sequence[Point], path: Path) -> None:
 
 def main() -> None:
     """Measure, write ``scaling.json`` and ``scaling.png``, print the tables."""
-    parser = options("Cost by samples and by widths.", out="docs")
+    parser = options("Cost by samples and by widths.", out="results")
     parser.add_argument("--samples", nargs="+", type=int, default=[5_000, 15_000, 30_000, 55_000])
     parser.add_argument("--widths", nargs="+", type=int, default=[100, 200, 400, 800, 1_600])
     parser.add_argument("--width", type=int, default=200, help="where the number of samples varies")

@@ -29,7 +29,8 @@ from altmin.study import networks
 from exhibit import load, online_am, parser
 
 RATES = (0.002, 0.004, 0.008)
-PER_DEPTH = (0.016, 0.024, 0.032)
+PER_DEPTH = (0.016, 0.024, 0.032, 0.048)
+WHOLE: dict[str, float | str] = {"scaling": "gradients", "momentum": 0.0}  # codes that hand down gradients as they are
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,9 @@ def same(method: Method) -> Setting:
     return lambda _: method
 
 
-def forward(decay: str, rate: float, depth: int) -> Method:
+def forward(decay: str, rate: float, depth: int, **codes: float | str) -> Method:
     """AM-Adam whose weights learn from the forward pass, the learning rate divided by the number of layers."""
-    return replace(am(rate / depth), regressors="forward", decay=decay)
+    return replace(am(rate / depth, **codes), regressors="forward", decay=decay)
 
 
 SETTINGS: dict[str, Setting] = {
@@ -89,7 +90,9 @@ SETTINGS: dict[str, Setting] = {
     **{f"forward {lr:g}": same(replace(am(lr), regressors="forward")) for lr in RATES},
     **{f"forward {lr:g}/L": partial(forward, "none", lr) for lr in PER_DEPTH},
     **{f"forward, linear {lr:g}/L": partial(forward, "linear", lr) for lr in PER_DEPTH},
-    "codes, whole gradients": same(am(RATES[0], scaling="gradients", momentum=0.0)),
+    **{f"whole {lr:g}/L": partial(forward, "none", lr, **WHOLE) for lr in PER_DEPTH},
+    **{f"whole, linear {lr:g}/L": partial(forward, "linear", lr, **WHOLE) for lr in PER_DEPTH},
+    "codes, whole gradients": same(am(RATES[0], **WHOLE)),
     **{f"five steps {lr:g}": same(am(lr, steps=5)) for lr in RATES},
     "five steps, authors'": same(authors()),
     **{f"adam {lr:g}": same(altmin.Backprop("adam", lr)) for lr in RATES},

@@ -234,14 +234,14 @@ def sequences(n: int = 60) -> tuple[nn.Sequential, Tensor, Tensor]:
 def test_recurrent_networks_learn(rule: SGD | CoActivationMemory | Adam):
     model, x, y = sequences(120)
     before = F.cross_entropy(model(x), y).detach()
-    altmin.fit(model, OnlineAM(rule=rule, last=Adam(0.02)), (x, y), epochs=30, batch_size=40)
+    altmin.fit(model, OnlineAM(rule=rule, last=Adam(0.02), codes=Codes()), (x, y), epochs=30, batch_size=40)
     assert F.cross_entropy(model(x), y).detach() < 0.7 * before
 
 
 def recurrent_loop(rule: SGD | CoActivationMemory, regularizer: str | None = None) -> tuple[Loop, Tensor, Tensor]:
     """One step's start, and the rows and targets of the recurrence's regression."""
     model, x, y = sequences()
-    loop = Loop.on(OnlineAM(rule=rule), model, x, y, regularizer=regularizer)
+    loop = Loop.on(OnlineAM(rule=rule, codes=Codes()), model, x, y, regularizer=regularizer)
     assert isinstance(loop.method, OnlineAM)
     target = loop.method.prepare(loop.sweep()).layers[0]
     assert isinstance(target, SquaresTarget)

@@ -49,7 +49,10 @@ class Codes(Checked):
     """
 
     steps: int = number(
-        1, "code steps a batch", least=0, paper="1 for LeNet-5, 5 for the recurrent network; the authors' code: 5"
+        1,
+        "code steps a batch; several want scaling samples",
+        least=0,
+        paper="1 for LeNet-5, 5 for the recurrent network; the authors' code: 5",
     )
     lr: float = number(
         1.0,

@@ -12,7 +12,7 @@ from torch import Tensor
 from altmin.checks import number
 from altmin.online.rules.gradient import GradientRule
 
-RATE = 0.024
+RATE = 0.032
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Adam(GradientRule):
 
     lr: float | None = number(
         None,
-        "learning rate of the weights; none: 0.024 over the number of layers",
+        "learning rate of the weights; none: 0.032 over the number of layers",
         above=0.0,
         optional=True,
         paper="0.002 for LeNet-5, 0.005 for the recurrent network; the authors' code: 0.008, halved every 8 epochs",
