@@ -139,12 +139,12 @@ def main() -> None:
     warnings.simplefilter("ignore", altmin.PenaltyWarning)
     page = given.page.read_text(encoding="utf-8")
     filled(page, "")  # a page without its place is an error before anything is measured
-    rounds = 1 if given.smoke else given.rounds
-    found = [measured(run, run.setup(given.data_dir, given.smoke), rounds) for run in RUNS]
-    lines = [cells for of_one, _ in found for cells in of_one]
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout.strip()
+    rounds = 1 if given.smoke else given.rounds
+    found = [measured(run, run.setup(given.data_dir, given.smoke), rounds) for run in RUNS]
+    lines = [cells for of_one, _ in found for cells in of_one]
     with replacing(given.page) as part:
         part.write_text(filled(page, section(lines, found[-1][1], commit)), encoding="utf-8")
 

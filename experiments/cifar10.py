@@ -36,7 +36,7 @@ def trials(width: int) -> list[Trial]:
     rows = []
     for lr in (0.0002, 0.0005) if width == 100 else (0.0002,):
         rule = altmin.Adam(lr)
-        method = online_am(rule=rule, last=rule, codes=altmin.Codes(steps=1), halve_every=4)
+        method = online_am(rule=rule, last=rule, codes=altmin.Codes(steps=1, scaling="samples"), halve_every=4)
         rows.append(Trial(f"am-adam 2 x {width}", f"lr {lr:g}, halved every 4, one code step", method, network, EPOCHS))
     rows += [
         Trial(f"adam 2 x {width}", f"lr {lr:g}", altmin.Backprop("adam", lr), network, EPOCHS)

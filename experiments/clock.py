@@ -81,14 +81,14 @@ SMOKE = Race((0.0,), (1.0,), 0.0, (0,), (1,))
 
 def online(hidden: Callable[[float], altmin.Adam | altmin.SGD], last: float, lr: float) -> altmin.OnlineAM:
     """Online alternating minimisation with one code step."""
-    codes = altmin.Codes(steps=1)
+    codes = altmin.Codes(steps=1, scaling="samples")
     return online_am(rule=hidden(lr), last=type(hidden(lr))(lr * last), codes=codes, decay="linear")
 
 
 def memory(lr: float) -> altmin.OnlineAM:
     """AM-mem with one sweep a batch (more cost more and gain nothing); the last layer's learning rate is tuned."""
     rule, last = altmin.CoActivationMemory(sweeps=1), altmin.Adam(lr)
-    return online_am(rule=rule, last=last, codes=altmin.Codes(steps=1), decay="linear")
+    return online_am(rule=rule, last=last, codes=altmin.Codes(steps=1, scaling="samples"), decay="linear")
 
 
 def newton(lr: float) -> altmin.OnlineAM:

@@ -62,7 +62,7 @@ TASKS = {
 def am(lr: float | None, **codes: float | str) -> altmin.OnlineAM:
     """AM-Adam with one code step, unless another number is given."""
     rule = altmin.Adam(lr)
-    return online_am(rule=rule, last=rule, codes=altmin.Codes(**{"steps": 1, **codes}))  # type: ignore[arg-type]
+    return online_am(rule=rule, last=rule, codes=altmin.Codes(**{"steps": 1, "scaling": "samples", **codes}))  # type: ignore[arg-type]
 
 
 def authors() -> altmin.OnlineAM:

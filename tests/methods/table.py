@@ -114,7 +114,9 @@ ROWS = {
     "mac": Row(MAC(), steps=15, rounding=1e-8, regularizers=SQUARES),
     "mac-fixed": Row(MAC(mu=1.0, factor=1.0, refit=False), descends=0, steps=15, rounding=1e-8, regularizers=SQUARES),
     "am-adam": Row(OnlineAM(rule=Adam(0.01), last=Adam(0.01)), steps=150, adds=False),
-    "am-sgd": Row(OnlineAM(rule=SGD(1.0), last=SGD(0.3)), steps=200, adds=False),
+    "am-sgd": Row(
+        OnlineAM(SGD(1.0), SGD(0.3), Codes(steps=5), regressors="codes", decay="none"), steps=200, adds=False
+    ),
     "am-mem": Row(OnlineAM(rule=CoActivationMemory(), last=Adam(0.01)), adds=False, units_alike=False),
     "am-mem-forgetting": Row(
         OnlineAM(rule=CoActivationMemory(forget=0.9, solver="ridge"), last=SGD(0.1)), adds=False, regularizers=SQUARES
@@ -128,7 +130,9 @@ ROWS = {
         steps=150,
         adds=False,
     ),
-    "am-sign": Row(OnlineAM(rule=Adam(0.002), last=Adam(0.02)), steps=200, adds=False, s=Sign),
+    "am-sign": Row(
+        OnlineAM(rule=Adam(0.002), last=Adam(0.02), codes=Codes(scaling="samples")), steps=200, adds=False, s=Sign
+    ),
     "dtp": Row(
         DTP(rule=Adam(0.003), last=Adam(0.01), feedback=Adam(0.01), noise=0.0), steps=200, adds=False, units_alike=False
     ),

@@ -92,7 +92,8 @@ def code(loop: Loop, i: int, above: list[Tensor], monkeypatch: pytest.MonkeyPatc
         patch.setattr(codes_module, "nesterov", nesterov)
         sweep = loop.sweep()
         start = forward_pass(sweep)
-        return method.codes.find(start, method.codes.power(sweep, start, ()), loop.state.memory.mu)[i]
+        settings = method.codes.for_rule(method.rule)
+        return settings.find(start, settings.power(sweep, start, ()), loop.state.memory.mu)[i]
 
 
 @codes_below("am-adam")

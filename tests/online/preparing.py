@@ -17,5 +17,5 @@ def prepared(loop: Loop, batch: Batch | None = None, seed: int | None = None) ->
         state.generator = torch.Generator().manual_seed(seed)
     sweep = Sweep(loop.method, loop.problem, state, batch or loop.batch)
     assert isinstance(loop.method, OnlineAM)
-    start, codes = forward_pass(sweep), loop.method.codes
+    start, codes = forward_pass(sweep), loop.method.codes.for_rule(loop.method.rule)
     return start, codes.find(start, codes.power(sweep, start, state.memory.power), state.memory.mu)

@@ -20,6 +20,7 @@ from altmin import (
     Adam,
     Backprop,
     CoActivationMemory,
+    Codes,
     DivergenceError,
     Method,
     OnlineAM,
@@ -37,7 +38,7 @@ FULL = {
 BATCHED = {
     "ipdlam-batches": IPDLAM(),
     "am-adam": OnlineAM(rule=Adam(0.01), last=Adam(0.01), decay="none"),
-    "am-sgd": OnlineAM(rule=SGD(0.1), last=SGD(0.1)),
+    "am-sgd": OnlineAM(rule=SGD(0.1), last=SGD(0.1), codes=Codes(steps=5), regressors="codes", decay="none"),
     "am-mem": OnlineAM(rule=CoActivationMemory(), last=Adam(0.01)),
     "am-mem-ridge": OnlineAM(rule=CoActivationMemory(solver="ridge"), last=Adam(0.01)),
     "am-mem-forget": OnlineAM(rule=CoActivationMemory(forget=0.9), last=Adam(0.01)),

@@ -6,7 +6,6 @@ Choromanska et al., "Beyond backprop" (ICML 2019, arXiv:1806.09077), Algorithms 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -39,8 +38,8 @@ class OnlineAM(Method):
     A step finds codes by gradient steps from the forward pass, last layer to first, then moves the last layer on the
     loss and each hidden layer, on its own, towards its codes. No gradient passes through more than one layer. The
     defaults were chosen on validation (``experiments/online_defaults.py``): weights that learn from the forward pass,
-    and one code step, which hands down whole what moves the code above. Each layer then follows the gradient that
-    backpropagation finds. The paper's is ``OnlineAM(codes=Codes(steps=5), regressors="codes", decay="none")``.
+    and one code step, which for Adam hands down whole what moves the code above: layers then follow the gradients of
+    backpropagation. The paper's is ``OnlineAM(codes=Codes(steps=5), regressors="codes", decay="none")``.
 
     Attributes:
         rule: How hidden weights move: `Adam`, `SGD`, `OptimizerRule`, `CoActivationMemory` (AM-mem) or `Newton`.
@@ -70,7 +69,7 @@ class OnlineAM(Method):
 
     rule: Adam | SGD | OptimizerRule | CoActivationMemory | Newton = component(Adam, Rule, "Adam(...)")
     last: Adam | SGD | OptimizerRule | Newton = component(Adam, StepRule, "SGD(...)")
-    codes: Codes = component(partial(Codes, momentum=0.0, scaling="gradients"), Codes, "Codes(steps=1)")
+    codes: Codes = component(Codes, Codes, "Codes(steps=1)")
     mu: Mu = component(Mu, Mu, "Mu(start=1.0)")
     weight_steps: int = number(1, "weight steps a batch", least=1, paper="LeNet-5: 1, RNN: 5; the authors' code: 1")
     regressors: str = number("forward", "what weights learn from", choices=("codes", "forward"), paper="codes")
@@ -82,7 +81,7 @@ class OnlineAM(Method):
     @classmethod
     def newton(cls, rule: Newton = Newton()) -> OnlineAM:  # noqa: B008, it is frozen
         """AM-Newton: every layer by `rule`."""
-        return cls(rule=rule, last=rule)
+        return cls(rule=rule, last=rule, codes=Codes(scaling="gradients", momentum=0.0))
 
     @property
     def gradients(self) -> Gradients:  # type: ignore[override]
@@ -125,9 +124,10 @@ class OnlineAM(Method):
         """Algorithm 2: a forward pass, codes that start from it, and what each layer has to learn of them."""
         memory, updated = sweep.memory, self.regressors == "codes"
         start = forward_pass(sweep, estimated=self.codes.jumps == "straight-through")
-        power = self.codes.power(sweep, start, memory.power)
-        codes = self.codes.find(start, power, memory.mu)
-        targets = layer_targets(start, codes, self.codes, updated, memory.mu, sweep.state.samples)
+        settings = self.codes.for_rule(self.rule)
+        power = settings.power(sweep, start, memory.power)
+        codes = settings.find(start, power, memory.mu)
+        targets = layer_targets(start, codes, settings, updated, memory.mu, sweep.state.samples)
         return BatchTargets(start.z, start.top.z, codes, power, targets)
 
     def evaluate(self, sweep: Sweep[OnlineMemory]) -> tuple[Terms, dict[str, Tensor]]:
@@ -144,7 +144,7 @@ class OnlineAM(Method):
             refit_last(sweep)
 
 
-_sgd, _memory = OnlineAM(SGD(1.0), SGD(0.3), Codes()), OnlineAM(CoActivationMemory(), codes=Codes())
+_sgd = OnlineAM(rule=SGD(0.5), last=SGD(0.2))
 register_method("am-sgd", _sgd, title="online alternating minimisation by SGD", paper=PAPER)
-register_method("am-mem", _memory, title="online least squares from a memory", paper=PAPER)
+register_method("am-mem", OnlineAM(rule=CoActivationMemory()), title="online least squares from a memory", paper=PAPER)
 register_method("am-newton", OnlineAM.newton(), title="online Newton steps from a memory", paper="of this library")

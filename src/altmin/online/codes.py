@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from altmin.online.code_objective import CodeObjective
 from altmin.online.code_steps import crossing, nesterov
 from altmin.online.forward_pass import ForwardPass
 from altmin.sweep import Sweep
+
+if TYPE_CHECKING:
+    from altmin.online.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Codes(Checked):
             curvature, so that `lr` and `mu` do not depend on batch, width or the size of the weights; ``"entries"``:
             means over batch and entries and an absolute `lr`, as in the authors' code; ``"gradients"``: sums, half of
             each square, and an absolute `lr`, so that one step of 1 without momentum passes on whole what moves the
-            code above.
+            code above; ``"auto"``: that one step where `steps` is 1 and the rule of the weights takes no account of how
+            long a gradient is, as Adam, else ``"samples"`` (`for_rule`).
         jumps: ``"prox"``: sign and step are crossed by `crossing`, which takes no derivative;
             ``"straight-through"``: by code steps along the derivative of hard tanh.
         flip_step, flip_cost, flip_margin: See `crossing`.
@@ -50,7 +54,7 @@ class Codes(Checked):
 
     steps: int = number(
         1,
-        "code steps a batch; several want scaling samples",
+        "code steps a batch",
         least=0,
         paper="1 for LeNet-5, 5 for the recurrent network; the authors' code: 5",
     )
@@ -80,11 +84,19 @@ class Codes(Checked):
     flip_cost: float = number(400.0, "proximity (r of P1) that a code has to overcome to cross a jump", above=0.0)
     flip_margin: float = number(0.3, "how far behind the jump a code lands, relative to its unit's size", least=0.0)
     scaling: str = number(
-        "samples",
+        "auto",
         "what losses and squares are averaged over, and what code steps are relative to",
-        choices=("samples", "entries", "gradients"),
+        choices=("auto", "samples", "entries", "gradients"),
         paper="sums, of one sample; the authors' code: entries",
     )
+
+    def for_rule(self, rule: Rule[Any]) -> Codes:
+        """These numbers with the scaling that ``"auto"`` stands for where weights move by `rule`."""
+        if self.scaling != "auto":
+            return self
+        if self.steps == 1 and rule.scale_free:
+            return replace(self, scaling="gradients", momentum=0.0)
+        return replace(self, scaling="samples")
 
     @property
     def square_slope(self) -> float:

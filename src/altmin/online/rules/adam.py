@@ -26,6 +26,8 @@ class Adam(GradientRule):
         0.01
     """
 
+    scale_free = True
+
     lr: float | None = number(
         None,
         "learning rate of the weights; none: 0.032 over the number of layers",

@@ -21,9 +21,11 @@ class Rule(Checked, Generic[M]):
 
     Class attributes:
         follows_gradients: Whether it takes a layer's gradient, as batch normalisation and compiled steps ask for.
+        scale_free: Whether it takes no account of how long that is (`altmin.Codes.for_rule`).
     """
 
     follows_gradients: ClassVar[bool] = False
+    scale_free: ClassVar[bool] = False
 
     def check(self, problem: Problem) -> None:
         """Refuse what the rule does not support.

@@ -17,7 +17,8 @@ from altmin.online.rules.gradient import GradientRule
 class OptimizerRule(GradientRule):
     """An optimiser of `torch.optim`, or of a user's own, on the layers' own objectives.
 
-    It is handed each layer's gradient and sees no other layer, so that the method keeps its label.
+    It is handed each layer's gradient and sees no other layer, so that the method keeps its label. One code step hands
+    gradients down whole, as for Adam; for gradient descent there is `SGD`.
 
     Attributes:
         kind: A name (`altmin.online.optimizers.OPTIMIZERS`), such as ``"adamw"`` or ``"muon"``, or a class or
@@ -33,6 +34,8 @@ class OptimizerRule(GradientRule):
         >>> OnlineAM(rule=rule, last=rule).rule.lr
         0.003
     """
+
+    scale_free = True
 
     kind: str | Maker = "adamw"
     lr: float | None = number(None, "learning rate; none: the optimiser's own", above=0.0, optional=True)
