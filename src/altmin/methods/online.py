@@ -144,7 +144,7 @@ class OnlineAM(Method):
             refit_last(sweep)
 
 
-_sgd = OnlineAM(rule=SGD(0.5), last=SGD(0.2))
+_sgd = OnlineAM(rule=SGD(0.5), last=SGD(0.2), decay="none")
 register_method("am-sgd", _sgd, title="online alternating minimisation by SGD", paper=PAPER)
 register_method("am-mem", OnlineAM(rule=CoActivationMemory()), title="online least squares from a memory", paper=PAPER)
 register_method("am-newton", OnlineAM.newton(), title="online Newton steps from a memory", paper="of this library")
