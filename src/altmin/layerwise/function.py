@@ -7,7 +7,7 @@ them. The derivatives stay within the layer: no autograd graph is made.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -99,7 +99,8 @@ class LayerFunction:
         return LayerValue(self, near, a, z if skip is None else z + skip, statistics)
 
 
-class BatchStatistics(NamedTuple):
+@dataclass(frozen=True)
+class BatchStatistics:
     """What batch normalisation knows of a batch.
 
     Attributes:
@@ -136,10 +137,10 @@ class LayerValue:
         norm, numbers = self.function.norm, self.function.layer.norm
         if norm is None or numbers is None or self.statistics is None:
             return r, []
-        raw, mean, inverse = self.statistics
+        at = self.statistics
         wanted = [True, params, params]
         found = torch.ops.aten.native_batch_norm_backward(
-            r, raw, norm.scale, None, None, mean, inverse, True, numbers.eps, wanted
+            r, at.raw, norm.scale, None, None, at.mean, at.inverse, True, numbers.eps, wanted
         )
         return found[0], list(found[1:]) if params else []
 
