@@ -49,6 +49,7 @@ def test_library_and_printed_loops_are_rows_of_one_run(monkeypatch, tmp_path, ca
         assert f"{name}: printed loops cost " in text
 
 
+@pytest.mark.slow
 @quiet
 def test_scaling_writes_its_table_and_picture(monkeypatch, tmp_path, capsys):
     sizes = ["--samples", "40", "80", "--widths", "4", "8", "--width", "4"]

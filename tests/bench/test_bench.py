@@ -195,6 +195,7 @@ def test_command_writes_report_table_and_picture(tmp_path, capsys):
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_timings")
 def test_command_without_methods_takes_those_that_support_the_network(tmp_path, capsys):
     options = [

@@ -208,6 +208,7 @@ def takes_relu(known):
     return True
 
 
+@pytest.mark.slow
 def test_compare_without_arguments_leaves_out_what_does_not_support_the_network(out, capsys):
     options = [
         "--model",
@@ -266,6 +267,7 @@ def test_audit_refuses_backpropagation_before_training(options, out, capsys):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_audit_without_methods_leaves_the_yardstick_out(out):
     assert main(["compare", *FEW, "--epochs", "1", "--audit", "--quiet", "--out", str(out)]) == 0
     compared = [METHODS[run["method"]].method.gradients for run in results(out)]

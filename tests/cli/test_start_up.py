@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HEAVY = ("IPython", "joblib", "matplotlib", "pandas", "scipy", "sklearn", "torch._dynamo", "torch._inductor")
 CODE = """
 import json, sys
@@ -23,6 +25,7 @@ print(json.dumps(found))
 DRAWN = "--data synthetic --train-samples 60 --hidden 4 --epochs 1 --quiet"
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_before_it_is_needed(tmp_path: Path):
     """Without Adam, since PyTorch's optimisers import its compiler. A comparison, the last line, draws a picture."""
     lines = ["--version", "methods", "train --help", f"train dladmm {DRAWN}", f"compare bcd am-ridge {DRAWN}"]

@@ -233,6 +233,7 @@ def test_constant_schedule_keeps_rho_and_nu_follows_where_asked():
     assert float(terms["activation"]) == pytest.approx(0.5e-4 * D**2)
 
 
+@pytest.mark.slow
 @quiet
 def test_tiny_rho_in_float32_follows_float64():
     """``U/rho`` loses its digits at rho = 1e-6; the weights must not."""

@@ -87,6 +87,7 @@ def test_objective_never_rises_for_a_fixed_penalty(loss: str, s: type[nn.Module]
     assert values[-1] < 0.5 * values[0]
 
 
+@pytest.mark.thinned(1)
 @pytest.mark.parametrize("i", [0, 1])
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
 def test_coordinates_are_stationary_for_the_objective(i: int, loss: str):

@@ -36,7 +36,12 @@ def setup_for(samples: int, widths: tuple[int, ...] = WIDTHS, epochs: int = 2, *
     return Setup(dataset=dataset, network=network, epochs=epochs, threads=1, **options)
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+ALIKE = sorted({name for name, entry in METHODS.items() if entry.paper == "torch.optim"} - {"adam", "sgd"})
+
+
+@pytest.mark.parametrize(
+    "name", [*sorted(METHODS.keys() - set(ALIKE)), *(pytest.param(name, marks=pytest.mark.slow) for name in ALIKE)]
+)
 def test_the_estimate_is_what_a_run_holds_in_tensors(name: str):
     setup = setup_for(600, activation="sign" if name == "straight-through" else "relu")
     method = METHODS[name].method
