@@ -1,7 +1,7 @@
 """Measure every method whose cost the documentation speaks of, and write the table of docs/performance.md.
 
 Every network is one run, in which its methods and PyTorch's Adam take turns; what records cost is then measured in
-`altmin.fit`. On two slow cores the whole takes half an hour.
+`altmin.fit`. On one slow core the whole takes a quarter of an hour.
 
     python benchmarks/page.py --data-dir DIR [--rounds 3] [--page docs/performance.md] [--smoke]
 """

@@ -11,7 +11,8 @@ import altmin
 from altmin.methods.registry import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = pytest.mark.parametrize("page", ["docs/results.md", "docs/performance.md"])
+LEAST = {"docs/results.md": 8, "docs/performance.md": 1}  # measured tables of each page
+PAGES = pytest.mark.parametrize("page", LEAST)
 ORIGIN = re.compile(r"Commit `[0-9a-f]{7,40}`[^`]*: `(altmin|python) [^`]+`")
 
 
@@ -47,7 +48,7 @@ def test_every_term_of_the_glossary_stands_there_once():
 @PAGES
 def test_every_measured_table_has_its_commit_and_its_command(page: str):
     found = measured(page)
-    assert found
+    assert len(found) >= LEAST[page]
     assert [(what[:80], after[:80]) for what, after in found if not ORIGIN.match(after)] == []
 
 

@@ -19,7 +19,7 @@ from methods.table import NETS, ROWS, Loop, digits, network, pairs, seeded
 
 pytestmark = pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
 
-BEFORE, AFTER = 3, 2  # steps before a state is copied or saved, and after
+BEFORE, AFTER = 4, 3  # steps before a state is copied or saved, and after
 SIZE = 40  # of mini-batches
 BATCHED = [name for name, row in ROWS.items() if row.method.batched]
 RUNS = [(name, None) for name in ROWS] + [(name, SIZE) for name in BATCHED]

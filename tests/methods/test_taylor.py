@@ -127,7 +127,7 @@ def test_sweep_goes_from_the_first_layer_to_the_last_as_published(ridge: float):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "n", "steps"), [(chain, 100, 15), (images, 30, 6)])
+@pytest.mark.parametrize(("model", "n", "steps"), [(chain, 150, 30), (images, 40, 10)])
 @pytest.mark.parametrize("loss", ["squared", "cross_entropy", "hinge"])
 @pytest.mark.parametrize("regularizer", [None, "l2:0.1"])
 def test_objective_never_rises_while_the_multiplier_rests(

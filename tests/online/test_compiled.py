@@ -49,7 +49,7 @@ methods = pytest.mark.parametrize("method", METHODS, ids=["am-adam", "two rules"
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # PyTorch's own, while it compiles
 def test_compiled_steps_are_the_plain_ones():
-    assert_as_plain(OnlineAM(codes=Codes(steps=2)), n=100)
+    assert_as_plain(OnlineAM(codes=Codes(steps=3)), n=100)
 
 
 def assert_as_plain(method: OnlineAM, n: int) -> None:
