@@ -16,7 +16,9 @@ from altmin.errors import DataError
 
 
 def test_names():
-    assert names() == ["digits", "synthetic", "mnist", "fashion-mnist", "cifar10", "higgs", "csv"]
+    images = [f"{name}{split}" for name in ("mnist", "fashion-mnist") for split in ("", "-60k", "-50k")]
+    images.insert(3, "mnist-196")
+    assert names() == ["digits", "synthetic", *images, "cifar10", "higgs", "csv"]
 
 
 def test_an_unknown_name_gets_the_nearest():

@@ -62,6 +62,28 @@ def test_mnist_splits_wherever_the_files_lie(tmp_path, place, root, suffix):
     assert (data.shape, data.image, data.features, data.outputs) == ((6,), (1, 2, 3), 6, 10)
 
 
+def test_nothing_is_held_out_where_a_split_trains_on_all(tmp_path):
+    data = load_small(write_mnist(tmp_path / "mnist"), held_out=0)
+    assert [len(split) for split in (data.train, data.validation, data.test)] == [10, 0, 4]
+    assert data.validation.x.shape == (0, 6)
+
+
+def test_pooled_images_have_the_means_of_squares(tmp_path):
+    write_mnist(tmp_path / "mnist")
+    data = load_small(tmp_path / "mnist", pool=2)
+    squares = PIXELS["train"][:, :2, :2].reshape(10, -1).mean(1) / 255
+    np.testing.assert_allclose(torch.cat([data.train.x, data.validation.x])[:, 0], squares, rtol=1e-6)
+    size = [side // 2 for side in PIXELS["train"].shape[1:]]
+    assert (data.image, data.shape, data.features) == ((1, *size), (size[0] * size[1],), size[0] * size[1])
+
+
+@pytest.mark.parametrize(("name", "train", "validation"), [("mnist-60k", 60_000, 0), ("fashion-mnist-50k", 50_000, 10_000)])
+def test_real_splits_by_name(real_data, name, train, validation):
+    data, usual = (load(n, data_dir=real_data) for n in (name, name[: name.rindex("-")]))
+    assert (data.name, len(data.train), len(data.validation), len(data.test)) == (name, train, validation, 10_000)
+    assert torch.equal(data.train.x[:50_000], usual.train.x[:50_000])
+
+
 def test_files_directly_in_a_folder_of_another_name_are_not_taken(tmp_path):
     write_mnist(tmp_path / "things")
     with pytest.raises(DataError, match="could not be downloaded"):

@@ -154,6 +154,18 @@ def test_the_last_record_describes_the_model(name, loss):
     assert record["objective"] == pytest.approx(sum(record["terms"].values()), rel=1e-5)
 
 
+def test_samples_for_test_are_looked_at_in_every_record_and_used_for_nothing():
+    held, test = samples(31, seed=2), samples(29, seed=4)
+    model, history = run("am-adam", validation=held, test=test, keep="best", epochs=8)
+    assert history.kept["iteration"] == history.best
+    assert (history.kept["test_loss"], history.kept["test_accuracy"]) == pytest.approx(
+        plain(model, "cross_entropy", *test), rel=1e-5
+    )
+    other, without = run("am-adam", validation=held, keep="best", epochs=8)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    assert "test_loss" not in without.records[0]
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_record_has_the_same_names_in_every_iteration(name):
     _, history = run(name)

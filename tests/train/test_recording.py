@@ -187,7 +187,7 @@ def test_the_best_of_few_records_is_kept():
 
 @pytest.mark.parametrize("record", ["train", ("trian",), 3])
 def test_unknown_figures_are_refused(record: Any):
-    with pytest.raises(ValueError, match=r"`record` must hold names among objective, train, validation, or be None"):
+    with pytest.raises(ValueError, match=r"`record` must hold names among objective, train, validation, test, or be None"):
         fit("adam", record=record)
 
 

@@ -11,6 +11,7 @@ from altmin.study.activation_names import ACTIVATION_NAMES, activation_of
 from altmin.study.model_source import ModelSource
 from altmin.study.networks import NETWORKS, defaults
 from altmin.study.run_files import source_of
+from altmin.study.starts import STARTS
 
 CHOICES = ("hidden", "activation", "batch_norm", "depth", "step_width")
 MODEL = (
@@ -33,6 +34,8 @@ def add_network(parser: ArgumentParser) -> None:
     group.add_argument("--depth", type=Depth | None, default=None, help=about)
     about = f"numbers read in a step, such as a row of an image; null: {_by_model('step_width')}"
     group.add_argument("--step-width", type=Count | None, default=None, help=about)
+    about = f"what first weights are drawn from: {STARTS}; null: as PyTorch draws them"
+    group.add_argument("--init", type=str | None, default=None, help=about)
     group.add_argument("--dtype", type=Literal["float32", "float64"], default="float32", help="of weights and data")
 
 

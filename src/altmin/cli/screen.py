@@ -103,6 +103,8 @@ def _summary(record: Record) -> str:
     parts = [f"objective {record['objective']:.4g}"]
     for name in ("train", "validation"):
         accuracy = record[f"{name}_accuracy"]
+        if record[f"{name}_loss"] is None:  # there are no such samples
+            continue
         parts.append(f"{name} loss {record[f'{name}_loss']:.4g}" if accuracy is None else f"{name} {accuracy:.1%}")
     return ", ".join(parts)
 

@@ -157,6 +157,7 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits", **shared:
         dtype=dtype,
         classes=dataset.classes,
         data=origin,
+        init=options.get("init"),
         encoder=dataset.encoder,
     )
     check_weights(network, free_memory(options.device))

@@ -62,7 +62,7 @@ class Dataset:
     Attributes:
         name: The name it was loaded by.
         train: The samples to fit.
-        validation: The samples to choose settings by.
+        validation: The samples to choose settings by; none in a data set that trains on all that others hold out.
         test: The samples to quote the final accuracy on.
         classes: The classes' names in the order of their indices; `None` for regression.
         shape: The shape of one sample.

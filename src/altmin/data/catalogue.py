@@ -18,6 +18,21 @@ from altmin.errors import nearest
 
 
 @dataclass(frozen=True)
+class Variant:
+    """Drawn images as a paper takes them: with a split, or a size, of its own.
+
+    Attributes:
+        base: The data set.
+        held_out: How many of the training images, the last ones, are for validation; 0: there is no validation.
+        pool: The side of the squares of pixels whose mean becomes one; 1 leaves images as they are.
+    """
+
+    base: str
+    held_out: int = 5_000
+    pool: int = 1
+
+
+@dataclass(frozen=True)
 class DatasetDescription:
     """One row of the list of data sets; `None` stands for what depends on the table or is chosen.
 
@@ -43,7 +58,15 @@ class DatasetDescription:
 
 
 DRAWN = "60/20/20, stratified by seed"
-IDX = "55,000 / 5,000 / 10,000"
+IDX, IDX_50, IDX_60 = "55,000 / 5,000 / 10,000", "50,000 / 10,000 / 10,000", "60,000 / none / 10,000"
+VARIANTS = {
+    "mnist-60k": Variant("mnist", held_out=0),
+    "mnist-50k": Variant("mnist", held_out=10_000),
+    "mnist-196": Variant("mnist", pool=2),
+    "fashion-mnist-60k": Variant("fashion-mnist", held_out=0),
+    "fashion-mnist-50k": Variant("fashion-mnist", held_out=10_000),
+}
+"""Data sets whose images are another's, by their names."""
 SOURCES: dict[str, DataSource] = {source.name: source for source in (MNIST, FASHION_MNIST, CIFAR10, HIGGS)}
 DESCRIPTIONS = (
     DatasetDescription("digits", 1_797, 64, 10, "scikit-learn", DRAWN),
@@ -51,7 +74,12 @@ DESCRIPTIONS = (
         "synthetic", None, 784, 10, "drawn by seed", f"as many as asked for, or {TRAIN:,} / 1,000 / 1,000"
     ),
     DatasetDescription("mnist", 70_000, 784, 10, "LeCun, Cortes and Burges", IDX),
+    DatasetDescription("mnist-60k", 70_000, 784, 10, "mnist", IDX_60),
+    DatasetDescription("mnist-50k", 70_000, 784, 10, "mnist", IDX_50),
+    DatasetDescription("mnist-196", 70_000, 196, 10, "mnist, means of 2 x 2 pixels", IDX),
     DatasetDescription("fashion-mnist", 70_000, 784, 10, "Zalando Research", IDX),
+    DatasetDescription("fashion-mnist-60k", 70_000, 784, 10, "fashion-mnist", IDX_60),
+    DatasetDescription("fashion-mnist-50k", 70_000, 784, 10, "fashion-mnist", IDX_50),
     DatasetDescription("cifar10", 60_000, 3_072, 10, "Krizhevsky", "batches 1 to 4 / batch 5 / test batch"),
     DatasetDescription("higgs", 11_000_000, 28, 2, "UCI", f"the rest / 500,000 / last 500,000; a sample: {DRAWN}"),
     DatasetDescription("csv", None, None, None, "your tables", f"{DRAWN}; 80/20 and the test table where there is one"),
@@ -70,9 +98,10 @@ def describe(data_dir: Path | str | None = None) -> list[DatasetDescription]:
 
 def located(row: DatasetDescription, root: Path) -> DatasetDescription:
     """The row with its place below a data folder."""
-    if row.name not in SOURCES:
+    variant = VARIANTS.get(row.name)
+    source = SOURCES.get(row.name if variant is None else variant.base)
+    if source is None:
         return row
-    source = SOURCES[row.name]
     paths = source.find(root)
     folder = next(iter(paths.values())).parent if paths else source.home(root)
     return replace(row, place=str(folder), present=paths is not None)
@@ -131,8 +160,11 @@ def _read(
         return load_higgs(SOURCES[name], data_dir, train_samples, seed, dtype, progress)
     if name == "cifar10":
         return load_cifar(SOURCES[name], data_dir, train_samples, dtype, progress)
-    classes = FASHION if name == "fashion-mnist" else DIGITS
-    return load_idx(SOURCES[name], classes, data_dir, train_samples, dtype, progress)
+    variant = VARIANTS.get(name, Variant(name))
+    classes = FASHION if variant.base == "fashion-mnist" else DIGITS
+    options = {"held_out": variant.held_out, "pool": variant.pool}
+    dataset = load_idx(SOURCES[variant.base], classes, data_dir, train_samples, dtype, progress, **options)
+    return replace(dataset, name=name)
 
 
 def require_settings(name: str, train_samples: int | None, dtype: torch.dtype, csv: TableOptions | None) -> None:

@@ -88,8 +88,9 @@ def load_idx(
     dtype: torch.dtype,
     progress: DownloadProgress | None = None,
     held_out: int = 5_000,
+    pool: int = 1,
 ) -> Dataset:
-    """Images from IDX files; the last `held_out` training images are for validation."""
+    """Images from IDX files, pixels the means of `pool` squared; the last `held_out` to train on are for validation."""
     paths = obtain(source, data_dir, progress)
     x, y = labelled(source, paths, "train", len(classes))
     test = labelled(source, paths, "t10k", len(classes))
@@ -99,14 +100,14 @@ def load_idx(
             f"{paths['train-images-idx3-ubyte']}: {len(x):,} images, of which {held_out:,} are validation's"
         )
     count = taken(first, train_samples)
+    size = tuple(side // pool for side in x.shape[1:])
+    parts = (x[:count], y[:count]), (x[first:], y[first:]), test
     return Dataset(
         source.name,
-        scaled(x[:count], y[:count], dtype),
-        scaled(x[first:], y[first:], dtype),
-        scaled(*test, dtype),
-        classes,
-        shape=(x[0].size,),
-        image=(1, *x.shape[1:]),
+        *(pooled(scaled(*part, dtype), x.shape[1:], pool) for part in parts),
+        classes=classes,
+        shape=(math.prod(size),),
+        image=(1, *size),
         note=f"training: the first {first:,} training images, validation: the last {held_out:,}, "
         f"test: the {len(test[0]):,} test images",
     )
@@ -194,7 +195,15 @@ def require_labels(path: Path, labels: np.ndarray, classes: int) -> None:
         raise damaged(path, f"label {labels.max()} at sample {labels.argmax() + 1}, expected 0 to {classes - 1}")
 
 
+def pooled(split: Split, size: tuple[int, ...], side: int) -> Split:
+    """Flat images of a size, with the mean of each square of `side` pixels as one."""
+    if side == 1:
+        return split
+    means = torch.nn.functional.avg_pool2d(split.x.unflatten(1, (1, *size)), side)
+    return Split(means.flatten(1), split.y)
+
+
 def scaled(pixels: np.ndarray, labels: np.ndarray, dtype: torch.dtype) -> Split:
     """Flattened pixels scaled to [0, 1], and labels."""
-    x = torch.from_numpy(pixels.reshape(len(pixels), -1).copy()).to(dtype).div_(255)
+    x = torch.from_numpy(pixels.reshape(len(pixels), math.prod(pixels.shape[1:])).copy()).to(dtype).div_(255)
     return Split(x, torch.from_numpy(labels.astype(np.int64)))

@@ -12,6 +12,7 @@ from altmin.checks import check_types
 from altmin.study.integrity import kinds
 from altmin.study.model_source import ModelSource
 from altmin.study.networks import NETWORKS, check_options
+from altmin.study.starts import draw_start, parse_start
 
 if TYPE_CHECKING:
     from altmin.data import TableEncoder
@@ -60,6 +61,8 @@ class NetworkDescription:
         loss: What it was trained with.
         classes: The outputs' names; `None` for regression.
         data: What it was trained on.
+        init: What its first weights are drawn from, such as ``"normal:0.01,bias:0.1"`` (`altmin.study.starts`); `None`
+            for PyTorch's own draw.
         run: Which run trained it, a name that no other run has; its results have it too.
         encoder: What turns the rows of a table into its inputs; `None` where it was not trained on a table. It has a
             file of its own.
@@ -73,6 +76,7 @@ class NetworkDescription:
     loss: str = "cross_entropy"
     classes: tuple[str, ...] | None = None
     data: Origin = Origin()
+    init: str | None = None
     run: str | None = field(default=None, compare=False)
     encoder: TableEncoder | None = None
 
@@ -90,6 +94,8 @@ class NetworkDescription:
         # As JSON has them: a character may take six bytes, and quotes, comma, line end and blanks eight.
         if sum(8 + 6 * len(name) for name in self.classes or ()) > MOST:
             raise ValueError(f"the names of {names:,} classes do not fit into the {MOST:,} bytes of {DESCRIPTION}")
+        if self.init is not None:
+            parse_start(self.init)
         self.tensors()  # the numbers are checked, and nothing is made
 
     def tensors(self) -> dict[str, str] | None:
@@ -110,10 +116,13 @@ class NetworkDescription:
         return self.model.name if isinstance(self.model, ModelSource) else self.model
 
     def build(self, seed: int = 0) -> nn.Sequential:
-        """The network with PyTorch's default initialisation; the global generators are left as they were."""
+        """The network with its first weights, as `init` says; the global generators are left as they were."""
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return self._made()
+            model = self._made()
+            if self.init is not None:
+                draw_start(model, parse_start(self.init))
+            return model
 
     def _made(self) -> nn.Sequential:
         if isinstance(self.model, ModelSource):

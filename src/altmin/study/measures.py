@@ -21,13 +21,13 @@ class Measures:
     """A network on some samples.
 
     Attributes:
-        loss: Mean over samples; in regression of outputs and targets in the target's units.
+        loss: Mean over samples, `None` where there are none, as are all others; in regression of outputs and targets in the target's units.
         accuracy: Share of samples classified as their label says; `None` for regression.
         r2: ``R^2``, 1 less the share of the targets' variance that is left; `None` for classes and equal targets.
         rmse: Root of the mean squared error in the target's units; `None` for classes.
     """
 
-    loss: float
+    loss: float | None
     accuracy: float | None
     r2: float | None = None
     rmse: float | None = None
@@ -45,6 +45,8 @@ def measured(
         model: Says where to compute.
         units: The way back into the target's units.
     """
+    if not len(split):
+        return Measures(None, None)
     like = next(model.parameters())
     batch, classes = batch_of("split", (split.x, split.y), problem, Place(like, move=True))
     if classes:

@@ -24,23 +24,28 @@ PERCENT = (0, 50, 80, 90, 95, 98, 99, 100)
 
 
 def plot(runs: Sequence[Run], path: Path) -> None:
-    """Write a picture with a curve for each run: validation by epoch, and by CPU seconds; test as a dot."""
+    """Write a picture with a curve for each run: validation by epoch, and by CPU seconds; test as a dot.
+
+    Where no sample is held out for validation, curves are of the samples that were trained on.
+    """
     figure, regression = Figure(figsize=(12, 5), layout="constrained"), all(_accuracy(run) is None for run in runs)
     panels = figure.subplots(1, 2, sharey=True)
-    lines = [_draw(panels, i, run, regression) for i, run in enumerate(runs)]
+    part = "validation" if any(row["validation_loss"] for run in runs for row in run.curve) else "train"
+    lines = [_draw(panels, i, run, f"{part}_{'loss' if regression else 'accuracy'}") for i, run in enumerate(runs)]
     _label(panels, regression)
-    figure.suptitle("Lines: validation. Dots: test, once, of the weights kept.", fontsize="medium")
+    figure.suptitle(f"Lines: {part}. Dots: test, once, of the weights kept.", fontsize="medium")
     figure.legend(handles=lines, loc="outside right upper", title="method, test", frameon=False)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=150)
 
 
-def _draw(panels: Sequence[Axes], i: int, run: Run, regression: bool) -> Line2D:
-    """One run in both panels; no two of 32 runs share colour and dashes."""
+def _draw(panels: Sequence[Axes], i: int, run: Run, figure: str) -> Line2D:
+    """One run's `figure` in both panels; no two of 32 runs share colour and dashes."""
     colour, dashes = COLOURS[i % len(COLOURS)], DASHES[(i + i // len(COLOURS)) % len(DASHES)]
     style: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.6}
+    regression = figure.endswith("loss")
     test, iteration = run.result["test_loss"] if regression else _accuracy(run), run.result["kept_iteration"]
-    values = _column(run, "validation_loss") if regression else [100 * a for a in _column(run, "validation_accuracy")]
+    values = [value if regression else 100 * value for value in _column(run, figure)]
     for axes, name in zip(panels, ("iteration", "elapsed_cpu_seconds"), strict=True):
         if iteration is not None:
             x = _column(run, name)

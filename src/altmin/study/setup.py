@@ -69,7 +69,9 @@ class Setup(FitOptions):
     )
 
     def check_together(self) -> None:
-        """There are always validation samples."""
+        """The best weights are chosen on validation samples, which not every split of a data set has."""
+        if self.keep == "best" and not len(self.dataset.validation):
+            raise ValueError(f"`keep='best'` needs validation samples, of which {self.dataset.name} holds none; use 'last'")
 
     def loss_of(self, name: str) -> str:
         """The loss that the method `name` is trained with."""
@@ -96,7 +98,7 @@ class Setup(FitOptions):
         chosen = {
             "loss": self.loss_of(name),
             "epochs": self.epochs_of(name),
-            "validation": (validation.x, validation.y),
+            "validation": (validation.x, validation.y) if len(validation) else None,
             "generator": torch.Generator().manual_seed(self.seed),
         }
         return self.of(FitOptions) | chosen
@@ -124,6 +126,8 @@ class Setup(FitOptions):
         reader = SampleReader(model, problem, Place.of(model, None, None))
         for part in ("train", "validation", "test"):
             split = getattr(data, part)
+            if part == "validation" and not len(split):
+                continue
             reader.read(f"{part} samples of {data.name}", (split.x, split.y))
 
     def _check_shapes(self, model: nn.Sequential, problem: Problem) -> None:

@@ -16,7 +16,7 @@ from altmin.train.history import History
 from altmin.train.identity import loop_facts
 from altmin.train.inputs import check_batch_size
 from altmin.train.loop import Loop
-from altmin.train.options import FitOptions, Options
+from altmin.train.options import FitOptions, LoopOptions, Options
 from altmin.train.saver import Saver
 from altmin.train.signature import takes
 from altmin.train.trainer import Trainer
@@ -64,12 +64,12 @@ def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> Hist
         train = trainer.reader.read("data", data)
         if trainer.reader.classes and len(torch.unique(train.y, dim=0)) < 2:
             raise ValueError("`data` holds one class only; a classifier needs two or more")
-        validation = read_validation(trainer, chosen.validation)
+        held = read_held(trainer, chosen)
         size = check_batch_size(chosen.batch_size, method, len(train.x))
         trainer.reader.variance.check_split(size, train)
-        loop = Loop(trainer, chosen, validation, saver=saver)
+        loop = Loop(trainer, chosen, held, saver=saver)
         numbers = {"epochs": chosen.epochs, "batch_size": size, "record_every": chosen.record_every}
-        facts = partial(loop_facts, chosen, validation, data=train, **numbers)
+        facts = partial(loop_facts, chosen, held, data=train, **numbers)
         loop.begin(train, saved=saver and saver.begin(trainer, facts))
         return loop.run(_rounds(trainer, size, loop.history.iterations, chosen))
 
@@ -81,6 +81,7 @@ def _rounds(trainer: Trainer, size: int, done: int, chosen: FitOptions) -> Itera
         yield end, chain.from_iterable(trainer.batches(size, k, chosen.epochs) for k in range(first, end))
 
 
-def read_validation(trainer: Trainer, data: Any) -> Batch | None:
-    """The validation samples as a batch, where there are any."""
-    return None if data is None else trainer.reader.read("validation", data)
+def read_held(trainer: Trainer, chosen: LoopOptions) -> dict[str, Batch]:
+    """The samples that every record evaluates beside those that are trained on."""
+    given = {"validation": chosen.validation, "test": chosen.test}
+    return {name: trainer.reader.read(name, data) for name, data in given.items() if data is not None}

@@ -14,7 +14,7 @@ from altmin.core.batch import Batch
 from altmin.errors import CheckpointError
 from altmin.methods.base import Method
 from altmin.methods.registry import METHODS
-from altmin.train.fit import read_validation
+from altmin.train.fit import read_held
 from altmin.train.history import History
 from altmin.train.identity import fingerprint, loop_facts
 from altmin.train.loop import Loop
@@ -70,12 +70,12 @@ def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **o
     saver = Saver.of(chosen)
     with trainer.active():
         feed = _Feed(iter(batches), trainer, chosen.steps)
-        validation = read_validation(trainer, chosen.validation)
+        held = read_held(trainer, chosen)
         first = next(feed, None)
         if first is None:
             raise ValueError("`batches` is empty; training needs one batch or more")
-        loop = Loop(trainer, chosen, validation, feed.counts, saver, feed.position)
-        facts = partial(loop_facts, chosen, validation, data=first, steps=chosen.steps, every=chosen.every)
+        loop = Loop(trainer, chosen, held, feed.counts, saver, feed.position)
+        facts = partial(loop_facts, chosen, held, data=first, steps=chosen.steps, every=chosen.every)
         saved = saver and saver.begin(trainer, facts)
         loop.begin(first, chosen.steps * len(first.x), saved)
         ahead = islice(chain([first], feed), chosen.steps)

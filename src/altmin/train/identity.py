@@ -40,17 +40,17 @@ def facts_of(trainer: Driver) -> Facts:
     return facts | {"model.layers": len(problem.layers), "precision": "bf16" if bf16 else str(dtype).split(".")[-1]}
 
 
-def loop_facts(options: LoopOptions, validation: Batch | None, data: Batch, **more: Any) -> Facts:
+def loop_facts(options: LoopOptions, held: Mapping[str, Batch], data: Batch, **more: Any) -> Facts:
     """What the records and the order of the samples depend on.
 
     Args:
         options: Of the loop.
-        validation: The samples that are evaluated.
+        held: The samples that are evaluated, by name.
         data: The samples that are trained on; of a stream, the first batch.
         more: Numbers of the loop.
     """
     seed = None if options.generator is None else options.generator.initial_seed()
-    samples = {"data": fingerprint(data), "validation": fingerprint(validation)}
+    samples = {"data": fingerprint(data), "validation": None} | {k: fingerprint(batch) for k, batch in held.items()}
     record = None if options.record is None else list(options.record)
     return {**samples, "keep": options.keep, "record": record, "generator": seed, **more}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -32,7 +32,7 @@ class Loop:
     Attributes:
         trainer: Makes the steps.
         options: What is kept, and who is called.
-        validation: What is evaluated for every record.
+        held: What is evaluated for every record, by the name that its figures have.
         counts: What else a record has.
         saver: Writes checkpoints.
         position: What else a checkpoint has.
@@ -44,7 +44,7 @@ class Loop:
 
     trainer: Trainer
     options: LoopOptions
-    validation: Batch | None
+    held: Mapping[str, Batch]
     counts: Callable[[], Record] = dict
     saver: Saver | None = None
     position: Callable[[], Record] = dict
@@ -98,7 +98,7 @@ class Loop:
         for iteration, batches in rounds:
             self._round(batches, iteration)
             times = dict(zip(("seconds", "cpu_seconds"), map(float.__sub__, self._clock(), start), strict=True))
-            figures = record_of(self.trainer, self.validation, iteration, self.options.record)
+            figures = record_of(self.trainer, self.held, iteration, self.options.record)
             best = self.history.add({"iteration": iteration, **times, **self.counts(), **figures})
             if self.watch.look(self.history.records[-1]) and (best or self.options.keep == "last"):
                 self.fallback, self.fallback_iteration = self.trainer.state.weights(), iteration

@@ -144,7 +144,7 @@ class TrainerOptions(Options):
     )
 
 
-FIGURES = "objective", "train", "validation"
+FIGURES = "objective", "train", "validation", "test"
 
 
 def _check_record(name: str, value: Any) -> None:
@@ -160,13 +160,16 @@ class LoopOptions(Options):
 
     record: Sequence[str] | None = option(
         "figures that a record has, each over all samples with the weights that are there then: objective (with "
-        "residuals), train (with the gap), validation; none: all of them, but objective and train of an online method "
+        "residuals), train (with the gap), validation, test; none: all of them, but objective and train of an online method "
         "are those of the forward passes that its steps began with, as is usual: dropout drawn, weights still moving",
         default=None,
         check=_check_record,
     )
 
     validation: Any = option("samples that are evaluated for every record, in the form of the data", default=None)
+    test: Any = option(
+        "samples that are evaluated for every record and used for nothing else, in the form of the data", default=None
+    )
     keep: Literal["last", "best"] = option(
         "which weights the model ends with: the last ones, or those of the record best on validation",
         default="last",

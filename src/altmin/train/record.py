@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -20,13 +20,13 @@ from altmin.train.trainer import Trainer
 
 @exact()
 def record_of(
-    trainer: Trainer, validation: Batch | None, iteration: int, record: Collection[str] | None = None
+    trainer: Trainer, held: Mapping[str, Batch], iteration: int, record: Collection[str] | None = None
 ) -> Record:
     """The figures of the present state, after a look for nan and inf.
 
     Args:
         trainer: Has made steps; of those of an online method since the last record its `tally` was told.
-        validation: The samples that are evaluated.
+        held: Samples that are evaluated beside those that are trained on, by the name that their figures have.
         iteration: Whose record it is.
         record: See `LoopOptions`.
 
@@ -41,20 +41,16 @@ def record_of(
     objective = float(torch.stack(list(terms.values())).sum()) if terms else None
     _check_finite(state, objective, iteration, trainer.method.cure)
     train: Score | None = None
-    other: Score | None = None
     if "train" in wanted:
         train = score(problem, state, samples, classes) if tally.empty else tally.score(samples)
-    if validation is not None and "validation" in wanted:
-        other = score(problem, state, validation, classes)
+    others = {name: score(problem, state, batch, classes) for name, batch in held.items() if name in wanted}
+    figures = {"train": train, "validation": None} | others
     return {
         "objective": objective,
         "terms": {name: float(term) for name, term in terms.items()},
         "residuals": {name: float(r) for name, r in residuals.items()},
         "gap": train and train.gap,
-        "train_loss": train and train.loss,
-        "train_accuracy": train and train.accuracy,
-        "validation_loss": other and other.loss,
-        "validation_accuracy": other and other.accuracy,
+        **{f"{name}_{what}": s and getattr(s, what) for name, s in figures.items() for what in ("loss", "accuracy")},
         **trainer.method.scalars(state),
     }
 
