@@ -29,11 +29,19 @@ def predict(options: Namespace) -> int:
     return run(options)
 
 
+def reproduce(options: Namespace) -> int:
+    """``altmin reproduce``, which alone needs the exhibits' settings and pictures."""
+    from altmin.cli.reproduction import reproduce as run
+
+    return run(options)
+
+
 RUN: dict[str, Callable[[Namespace], int]] = {
     "train": train,
     "compare": compare,
     "bench": bench,
     "predict": predict,
+    "reproduce": reproduce,
     "methods": methods,
     "datasets": datasets,
 }

@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "train a network by one method",
     "compare": "train the same network by several methods",
     "bench": "time methods beside Adam",
+    "reproduce": "run the exhibits of the papers again",
     "predict": "apply a trained network to a test set",
     "methods": "list the methods",
     "datasets": "list the data sets",
@@ -59,8 +60,8 @@ def _own(command: str, method: str | None, shown: str | None, unexplained: set[s
         return _train(method, shown)
     if command in ("compare", "bench"):
         return (_compare if command == "compare" else _bench)(unexplained)
-    if command == "predict":
-        return _predict()
+    if command in ("predict", "reproduce"):
+        return (_predict if command == "predict" else _reproduce)()
     return _options(f"altmin {command}", COMMANDS.get(command, ""), config=False)
 
 
@@ -144,6 +145,27 @@ def _predict() -> ArgumentParser:
     parser.add_argument("--out", type=str | None, default=None, help="CSV file to write the predictions to")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--quiet", action="store_true", help="print the result only")
+    return parser
+
+
+def _reproduce() -> ArgumentParser:
+    from altmin import exhibits  # no other command needs them
+
+    about = (
+        "Run each EXHIBIT again, a table or a figure of a paper: its picture, its numbers beside the paper's, and whether "
+        "what the paper claims holds; without one, all of them. Trainings that the folder holds are not made again, so "
+        "that a call that was ended goes on by being made once more. Exhibits: " + ", ".join(exhibits.names())
+    )
+    parser = _options("altmin reproduce [EXHIBIT ...] [options]", about, config=False)
+    parser.add_argument("exhibits", nargs="*", default=[], metavar="EXHIBIT", help="such as ipdlam-table1; none: all")
+    scales = "smoke: drawn data, seconds; desk: fewer samples and narrower networks, minutes each; paper: as in the paper"
+    parser.add_argument("--scale", type=Literal["smoke", "desk", "paper"], default="desk", help=scales)
+    parser.add_argument("--seeds", type=Count | None, default=None, help="starts of each training; null: the scale's own")
+    parser.add_argument("--jobs", type=Count | None, default=None, help="processes; null: one for each CPU")
+    parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")
+    parser.add_argument("--out", type=str, default="altmin-reproduce", help="folder for the results, also of later calls")
+    parser.add_argument("--quiet", action="store_true", help="print the final result only")
     return parser
 
 

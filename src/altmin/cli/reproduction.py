@@ -1,0 +1,99 @@
+"""``altmin reproduce``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from altmin import data, exhibits
+from altmin.cli.data import require_writable
+from altmin.cli.failures import FAILED
+from altmin.cli.screen import Screen, complain
+from altmin.exhibits import Exhibit
+from altmin.exhibits.report import REPORT, write_exhibit, write_report
+from altmin.exhibits.runner import Progress, Study
+from altmin.exhibits.store import Store
+from altmin.train.place import check_device
+
+
+def reproduce(options: Namespace) -> int:
+    """Make the trainings of exhibits, then their pictures, tables and the report; the exit code."""
+    screen, folder = Screen(options.quiet), Path(options.out)
+    chosen = [exhibits.load(name) for name in dict.fromkeys(options.exhibits or exhibits.names())]
+    check_device(options.device)
+    require_writable(folder)
+    study = Study(
+        exhibits=chosen,
+        scale=options.scale,
+        seeds=options.seeds,
+        store=Store(folder, partial(complain, "warning")),
+        jobs=options.jobs or os.cpu_count() or 1,
+        data_dir=options.data_dir,
+        device=options.device,
+    )
+    _require_data(study, screen)
+    try:
+        with screen.progress:
+            failed = study.run(_Bar(screen))
+    except KeyboardInterrupt as end:
+        end.add_note(f"finished trainings are kept in {folder}; the same command goes on")
+        raise
+    for text in failed:
+        complain("error", text)
+    results = _write(study, chosen, folder, screen)
+    screen.result(f"{len(results)} of {len(chosen)} exhibits written to {folder}; open {folder / REPORT}")
+    return FAILED if failed else 0
+
+
+def _require_data(study: Study, screen: Screen) -> None:
+    """Read every data set once, so that one that is missing is known before hours of work."""
+    for name in sorted(study.data_sets()):
+        with screen.loading(name) as progress:
+            data.load(name, data_dir=study.data_dir, progress=progress)
+
+
+def _write(study: Study, chosen: Sequence[Exhibit], folder: Path, screen: Screen) -> dict[str, dict[str, Any]]:
+    """Each exhibit's files and the report; the results by name."""
+    results = {}
+    for exhibit in chosen:
+        outcomes = study.outcomes(exhibit)
+        if outcomes is not None:
+            seeds = len(study.seeds_of(exhibit))
+            results[exhibit.name] = write_exhibit(exhibit, outcomes, study.scale, seeds, folder / exhibit.name)
+    rows = [[e.name, f"{e.paper}, {e.place}", results[e.name]["verdict"], e.claim] for e in chosen if e.name in results]
+    screen.table(["exhibit", "where", "holds?", "claim"], rows, left=4)
+    write_report(chosen, results, folder)
+    return results
+
+
+class _Bar:
+    """Shows how far the trainings are.
+
+    Args:
+        screen: Where.
+    """
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._task: Any = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Show a training that has just ended."""
+        left = f"{progress.latest}: {progress.seconds:.0f} s; about {_duration(progress.left)} left"
+        if self._screen.plain:
+            self._screen.result(f"{progress.done}/{progress.count} {left}")
+        if self._task is None:
+            self._task = self._screen.progress.add_task("training", note="")
+        self._screen.progress.update(self._task, total=progress.count, completed=progress.done, note=left)
+
+
+def _duration(seconds: float) -> str:
+    """Such as ``3 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,53 @@
+"""The papers' tables and figures, each a file that says what is trained, what was printed, and what is claimed."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+
+from altmin.errors import UnknownNameError, nearest
+from altmin.exhibits.exhibit import EXHIBITS, Curves, Exhibit, Grid, register
+from altmin.exhibits.outcomes import Measure, Outcome, Outcomes
+from altmin.exhibits.setting import Scale, Setting
+
+PAPERS = "ipdlam", "mdlam", "dladmm", "online"
+
+
+def names() -> list[str]:
+    """The names of all exhibits, in the order of the papers."""
+    for paper in PAPERS:
+        package = import_module(f"{__name__}.{paper}")
+        for module in pkgutil.iter_modules(package.__path__):
+            import_module(f"{package.__name__}.{module.name}")
+    return list(EXHIBITS)
+
+
+def load(name: str) -> Exhibit:
+    """An exhibit by name.
+
+    Raises:
+        UnknownNameError: There is none; the message has the nearest one.
+
+    Example:
+        >>> load("ipdlam-table1").setting("MNIST", "factor 0.7").method.alpha
+        0.7
+    """
+    known = names()
+    if name not in known:
+        raise UnknownNameError(f"unknown exhibit {name!r}; {nearest(name, known)}")
+    return EXHIBITS[name]
+
+
+__all__ = [
+    "Curves",
+    "Exhibit",
+    "Grid",
+    "Measure",
+    "Outcome",
+    "Outcomes",
+    "Scale",
+    "Setting",
+    "load",
+    "names",
+    "register",
+]

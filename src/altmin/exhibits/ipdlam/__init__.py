@@ -1,0 +1,42 @@
+"""Sun, Li, Wang, Gao and Zhang, "Inertial proximal deep learning alternating minimization" (arXiv 2102.00267), section 3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from altmin.exhibits.outcomes import Measure
+from altmin.exhibits.setting import Scale, Setting
+from altmin.methods import DLAM, IPDLAM
+
+PAPER = "iPDLAM"
+GROWTH: dict[str, Any] = {"rho": 1.0, "theta": 1.1, "rho_max": 100.0}
+
+
+def inertial(factor: float, **numbers: Any) -> IPDLAM:
+    """iPDLAM with one factor for all blocks."""
+    return IPDLAM(alpha=factor, beta=factor, gamma=factor, **{"delta": 1.0, **GROWTH, **numbers})
+
+
+PLAIN = DLAM(**GROWTH)
+BASE = Setting(
+    data="mnist-60k",
+    method=inertial(0.7),
+    options={"hidden": (1500, 1500)},
+    init="normal:0.01,bias:0.1",
+    loss="squared",
+    epochs=200,
+    batch_size=512,
+)
+BOTH = {"MNIST": {"data": "mnist-60k"}, "Fashion-MNIST": {"data": "fashion-mnist-60k"}}
+DESK = Scale(samples=5_000, width=300, epochs=60)
+FINAL = {
+    "objective": Measure("mean_objective", digits=4),
+    "train %": Measure("train_accuracy", factor=100, digits=1),
+    "test %": Measure("test_accuracy", factor=100, digits=1),
+    "best test %": Measure("test_accuracy", "best", factor=100, digits=1),
+}
+CHOICES = (
+    "The penalty's start and its limit are not printed: rho grows from 1 by 1.1 an epoch to 100.",
+    "The function value is taken as the objective over the number of samples, at the penalty of the iteration.",
+    "All 60,000 training images are trained on; nothing is held out, and the last weights are measured.",
+)

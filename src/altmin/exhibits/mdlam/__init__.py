@@ -1,0 +1,57 @@
+"""Wang, Chai, Cheng and Zhao, "Multi-convex deep learning alternating minimization" (ICLR 2020 submission), section 4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from altmin.exhibits.outcomes import Measure
+from altmin.exhibits.setting import Scale, Setting
+from altmin.methods import MDLAM, Backprop, TaylorADMM
+
+PAPER = "mDLAM"
+PLAIN = MDLAM(rho=1e-4, eps=10.0, eps_rule="mean", accelerated=False)
+BASE = Setting(
+    data="mnist-196",
+    method=PLAIN,
+    options={"hidden": (100, 100)},
+    epochs=150,
+)
+DATA = {"MNIST": {"data": "mnist-196"}, "Fashion-MNIST": {"data": "fashion-mnist-60k", "validated": "fashion-mnist"}}
+PANELS = {
+    f"{name}, {width}-{width}": {**changes, "options": {"hidden": (width, width)}}
+    for width in (100, 500)
+    for name, changes in DATA.items()
+}
+ALL = 60_000  # samples a step: a full batch
+
+
+def tuned(name: str, rates: tuple[float, ...]) -> dict[str, Any]:
+    """A gradient method on full batches, at the rate that is best on validation."""
+    trials = tuple(Backprop(name, lr=rate) for rate in rates)
+    return {"method": trials[0], "trials": trials, "batch_size": ALL}
+
+
+ARMS: dict[Any, Any] = {
+    "mDLAM": {},
+    "mDLAM, tuned": {"trials": tuple(MDLAM(rho=r, eps=10.0, accelerated=False) for r in (1e-6, 1e-5, 1e-4, 1e-3))},
+    "mDLAM, accelerated": {"method": MDLAM(rho=1e-4, eps=10.0)},
+    "SGD": tuned("sgd", (0.1, 0.3, 1.0, 3.0)),
+    "Adadelta": tuned("adadelta", (0.3, 1.0, 3.0, 10.0)),
+    "Adagrad": tuned("adagrad", (0.003, 0.01, 0.03, 0.1)),
+    "ADMM": {"method": TaylorADMM(beta=1.0, gamma=10.0), "loss": "hinge"},
+}
+GRADIENT = "SGD", "Adadelta", "Adagrad"
+ACCURACY = {
+    "train %": Measure("train_accuracy", factor=100, digits=1),
+    "train % at 10": Measure("train_accuracy", "at", factor=100, digits=1, at=10),
+    "test %": Measure("test_accuracy", factor=100, digits=1),
+    "test % at 10": Measure("test_accuracy", "at", factor=100, digits=1, at=10),
+    "best test %": Measure("test_accuracy", "best", factor=100, digits=1),
+}
+CHOICES = (
+    "The first weights are not described: PyTorch draws them.",
+    "How eps follows the loss is left open (mean or sum over samples): the mean.",
+    "MNIST has 196 features: the means of squares of 2 x 2 pixels.",
+    "The baselines' rates were tuned on training accuracy there; here one of four is chosen on validation, as for rho.",
+)
+DESK = Scale(samples=5_000, width=200, epochs=150)

@@ -1,0 +1,116 @@
+"""The folder of ``altmin reproduce``: each exhibit's picture, table and curves, and one page over all of them."""
+
+from __future__ import annotations
+
+import base64
+import csv
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from altmin.exhibits.drawing import draw
+from altmin.exhibits.exhibit import Exhibit, title
+from altmin.exhibits.outcomes import Outcomes
+from altmin.exhibits.result import RULE, result_of
+from altmin.files import replacing, write_json, write_text
+
+PICTURE, TABLE, CURVES, RESULT, REPORT = "figure.png", "table.csv", "curves.csv", "result.json", "report.html"
+COLUMNS = "panel", "arm", "column", "paper", "ours", "spread", "difference"
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+h2 { margin-top: 3rem; border-top: 1px solid #ccc; padding-top: 1rem; } img { max-width: 100%; }
+table { border-collapse: collapse; font-size: 13px; } td, th { padding: 0 .8rem; text-align: right; }
+td:nth-child(-n+3), th:nth-child(-n+3) { text-align: left; } tr:nth-child(even) { background: #f5f5f5; }
+.yes { color: #00703c; } .no { color: #b00020; } .partly { color: #8a5a00; } details { margin: .5rem 0; }
+"""
+
+
+def write_exhibit(exhibit: Exhibit, outcomes: Outcomes, scale: str, seeds: int, folder: Path) -> dict[str, Any]:
+    """Write an exhibit's files, and give its result.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    result = result_of(exhibit, outcomes, scale, seeds)
+    folder.mkdir(parents=True, exist_ok=True)
+    note = f"{scale} scale: {result['words']}; {seeds} seed(s)"
+    draw(exhibit, outcomes, note, folder / PICTURE)
+    _write_csv(folder / TABLE, COLUMNS, ([row[name] for name in COLUMNS] for row in result["table"]))
+    names = _figures(outcomes)
+    _write_csv(folder / CURVES, ["panel", "arm", "seed", *names], _curve_rows(outcomes, names))
+    write_json(folder / RESULT, result)
+    return result
+
+
+def _figures(outcomes: Outcomes) -> list[str]:
+    every = (name for each in outcomes.found.values() for outcome in each for name in outcome.curves)
+    return list(dict.fromkeys(every))
+
+
+def _curve_rows(outcomes: Outcomes, names: Sequence[str]) -> Iterator[list[Any]]:
+    for (panel, arm), each in outcomes.found.items():
+        for outcome in each:
+            columns = [outcome.curve(name) for name in names]
+            for i in range(max(map(len, columns), default=0)):
+                values = [column[i] if i < len(column) else "" for column in columns]
+                yield [panel, title(arm), outcome.seed, *values]
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Any) -> None:
+    with replacing(path) as part, part.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def write_report(exhibits: Sequence[Exhibit], results: dict[str, dict[str, Any]], folder: Path) -> None:
+    """Write one page over all exhibits that have results; pictures are in it, so that it needs no other file."""
+    shown = [exhibit for exhibit in exhibits if exhibit.name in results]
+    body = [_summary(shown, results), *(_section(exhibit, results[exhibit.name], folder) for exhibit in shown)]
+    head = f'<meta charset="utf-8"><title>Exhibits of the papers, run again</title><style>{STYLE}</style>'
+    head += '<link rel="icon" href="data:,">'
+    write_text(folder / REPORT, f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n')
+
+
+def _summary(exhibits: Sequence[Exhibit], results: dict[str, dict[str, Any]]) -> str:
+    rows = "".join(
+        f'<tr><td><a href="#{e.name}">{escape(e.name)}</a></td><td>{escape(e.paper)}, {escape(e.place)}</td>'
+        f"<td>{escape(e.claim)}</td>{_verdict(results[e.name], 'td')}</tr>"
+        for e in exhibits
+    )
+    head = "<tr><th>exhibit</th><th>where</th><th>claim</th><th>does it hold?</th></tr>"
+    return f"<h1>Exhibits of the papers, run again</h1><p>{RULE}.</p><table>{head}{rows}</table>"
+
+
+def _verdict(result: dict[str, Any], tag: str) -> str:
+    return f'<{tag} class="{escape(result["verdict"].split()[-1])}">{escape(result["verdict"])}</{tag}>'
+
+
+def _section(exhibit: Exhibit, result: dict[str, Any], folder: Path) -> str:
+    picture = base64.b64encode((folder / exhibit.name / PICTURE).read_bytes()).decode()
+    about = f"{result['scale']} scale: {result['words']}; {result['seeds']} seed(s); {result['cpu_seconds']} CPU seconds"
+    parts = [
+        f'<h2 id="{exhibit.name}">{escape(exhibit.paper)}, {escape(exhibit.place)}: {escape(exhibit.title)}</h2>',
+        f"<p>{escape(exhibit.claim)} {_verdict(result, 'b')}</p>",
+        _list("", [f"{'holds' if c['holds'] else 'does not hold'}: {c['statement']} ({c['seen']})" for c in result["checks"]]),
+        f'<p><img alt="{escape(exhibit.title)}" src="data:image/png;base64,{picture}"></p>',
+        f"<details><summary>paper, ours, difference</summary>{_table(result)}</details>",
+        _list("What the paper leaves open", exhibit.choices),
+        _list("Deviations", exhibit.deviations),
+        _list("Seen", exhibit.findings),
+        f"<p>{escape(about)}. {escape('; '.join(result['machine'] + result['code']))}.</p>",
+    ]
+    return "".join(parts)
+
+
+def _table(result: dict[str, Any]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in COLUMNS)
+    rows = "".join(f"<tr>{''.join(f'<td>{escape(row[name])}</td>' for name in COLUMNS)}</tr>" for row in result["table"])
+    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _list(heading: str, items: Sequence[str]) -> str:
+    if not items:
+        return ""
+    return (f"<p>{heading}</p>" if heading else "") + f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"

@@ -1,0 +1,110 @@
+"""Statements about outcomes that can be false; a check gives whether it holds, and the figures that tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import wraps
+from itertools import pairwise
+from typing import Any, Concatenate, ParamSpec
+
+from altmin.exhibits.exhibit import Check, title
+from altmin.exhibits.outcomes import Outcomes
+
+P = ParamSpec("P")
+Look = Callable[Concatenate[Outcomes, str, P], tuple[bool, str]]
+
+
+def in_every_panel(look: Look[P]) -> Callable[P, Check]:
+    """Make a maker of checks of a look at one panel; the statement holds if it does in every panel.
+
+    The maker takes what the look takes behind outcomes and panel, and `panels` for some of them only.
+    """
+
+    def judge(outcomes: Outcomes, panels: Sequence[str] | None, *args: Any, **more: Any) -> tuple[bool, str]:
+        found = {panel: look(outcomes, panel, *args, **more) for panel in panels or outcomes.panels}
+        seen = [text if len(found) == 1 else f"{panel}: {text}" for panel, (_, text) in found.items()]
+        return all(holds for holds, _ in found.values()), "; ".join(seen)
+
+    @wraps(look)
+    def make(*args: Any, panels: Sequence[str] | None = None, **more: Any) -> Check:
+        return lambda outcomes: judge(outcomes, panels, *args, **more)
+
+    return make
+
+
+def _means(outcomes: Outcomes, panel: str, column: str, arms: Sequence[Any]) -> tuple[list[float], str]:
+    """The means of a column, and the same in words."""
+    means = [outcomes.mean(panel, arm, column) for arm in arms]
+    text = outcomes.columns[column].text
+    return means, ", ".join(f"{title(arm)} {text(mean)}" for arm, mean in zip(arms, means, strict=True))
+
+
+@in_every_panel
+def ahead(o: Outcomes, panel: str, column: str, arm: Any, others: Sequence[Any], less: float = 0.0) -> tuple[bool, str]:
+    """The mean of `column` is larger with `arm` than with each of the others, or at most `less` smaller."""
+    (own, *rest), seen = _means(o, panel, column, [arm, *others])
+    return all(own >= value - less or math.isnan(value) for value in rest), seen
+
+
+@in_every_panel
+def below(o: Outcomes, panel: str, column: str, arm: Any, others: Sequence[Any]) -> tuple[bool, str]:
+    """The mean of `column` is smaller with `arm` than with each of the others; nan is larger than any number."""
+    (own, *rest), seen = _means(o, panel, column, [arm, *others])
+    return all(own < value or math.isnan(value) for value in rest), seen
+
+
+@in_every_panel
+def between(o: Outcomes, panel: str, column: str, arms: Sequence[Any], low: float, high: float) -> tuple[bool, str]:
+    """The mean of `column` lies between two numbers with each of the arms."""
+    means, seen = _means(o, panel, column, arms)
+    return all(low <= mean <= high for mean in means), seen
+
+
+@in_every_panel
+def alike(o: Outcomes, panel: str, column: str, arms: Sequence[Any], within: float) -> tuple[bool, str]:
+    """The means of `column` with the arms differ by at most `within`."""
+    means, _ = _means(o, panel, column, arms)
+    text = o.columns[column].text
+    return max(means) - min(means) <= within, f"from {text(min(means))} to {text(max(means))}"
+
+
+@in_every_panel
+def within_factor(o: Outcomes, panel: str, column: str, arms: Sequence[Any], factor: float) -> tuple[bool, str]:
+    """The largest mean of `column` with the arms is at most `factor` times the smallest."""
+    means, seen = _means(o, panel, column, arms)
+    return max(means) <= factor * min(means), seen
+
+
+@in_every_panel
+def grows(o: Outcomes, panel: str, column: str, arms: Sequence[Any], slack: float = 0.1) -> tuple[bool, str]:
+    """From arm to arm the mean of `column` grows, or falls by at most a share of `slack`; the last is the larger."""
+    means, seen = _means(o, panel, column, arms)
+    return all(b >= (1 - slack) * a for a, b in pairwise(means)) and means[-1] > means[0], seen
+
+
+@in_every_panel
+def falls(o: Outcomes, panel: str, figure: str, arms: Sequence[Any], slack: float = 1e-6) -> tuple[bool, str]:
+    """A figure never rises from one record to the next, but by rounding, with any of the arms and seeds."""
+    curves = [curve for arm in arms for curve in o.curve(panel, arm, figure)]
+    rises = sum(b > a + slack * abs(a) for curve in curves for a, b in pairwise(curve))
+    return rises == 0, f"{rises} rises of {sum(len(curve) - 1 for curve in curves)}"
+
+
+@in_every_panel
+def diverges(o: Outcomes, panel: str, arms: Sequence[Any]) -> tuple[bool, str]:
+    """Every training of the arms diverges."""
+    found = [outcome.diverged for arm in arms for outcome in o.found[panel, arm]]
+    return all(found), f"{sum(found)} of {len(found)} diverged"
+
+
+def opposite(check: Check) -> Check:
+    """The statement that another one is false."""
+
+    def judge(outcomes: Outcomes) -> tuple[bool, str]:
+        holds, seen = check(outcomes)
+        return not holds, seen
+
+    return judge
+
+
