@@ -7,10 +7,26 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from altmin import BCD, DLADMM, DLAM, IPDLAM, MDLAM, Adam, Backprop, Codes, Method, OnlineAM, TaylorADMM
+from altmin import (
+    BCD,
+    DLADMM,
+    DLAM,
+    IPDLAM,
+    MAC,
+    MDLAM,
+    Adam,
+    AMRidge,
+    Backprop,
+    Codes,
+    Method,
+    OnlineAM,
+    TaylorADMM,
+    Trainer,
+)
+from altmin.train.record import record_of
 from cost_model import least, multiplications, products
 from methods.table import Loop
 
@@ -43,6 +59,7 @@ class Multiplications(TorchDispatchMode):
         super().__init__()
         self.by_sides: Counter[tuple[int, ...]] = Counter()
         self.sides: set[int] = set()
+        self.all = 0  # those of products without such a side included
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
@@ -54,6 +71,7 @@ class Multiplications(TorchDispatchMode):
     def add(self, left: Tensor, right: Tensor) -> None:
         sides = [left.shape[-2], left.shape[-1], right.shape[-1]]
         self.sides |= {*sides} if all(sides) else set()  # of no sample there is nothing to multiply
+        self.all += left.shape[:-2].numel() * sides[0] * sides[1] * sides[2]
         if N in sides:
             sides.remove(N)
             self.by_sides[tuple(sorted(sides))] += left.shape[:-2].numel() * N * sides[0] * sides[1]
@@ -113,6 +131,30 @@ def test_wide_symmetric_products_are_made_in_part(method: Method):
 def test_the_least_is_no_more_than_what_is_made(method: Method):
     rows = products(method, widths((20, 15)), N)
     assert 0 < least(rows) <= multiplications(rows)
+
+
+@pytest.mark.parametrize("method", [*METHODS[:9], AMRidge(), MAC()], ids=repr)
+def test_default_records_of_many_samples_multiply_a_tenth_of_an_iteration_or_less(
+    method: Method, monkeypatch: pytest.MonkeyPatch
+):
+    """None of their products goes over all samples, as those of the last record and of figures that are named do."""
+    monkeypatch.setattr("altmin.train.record.MANY", N - 1)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 33), nn.Tanh(), nn.Linear(33, 21), nn.Tanh(), nn.Linear(21, 10))
+    trainer, x, y = Trainer(model, method), torch.randn(N, 64), torch.arange(N) % 10
+    trainer.step(x, y)
+    trainer.step(x, y)
+    step, record, last, named = (Multiplications() for _ in range(4))
+    with step:
+        trainer.step(x, y)
+    with record:
+        record_of(trainer, None, 3)
+    with last:
+        record_of(trainer, None, 3, last=True)
+    with named:
+        record_of(trainer, None, 3, ("objective", "train"))
+    assert record.by_sides.total() == 0 < record.all <= 0.1 * step.all
+    assert min(last.by_sides.total(), named.by_sides.total()) > 0
 
 
 def test_dladmm_needs_eight_products_and_two_of_the_data():

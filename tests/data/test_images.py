@@ -77,7 +77,9 @@ def test_pooled_images_have_the_means_of_squares(tmp_path):
     assert (data.image, data.shape, data.features) == ((1, *size), (size[0] * size[1],), size[0] * size[1])
 
 
-@pytest.mark.parametrize(("name", "train", "validation"), [("mnist-60k", 60_000, 0), ("fashion-mnist-50k", 50_000, 10_000)])
+@pytest.mark.parametrize(
+    ("name", "train", "validation"), [("mnist-60k", 60_000, 0), ("fashion-mnist-50k", 50_000, 10_000)]
+)
 def test_real_splits_by_name(real_data, name, train, validation):
     data, usual = (load(n, data_dir=real_data) for n in (name, name[: name.rindex("-")]))
     assert (data.name, len(data.train), len(data.validation), len(data.test)) == (name, train, validation, 10_000)

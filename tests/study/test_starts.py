@@ -37,7 +37,9 @@ def test_normalisations_stay_and_recurrent_weights_are_drawn():
     assert (elman.bias == 7.0).all()
 
 
-@pytest.mark.parametrize("text", ["", "normal", "normal:", "normal:x", "gamma:1", "normal:1,bias", "normal:1,b:2", "he"])
+@pytest.mark.parametrize(
+    "text", ["", "normal", "normal:", "normal:x", "gamma:1", "normal:1,bias", "normal:1,b:2", "he"]
+)
 def test_another_start_is_refused(text):
     with pytest.raises(ValueError, match=r"`init` must be normal:DEVIATION or uniform:BOUND"):
         parse_start(text)

@@ -28,6 +28,7 @@ METHODS = {
     "am-ridge": altmin.AMRidge(),
 }
 ONLINE = ("am-adam", "adam", "dtp")
+BATCH = ("dladmm", "am-ridge")
 
 
 def network() -> nn.Sequential:
@@ -92,6 +93,94 @@ def test_what_is_recorded_changes_no_weight(name: str):
         fit(name, model, record=record)
     for other in models[1:]:
         assert all(map(torch.equal, models[0].parameters(), other.parameters()))
+
+
+# Of many samples some are looked at
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 60 samples are many."""
+    monkeypatch.setattr("altmin.train.record.MANY", 59)
+
+
+def some(t: Tensor) -> Tensor:
+    return t[::11]
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("name", BATCH)
+def test_default_records_of_many_samples_are_of_every_eleventh(name: str):
+    """With sums made up to all samples: six stand for sixty. The last record is of all."""
+    losses: list[float] = []
+
+    def look(history: History, _: Any) -> None:
+        z = model(some(X) if history.iterations < 3 else X)
+        losses.append(float(nn.functional.cross_entropy(z, some(Y) if history.iterations < 3 else Y)))
+
+    model = network()
+    history = fit(name, model, callbacks=[look])
+    assert history["train_loss"] == pytest.approx(losses, rel=1e-5)
+    if name == "am-ridge":
+        assert history["objective"] == pytest.approx([60 * loss for loss in losses], rel=1e-5)
+    exact = fit(name, record=FIGURES)
+    assert exact["objective"][-1] == pytest.approx(history["objective"][-1], rel=1e-6)
+    assert exact["objective"][0] != pytest.approx(history["objective"][0], rel=1e-4)
+
+
+@pytest.mark.usefixtures("many")
+def test_terms_residuals_and_the_gap_are_estimated_from_the_same_samples():
+    """dlADMM's, made from its variables as the formulas say."""
+    checked = []
+
+    def look(history: History, state: altmin.State) -> None:
+        if history.iterations == 3:
+            return
+        assert state.u is not None
+        record, x, u = history.records[-1], some(X), some(state.u)
+        (z1, z2), a = map(some, state.z), some(state.a[0])
+        E = z1 - (x @ state.W[0].T + state.b[0]), z2 - (a @ state.W[1].T + state.b[1])
+        norms = {"E_1": E[0], "E_2": E[1], "D_1": a - z1.tanh()}
+        assert record["residuals"] == pytest.approx({k: 10**0.5 * float(t.norm()) for k, t in norms.items()}, rel=1e-3)
+        loss = float(nn.functional.cross_entropy(z2, some(Y), reduction="sum"))
+        assert record["terms"]["loss"] == pytest.approx(10 * loss, rel=1e-4)
+        assert record["terms"]["dual"] == pytest.approx(10 * float((u * E[1]).sum()), rel=1e-3)
+        f1 = model[0](x)
+        f2 = model[2](f1.tanh())
+        off, size = (z1 - f1).square().sum() + (z2 - f2).square().sum(), f1.square().sum() + f2.square().sum()
+        assert record["gap"] == pytest.approx(float((off / size).sqrt()), rel=1e-3)
+        checked.append(history.iterations)
+
+    model = network()
+    fit("dladmm", model, callbacks=[look])
+    assert checked == [1, 2]
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("record", [FIGURES, ("train",)])
+def test_named_figures_of_many_samples_are_exact(record: tuple[str, ...]):
+    def look(history: History, _: Any) -> None:
+        assert history["train_loss"][-1] == pytest.approx(plain_loss(model), rel=1e-5)
+
+    model = network()
+    assert len(fit("dladmm", model, record=record, callbacks=[look])) == 3
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("name", METHODS)
+def test_a_record_of_some_samples_changes_no_weight(name: str):
+    models = network(), network()
+    fit(name, models[0])
+    fit(name, models[1], record=())
+    assert all(map(torch.equal, *(model.parameters() for model in models)))
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("name", ONLINE)
+def test_records_that_steps_have_paid_for_are_of_all_samples(name: str, monkeypatch: pytest.MonkeyPatch):
+    before = fit(name)
+    monkeypatch.setattr("altmin.train.record.MANY", 61)
+    assert fit(name)["train_loss"] == before["train_loss"]
 
 
 @dataclass(frozen=True)
@@ -187,7 +276,9 @@ def test_the_best_of_few_records_is_kept():
 
 @pytest.mark.parametrize("record", ["train", ("trian",), 3])
 def test_unknown_figures_are_refused(record: Any):
-    with pytest.raises(ValueError, match=r"`record` must hold names among objective, train, validation, test, or be None"):
+    with pytest.raises(
+        ValueError, match=r"`record` must hold names among objective, train, validation, test, or be None"
+    ):
         fit("adam", record=record)
 
 

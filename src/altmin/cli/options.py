@@ -158,13 +158,19 @@ def _reproduce() -> ArgumentParser:
     )
     parser = _options("altmin reproduce [EXHIBIT ...] [options]", about, config=False)
     parser.add_argument("exhibits", nargs="*", default=[], metavar="EXHIBIT", help="such as ipdlam-table1; none: all")
-    scales = "smoke: drawn data, seconds; desk: fewer samples and narrower networks, minutes each; paper: as in the paper"
+    scales = (
+        "smoke: drawn data, seconds; desk: fewer samples and narrower networks, minutes each; paper: as in the paper"
+    )
     parser.add_argument("--scale", type=Literal["smoke", "desk", "paper"], default="desk", help=scales)
-    parser.add_argument("--seeds", type=Count | None, default=None, help="starts of each training; null: the scale's own")
+    parser.add_argument(
+        "--seeds", type=Count | None, default=None, help="starts of each training; null: the scale's own"
+    )
     parser.add_argument("--jobs", type=Count | None, default=None, help="processes; null: one for each CPU")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")
-    parser.add_argument("--out", type=str, default="altmin-reproduce", help="folder for the results, also of later calls")
+    parser.add_argument(
+        "--out", type=str, default="altmin-reproduce", help="folder for the results, also of later calls"
+    )
     parser.add_argument("--quiet", action="store_true", help="print the final result only")
     return parser
 

@@ -20,6 +20,7 @@ class Batch:
         group: The processes that hold the other samples; `None` where this process holds all of them.
         ends_epoch: Whether this is the last batch of a pass over the data.
         done: The share of the run that lies behind this batch, for schedules.
+        weight: How many samples each of them stands for in sums, where others are left out.
 
     Example:
         >>> batch = Batch(torch.arange(6.0).view(3, 2), torch.eye(3))
@@ -33,20 +34,17 @@ class Batch:
     group: dist.ProcessGroup | None = None
     ends_epoch: bool = True
     done: float = 0.0
+    weight: float = 1.0
 
     def sum(self, t: Tensor) -> Tensor:
-        """The sum of `t` over processes: the only reduction over processes in the library."""
-        if self.group is None:
-            return t
-        total = t.detach().clone()
-        dist.all_reduce(total, group=self.group)
-        return total
+        """The sum of `t` over processes, and for samples left out: the only reduction over processes in the library."""
+        return self._over_processes(t if self.weight == 1.0 else t * self.weight)
 
     @property
     def count(self) -> int:
-        """The number of samples over all processes."""
-        local = len(self.x)
-        return local if self.group is None else int(self.sum(torch.tensor(local, device=self.x.device)))
+        """The number of samples over all processes, those included that were left out."""
+        local = round(len(self.x) * self.weight)
+        return local if self.group is None else int(self._over_processes(torch.tensor(local, device=self.x.device)))
 
     def select(self, rows: Tensor | slice, ends_epoch: bool) -> Batch:
         """The batch of some of these rows."""
@@ -55,3 +53,15 @@ class Batch:
         else:  # many times as fast as an index in brackets
             x, y = self.x.index_select(0, rows), self.y.index_select(0, rows)
         return replace(self, x=x, y=y, rows=rows, ends_epoch=ends_epoch)
+
+    def every(self, stride: int) -> Batch:
+        """Every so many of these samples in the place of all: a view, whose sums are made up for those left out."""
+        x, y = self.x[::stride], self.y[::stride]
+        return replace(self, x=x, y=y, weight=self.weight * len(self.x) / len(x))
+
+    def _over_processes(self, t: Tensor) -> Tensor:
+        if self.group is None:
+            return t
+        total = t.detach().clone()
+        dist.all_reduce(total, group=self.group)
+        return total

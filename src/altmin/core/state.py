@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -103,6 +103,23 @@ class State(Memory, Generic[M]):
     def per_sample(self) -> bool:
         """Whether there are variables of single samples, which a step on a part of the data gathers."""
         return bool(self.z or self.a) or self.u is not None
+
+    def of_samples(self, pick: Callable[[Tensor], Tensor]) -> State[M]:
+        """The state of some samples: what `pick` gives of every per-sample variable, with the same weights and memory.
+
+        Args:
+            pick: The rows of these samples, copied or as a view.
+        """
+
+        def rows(group: list[Tensor]) -> Variables:
+            return Variables(map(pick, group))
+
+        before = self.previous
+        previous = None if before is None else Iterate(before.W, before.b, rows(before.z), rows(before.a))
+        u = None if self.u is None else pick(self.u)
+        part = replace(self, z=rows(self.z), a=rows(self.a), u=u, previous=previous)
+        part.W, part.b = self.W, self.b  # the very lists, so that a replaced tensor is replaced for all
+        return part
 
     def named(self) -> Iterator[tuple[str, Tensor]]:
         """Every variable with the paper's name for it, layers counted from 1."""

@@ -73,7 +73,11 @@ def _curves(picture: Curves, exhibit: Exhibit, outcomes: Outcomes, axes: np.ndar
 
 def _style(i: int) -> dict[str, Any]:
     """No two of 32 curves share colour and dashes."""
-    return {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[(i // len(COLOURS)) % len(DASHES)], "linewidth": 1.5}
+    return {
+        "color": COLOURS[i % len(COLOURS)],
+        "linestyle": DASHES[(i // len(COLOURS)) % len(DASHES)],
+        "linewidth": 1.5,
+    }
 
 
 def _curve(ax: Axes, xs: Sequence[Curve], ys: Sequence[Curve], figure: str, style: dict[str, Any]) -> None:
@@ -107,5 +111,7 @@ def _grid(picture: Grid, exhibit: Exhibit, outcomes: Outcomes, axes: np.ndarray)
         ax.set_ylabel(picture.measure)
         ax.set_yscale("log")
         ax.grid(alpha=0.3)
-    named = [Line2D([], [], color=COLOURS[i % len(COLOURS)], label=f"{picture.rows} {row}") for i, row in enumerate(rows)]
+    named = [
+        Line2D([], [], color=COLOURS[i % len(COLOURS)], label=f"{picture.rows} {row}") for i, row in enumerate(rows)
+    ]
     return [*named, Line2D([], [], color="grey", linestyle="--", label="paper")]

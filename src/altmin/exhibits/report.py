@@ -70,7 +70,9 @@ def write_report(exhibits: Sequence[Exhibit], results: dict[str, dict[str, Any]]
     body = [_summary(shown, results), *(_section(exhibit, results[exhibit.name], folder) for exhibit in shown)]
     head = f'<meta charset="utf-8"><title>Exhibits of the papers, run again</title><style>{STYLE}</style>'
     head += '<link rel="icon" href="data:,">'
-    write_text(folder / REPORT, f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n')
+    write_text(
+        folder / REPORT, f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
+    )
 
 
 def _summary(exhibits: Sequence[Exhibit], results: dict[str, dict[str, Any]]) -> str:
@@ -89,11 +91,16 @@ def _verdict(result: dict[str, Any], tag: str) -> str:
 
 def _section(exhibit: Exhibit, result: dict[str, Any], folder: Path) -> str:
     picture = base64.b64encode((folder / exhibit.name / PICTURE).read_bytes()).decode()
-    about = f"{result['scale']} scale: {result['words']}; {result['seeds']} seed(s); {result['cpu_seconds']} CPU seconds"
+    about = (
+        f"{result['scale']} scale: {result['words']}; {result['seeds']} seed(s); {result['cpu_seconds']} CPU seconds"
+    )
     parts = [
         f'<h2 id="{exhibit.name}">{escape(exhibit.paper)}, {escape(exhibit.place)}: {escape(exhibit.title)}</h2>',
         f"<p>{escape(exhibit.claim)} {_verdict(result, 'b')}</p>",
-        _list("", [f"{'holds' if c['holds'] else 'does not hold'}: {c['statement']} ({c['seen']})" for c in result["checks"]]),
+        _list(
+            "",
+            [f"{'holds' if c['holds'] else 'does not hold'}: {c['statement']} ({c['seen']})" for c in result["checks"]],
+        ),
         f'<p><img alt="{escape(exhibit.title)}" src="data:image/png;base64,{picture}"></p>',
         f"<details><summary>paper, ours, difference</summary>{_table(result)}</details>",
         _list("What the paper leaves open", exhibit.choices),
@@ -106,11 +113,15 @@ def _section(exhibit: Exhibit, result: dict[str, Any], folder: Path) -> str:
 
 def _table(result: dict[str, Any]) -> str:
     head = "".join(f"<th>{name}</th>" for name in COLUMNS)
-    rows = "".join(f"<tr>{''.join(f'<td>{escape(row[name])}</td>' for name in COLUMNS)}</tr>" for row in result["table"])
+    rows = "".join(
+        f"<tr>{''.join(f'<td>{escape(row[name])}</td>' for name in COLUMNS)}</tr>" for row in result["table"]
+    )
     return f"<table><tr>{head}</tr>{rows}</table>"
 
 
 def _list(heading: str, items: Sequence[str]) -> str:
     if not items:
         return ""
-    return (f"<p>{heading}</p>" if heading else "") + f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
+    return (
+        f"<p>{heading}</p>" if heading else ""
+    ) + f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"

@@ -106,5 +106,3 @@ def opposite(check: Check) -> Check:
         return not holds, seen
 
     return judge
-
-

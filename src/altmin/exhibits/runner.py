@@ -148,8 +148,12 @@ class Study:
 
     def _make(self, tasks: Iterable[Task], report: Callable[[Progress], object]) -> list[str]:
         """Train what is not there."""
-        wanted = {task.setting.digest(task.seed): task for task in tasks if self.store.get(task.setting, task.seed) is None}
-        ahead = sorted(wanted.values(), key=lambda task: task.size, reverse=True)  # the long ones first: none ends alone
+        wanted = {
+            task.setting.digest(task.seed): task for task in tasks if self.store.get(task.setting, task.seed) is None
+        }
+        ahead = sorted(
+            wanted.values(), key=lambda task: task.size, reverse=True
+        )  # the long ones first: none ends alone
         if not ahead:
             return []
         context = multiprocessing.get_context("spawn")

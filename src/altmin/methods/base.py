@@ -107,7 +107,11 @@ class Method(Checked):
         return Backtracking()
 
     def evaluate(self, sweep: Sweep[Any]) -> tuple[Terms, dict[str, Tensor]]:
-        """The objective's terms by name, whose sum is the objective, and the residuals by name."""
+        """The objective's terms by name, whose sum is the objective, and the residuals by name.
+
+        Records may ask it of some of the samples in the place of all: ``sweep.state`` has the variables of these, and
+        ``sweep.batch.sum`` makes up for the others, as it adds up over processes.
+        """
         return penalty_terms(sweep)
 
     def objective(self, sweep: Sweep[Any]) -> Tensor:

@@ -71,7 +71,9 @@ class Setup(FitOptions):
     def check_together(self) -> None:
         """The best weights are chosen on validation samples, which not every split of a data set has."""
         if self.keep == "best" and not len(self.dataset.validation):
-            raise ValueError(f"`keep='best'` needs validation samples, of which {self.dataset.name} holds none; use 'last'")
+            raise ValueError(
+                f"`keep='best'` needs validation samples, of which {self.dataset.name} holds none; use 'last'"
+            )
 
     def loss_of(self, name: str) -> str:
         """The loss that the method `name` is trained with."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -13,8 +12,7 @@ from altmin.core.forward import numel_per_sample
 from altmin.core.memory import Memory
 from altmin.core.problem import Problem
 from altmin.core.score import Tally
-from altmin.core.state import Iterate, State
-from altmin.core.variables import Variables
+from altmin.core.state import State
 from altmin.solvers.backtracking import Backtracking
 from altmin.sweep.layer import LayerView
 from altmin.sweep.penalty import Penalty
@@ -171,15 +169,7 @@ def _gathered(state: State[M], batch: Batch) -> State[M]:
     def copied(t: Tensor) -> Tensor:
         return t.index_select(0, batch.rows) if isinstance(batch.rows, Tensor) else t[batch.rows].clone()
 
-    def rows(group: list[Tensor]) -> Variables:
-        return Variables(map(copied, group))
-
-    u = None if state.u is None else copied(state.u)
-    before = state.previous
-    previous = None if before is None else Iterate(before.W, before.b, rows(before.z), rows(before.a))
-    part = replace(state, z=rows(state.z), a=rows(state.a), u=u, previous=previous)
-    part.W, part.b = state.W, state.b  # the very lists, so that a replaced tensor is replaced for all
-    return part
+    return state.of_samples(copied)
 
 
 def _scatter(part: State[M], whole: State[M], batch: Batch) -> None:

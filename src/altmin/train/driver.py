@@ -133,13 +133,17 @@ class Driver:
         if self._state is not None:
             self._storage.check()
 
-    def sweep(self, tally: Tally | None = None) -> Sweep[Any]:
+    def sweep(self, tally: Tally | None = None, stride: int = 1) -> Sweep[Any]:
         """The method's view of the present state and `samples`.
 
         Args:
             tally: Is told of outputs that are made or known: a record's, right behind a step, whose products serve it.
                 Without one they do not: weights may have been written since by way of ``data``, which has no version.
+            stride: Every so many of the samples are looked at, each in the place of all between.
         """
+        if stride > 1:
+            state, batch = self.state.of_samples(lambda t: t[::stride]), self._samples().every(stride)
+            return Sweep(self.method, self.problem, state, batch, Products(), tally)
         kept = self._products if tally is not None else None
         return Sweep(self.method, self.problem, self.state, self._samples(), kept or Products(), tally)
 

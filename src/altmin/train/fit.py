@@ -67,7 +67,7 @@ def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> Hist
         held = read_held(trainer, chosen)
         size = check_batch_size(chosen.batch_size, method, len(train.x))
         trainer.reader.variance.check_split(size, train)
-        loop = Loop(trainer, chosen, held, saver=saver)
+        loop = Loop(trainer, chosen, held, saver=saver, last=chosen.epochs)
         numbers = {"epochs": chosen.epochs, "batch_size": size, "record_every": chosen.record_every}
         facts = partial(loop_facts, chosen, held, data=train, **numbers)
         loop.begin(train, saved=saver and saver.begin(trainer, facts))

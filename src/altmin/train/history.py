@@ -29,6 +29,13 @@ class History:
     normalised by themselves. They cost no pass over the samples, and lag behind the weights that the epoch ends with;
     validation figures do not.
 
+    Of any other method ``objective``, ``terms``, ``residuals``, ``gap``, ``train_loss`` and ``train_accuracy`` are,
+    with more than 10,000 training samples and unless `record` names them, those of every eleventh sample, always the
+    same ones, in the place of all: sums are multiplied by eleven, norms by its root, means stay. That is an estimate:
+    it follows the exact figures from iteration to iteration, is some percent off them, and may rise by a little where
+    an objective is proved to fall. The record of the last of `epochs` is of all samples, so that it may stand some
+    percent off those before.
+
     Attributes:
         records: One dict each.
         status: ``"ok"``, ``"diverged"`` (nan, inf, or a network far worse than one that predicts zero), ``"stopped"``

@@ -36,6 +36,7 @@ class Loop:
         counts: What else a record has.
         saver: Writes checkpoints.
         position: What else a checkpoint has.
+        last: The iteration of the last record, where that is known beforehand.
         history: What was recorded.
         fallback: The weights that the model gets where training ends early, and with ``keep="best"`` at its end.
         fallback_iteration: The iteration that these are of; 0 for the start.
@@ -48,6 +49,7 @@ class Loop:
     counts: Callable[[], Record] = dict
     saver: Saver | None = None
     position: Callable[[], Record] = dict
+    last: int | None = None
     history: History = field(init=False)
     fallback: State[Nothing] = field(init=False)
     fallback_iteration: int = field(default=0, init=False)
@@ -98,7 +100,7 @@ class Loop:
         for iteration, batches in rounds:
             self._round(batches, iteration)
             times = dict(zip(("seconds", "cpu_seconds"), map(float.__sub__, self._clock(), start), strict=True))
-            figures = record_of(self.trainer, self.held, iteration, self.options.record)
+            figures = record_of(self.trainer, self.held, iteration, self.options.record, iteration == self.last)
             best = self.history.add({"iteration": iteration, **times, **self.counts(), **figures})
             if self.watch.look(self.history.records[-1]) and (best or self.options.keep == "last"):
                 self.fallback, self.fallback_iteration = self.trainer.state.weights(), iteration

@@ -129,14 +129,15 @@ class Trainer(SavedDriver):
 
     # Figures
 
-    def evaluate(self, tally: Tally | None = None) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def evaluate(self, tally: Tally | None = None, stride: int = 1) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The objective's terms and the residuals by name, at the present variables and `samples`.
 
         Args:
             tally: Is told of the outputs that are made on the way; those that it was told of are not made again.
+            stride: Every so many of the samples are looked at, from which sums over all are estimated.
         """
         with self.active(rounded=False):
-            return self.method.evaluate(self.sweep(tally))
+            return self.method.evaluate(self.sweep(tally, stride))
 
     def objective(self) -> float:
         """What the method minimises, over `samples`: the sum of losses, regularisers and penalties.

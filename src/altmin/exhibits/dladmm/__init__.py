@@ -23,7 +23,11 @@ NAMES = "sgd", "adagrad", "adadelta", "adam"
 ALL = 60_000  # samples a step: a full batch
 RATES = {"sgd": (0.03, 0.1, 0.3, 1.0), "adam": (3e-4, 1e-3, 3e-3, 1e-2)}
 TUNED = {
-    f"{name}, tuned": {"method": Backprop(name), "trials": tuple(Backprop(name, lr=r) for r in rates), "batch_size": ALL}
+    f"{name}, tuned": {
+        "method": Backprop(name),
+        "trials": tuple(Backprop(name, lr=r) for r in rates),
+        "batch_size": ALL,
+    }
     for name, rates in RATES.items()
 }
 ARMS: dict[Any, Changes] = {

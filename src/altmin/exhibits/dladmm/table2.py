@@ -67,7 +67,9 @@ register(
         printed={"MNIST": printed(MNIST, WIDTHS), "Fashion-MNIST": printed(FASHION, WIDTHS)},
         checks={
             "at rho 1e-6 the time grows with the width": grows(SECONDS, [("1e-6", width) for width in WIDTHS]),
-            "at 1000 units the time grows with rho, trial steps from 1": grows(SECONDS, [(rho, "1000") for rho in RHOS]),
+            "at 1000 units the time grows with rho, trial steps from 1": grows(
+                SECONDS, [(rho, "1000") for rho in RHOS]
+            ),
             "without trial steps it does not depend on rho": within_factor(
                 SECONDS, [(f"{rho}, exact", "1000") for rho in EXACT], 1.25
             ),

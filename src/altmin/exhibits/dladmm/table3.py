@@ -37,7 +37,9 @@ register(
         printed={"MNIST": printed(MNIST, SHARES), "Fashion-MNIST": printed(FASHION, SHARES)},
         checks={
             "at rho 1e-6 the time grows with the samples": grows(SECONDS, [("1e-6", share) for share in SHARES]),
-            "at all samples the time grows with rho, trial steps from 1": grows(SECONDS, [(rho, "all") for rho in RHOS]),
+            "at all samples the time grows with rho, trial steps from 1": grows(
+                SECONDS, [(rho, "all") for rho in RHOS]
+            ),
             "without trial steps it does not depend on rho": within_factor(
                 SECONDS, [(f"{rho}, exact", "all") for rho in EXACT], 1.25
             ),

@@ -38,14 +38,21 @@ register(
             "test % at 40": Measure("test_accuracy", "at", factor=100, digits=1, at=40),
         },
         checks={
-            "after 5 epochs iPDLAM is ahead of all optimisers at the paper's rate": ahead("test % at 5", "iPDLAM", NAMES),
-            "after 40 epochs iPDLAM is ahead of all optimisers at the paper's rate": ahead("test % at 40", "iPDLAM", NAMES),
+            "after 5 epochs iPDLAM is ahead of all optimisers at the paper's rate": ahead(
+                "test % at 5", "iPDLAM", NAMES
+            ),
+            "after 40 epochs iPDLAM is ahead of all optimisers at the paper's rate": ahead(
+                "test % at 40", "iPDLAM", NAMES
+            ),
             "after 5 epochs iPDLAM is ahead of SGD and Adam at rates chosen on validation": ahead(
                 "test % at 5", "iPDLAM", list(TUNED)
             ),
             "SGD at the paper's rate stays below 60 %": between("test %", ["sgd"], 0.0, 60.0),
         },
-        choices=(*CHOICES, "The optimisers have the paper's rate, 0.001; SGD and Adam also one of three, by validation."),
+        choices=(
+            *CHOICES,
+            "The optimisers have the paper's rate, 0.001; SGD and Adam also one of three, by validation.",
+        ),
         desk=DESK,
     )
 )

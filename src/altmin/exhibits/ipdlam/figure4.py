@@ -23,7 +23,9 @@ register(
             "the accuracies on test samples differ by at most one point": alike("test %", list(ARMS), 1.0),
         },
         choices=CHOICES,
-        findings=("The orders increase and reverse are the same to the last bit: within a family no block sees another.",),
+        findings=(
+            "The orders increase and reverse are the same to the last bit: within a family no block sees another.",
+        ),
         desk=DESK,
     )
 )

@@ -6,7 +6,10 @@ from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import falls
 from altmin.methods import MDLAM
 
-ARMS = {f"eps {rule}": {"method": MDLAM(rho=1e-4, eps=10.0, eps_rule=rule, accelerated=False)} for rule in ("mean", "sum", "halving", "fixed")}
+ARMS = {
+    f"eps {rule}": {"method": MDLAM(rho=1e-4, eps=10.0, eps_rule=rule, accelerated=False)}
+    for rule in ("mean", "sum", "halving", "fixed")
+}
 
 register(
     Exhibit(

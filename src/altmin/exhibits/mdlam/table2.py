@@ -65,8 +65,12 @@ register(
         printed={"MNIST": printed(MNIST), "Fashion-MNIST": printed(FASHION)},
         checks={
             "at rho 0.0001 the time grows with the samples": grows(SECONDS, [("0.0001", share) for share in SHARES]),
-            "at all samples the time grows with rho, trial steps from 1": grows(SECONDS, [(rho, "all") for rho in RHOS]),
-            "without trial steps it does not depend on rho": within_factor(SECONDS, [(f"{rho}, exact", "all") for rho in EXACT], 1.25),
+            "at all samples the time grows with rho, trial steps from 1": grows(
+                SECONDS, [(rho, "all") for rho in RHOS]
+            ),
+            "without trial steps it does not depend on rho": within_factor(
+                SECONDS, [(f"{rho}, exact", "all") for rho in EXACT], 1.25
+            ),
         },
         choices=("CPU seconds on one thread; the paper's are of a GPU. Rows marked exact have no trial steps.",),
         deviations=("The median of ten iterations, where the paper has the mean of 150.",),

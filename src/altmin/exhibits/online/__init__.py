@@ -68,8 +68,22 @@ MNIST = Setting(
     data="mnist-50k", method=paper_am(last=SGD(0.1973)), options={"hidden": (100, 100)}, epochs=50, batch_size=200
 )
 MNIST_RATES: dict[int, dict[str, Any]] = {
-    100: {"AM-Adam": 0.1973, "AM-mem": 0.1737, "SGD": 0.2030, "Adam": 0.0210, "off": (0.5003, 0.4664), "Taylor": (582.8, 54.15)},
-    500: {"AM-Adam": 0.1171, "AM-mem": 0.1376, "SGD": 0.1497, "Adam": 0.0005, "off": (0.4834, 0.2503), "Taylor": (444.2, 111.7)},
+    100: {
+        "AM-Adam": 0.1973,
+        "AM-mem": 0.1737,
+        "SGD": 0.2030,
+        "Adam": 0.0210,
+        "off": (0.5003, 0.4664),
+        "Taylor": (582.8, 54.15),
+    },
+    500: {
+        "AM-Adam": 0.1171,
+        "AM-mem": 0.1376,
+        "SGD": 0.1497,
+        "Adam": 0.0005,
+        "off": (0.4834, 0.2503),
+        "Taylor": (444.2, 111.7),
+    },
 }
 CIFAR = MNIST.changed({"data": "cifar10"})
 CIFAR_RATES: dict[int, dict[str, Any]] = {

@@ -21,7 +21,11 @@ register(
         picture=Curves(("elapsed_cpu_seconds",), log=(), unit="mini-batch"),
         columns={SECONDS: Measure("elapsed_cpu_seconds", digits=2)},
         printed={"MNIST": {"AM-Adam": {SECONDS: 443.0}, "SGD": {SECONDS: 442.0}, "Adam": {SECONDS: 440.0}}},
-        checks={"the slowest takes at most a tenth longer than the fastest": within_factor(SECONDS, ["AM-Adam", "SGD", "Adam"], 1.1)},
+        checks={
+            "the slowest takes at most a tenth longer than the fastest": within_factor(
+                SECONDS, ["AM-Adam", "SGD", "Adam"], 1.1
+            )
+        },
         choices=("CPU seconds on one thread; the paper does not name its machine.",),
         desk=Scale(samples=10_000),
         seeds=3,

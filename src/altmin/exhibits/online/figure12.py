@@ -32,7 +32,10 @@ register(
             "AM-SGD takes at most a quarter longer than Adam": within_factor(SECONDS, ["AM-SGD", "Adam"], 1.25),
             "AM-mem takes at most a quarter longer than Adam": within_factor(SECONDS, ["AM-mem", "Adam"], 1.25),
         },
-        choices=("CPU seconds on one thread; the paper does not name its machine.", "One code step a batch for AM-SGD."),
+        choices=(
+            "CPU seconds on one thread; the paper does not name its machine.",
+            "One code step a batch for AM-SGD.",
+        ),
         desk=Scale(samples=10_000, epochs=5),
         seeds=3,
     )

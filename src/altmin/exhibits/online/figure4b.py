@@ -31,9 +31,15 @@ register(
             for panel, row in PRINTED.items()
         },
         checks={
-            "AM-Adam ends ahead of SGD and Adam at 100-100": ahead("test %", "AM-Adam", ["SGD", "Adam"], panels=["100-100"]),
-            "SGD and Adam end ahead of AM-Adam at 500-500 (SGD)": ahead("test %", "SGD", ["AM-Adam"], panels=["500-500"]),
-            "SGD and Adam end ahead of AM-Adam at 500-500 (Adam)": ahead("test %", "Adam", ["AM-Adam"], panels=["500-500"]),
+            "AM-Adam ends ahead of SGD and Adam at 100-100": ahead(
+                "test %", "AM-Adam", ["SGD", "Adam"], panels=["100-100"]
+            ),
+            "SGD and Adam end ahead of AM-Adam at 500-500 (SGD)": ahead(
+                "test %", "SGD", ["AM-Adam"], panels=["500-500"]
+            ),
+            "SGD and Adam end ahead of AM-Adam at 500-500 (Adam)": ahead(
+                "test %", "Adam", ["AM-Adam"], panels=["500-500"]
+            ),
             "AM-mem ends behind AM-Adam": ahead("test %", "AM-Adam", ["AM-mem"]),
             "the offline versions end five points behind AM-Adam": ahead(
                 "test %", "AM-Adam", ["AM-Adam-off", "AM-mem-off"], less=-5.0

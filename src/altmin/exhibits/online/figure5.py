@@ -39,14 +39,23 @@ register(
             "batches to 64 %": Measure("test_accuracy", "first", digits=0, at=0.64),
             "test %": TEST,
         },
-        printed={"HIGGS": {"AM-Adam": {"test %": 71.0}, "SGD": {"test %": 71.0}, "Adam": {"test %": 72.0}, "AM-mem": {"test %": 61.0}}},
+        printed={
+            "HIGGS": {
+                "AM-Adam": {"test %": 71.0},
+                "SGD": {"test %": 71.0},
+                "Adam": {"test %": 72.0},
+                "AM-mem": {"test %": 61.0},
+            }
+        },
         checks={
             "AM-Adam has 64 % after 1,000 batches": between("test % at 1,000", ["AM-Adam"], 64.0, 100.0),
             "SGD and Adam have 64 % after 2,000 batches": between("test % at 2,000", ["SGD", "Adam"], 64.0, 100.0),
             "AM-Adam is at most a point behind Adam at the end": ahead("test %", "AM-Adam", ["Adam"], less=1.0),
             "AM-mem is five points behind AM-Adam at the end": ahead("test %", "AM-Adam", ["AM-mem"], less=-5.0),
         },
-        choices=("Table 3 has a rate of 0.001 for AM-Adam: Adam's, of all layers; with the last layer by SGD its rate is 0.1.",),
+        choices=(
+            "Table 3 has a rate of 0.001 for AM-Adam: Adam's, of all layers; with the last layer by SGD its rate is 0.1.",
+        ),
         deviations=(
             "Where the data folder holds a sample of HIGGS only, batches are drawn from that again and again; of the whole "
             "set 10 million rows are trained on, and half a million held out, where the paper trains on 10.5 million.",

@@ -39,7 +39,9 @@ def recurrent(units: int, mu: Mu, sgd: float, l1: str | None, **words: Any) -> E
             "test %": TEST,
         },
         checks={
-            "after one epoch AM-Adam is at most two points behind Adam": ahead("test % at 1", "AM-Adam", ["Adam"], less=2.0),
+            "after one epoch AM-Adam is at most two points behind Adam": ahead(
+                "test % at 1", "AM-Adam", ["Adam"], less=2.0
+            ),
             "after six epochs AM-Adam is ahead of SGD": ahead("test % at 6", "AM-Adam", ["SGD"]),
         },
         choices=(
@@ -53,5 +55,7 @@ def recurrent(units: int, mu: Mu, sgd: float, l1: str | None, **words: Any) -> E
 
 
 register(
-    recurrent(15, Mu(start=0.01, add=0.01, factor=1.1, most=1.0), 0.05, None, name="online-rnn-15", place="Figure 7, RNN")
+    recurrent(
+        15, Mu(start=0.01, add=0.01, factor=1.1, most=1.0), 0.05, None, name="online-rnn-15", place="Figure 7, RNN"
+    )
 )

@@ -25,7 +25,11 @@ register(
             record=("test",),
         ),
         panels={"MNIST": {}},
-        arms={"AM-Adam": {"epochs": 20}, "DTP": {"method": DTP()}, "straight-through": {"method": StraightThrough("adam")}},
+        arms={
+            "AM-Adam": {"epochs": 20},
+            "DTP": {"method": DTP()},
+            "straight-through": {"method": StraightThrough("adam")},
+        },
         picture=Curves(("test_accuracy",), unit="epoch"),
         columns={
             "test % at 1": Measure("test_accuracy", "at", factor=100, digits=1, at=1),
