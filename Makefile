@@ -1,4 +1,4 @@
-.PHONY: format check test bench support docs
+.PHONY: format check test bench support ledger docs
 
 format:
 	ruff format .
@@ -21,6 +21,10 @@ bench:
 support:
 	python -m altmin.study.support > docs/.support.md
 	mv docs/.support.md docs/support.md
+
+ledger:
+	python -m altmin.exhibits.ledger docs/reproduction > docs/.reproduction.md
+	mv docs/.reproduction.md docs/reproduction.md
 
 docs:
 	sphinx-build -W --keep-going -q -b html docs docs/_build/html

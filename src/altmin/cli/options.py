@@ -152,9 +152,9 @@ def _reproduce() -> ArgumentParser:
     from altmin import exhibits  # no other command needs them
 
     about = (
-        "Run each EXHIBIT again, a table or a figure of a paper: its picture, its numbers beside the paper's, and whether "
-        "what the paper claims holds; without one, all of them. Trainings that the folder holds are not made again, so "
-        "that a call that was ended goes on by being made once more. Exhibits: " + ", ".join(exhibits.names())
+        "Run each EXHIBIT again, a table or a figure of a paper: its picture, its numbers beside the paper's, and "
+        "whether what the paper claims holds; without one, all of them. Trainings that the folder holds are not made "
+        "again: the same call once more goes on where one was ended. Exhibits: " + ", ".join(exhibits.names())
     )
     parser = _options("altmin reproduce [EXHIBIT ...] [options]", about, config=False)
     parser.add_argument("exhibits", nargs="*", default=[], metavar="EXHIBIT", help="such as ipdlam-table1; none: all")

@@ -86,10 +86,10 @@ class _Bar:
         """Show a training that has just ended."""
         left = f"{progress.latest}: {progress.seconds:.0f} s; about {_duration(progress.left)} left"
         if self._screen.plain:
-            self._screen.result(f"{progress.done}/{progress.count} {left}")
+            self._screen.result(f"{progress.done}/{progress.total} {left}")
         if self._task is None:
             self._task = self._screen.progress.add_task("training", note="")
-        self._screen.progress.update(self._task, total=progress.count, completed=progress.done, note=left)
+        self._screen.progress.update(self._task, total=progress.total, completed=progress.done, note=left)
 
 
 def _duration(seconds: float) -> str:

@@ -86,16 +86,16 @@ class Exhibit:
     claim: str
     base: Setting
     panels: Mapping[str, Changes]
-    arms: Mapping[Arm, Changes]
-    cells: Mapping[tuple[str, Arm], Changes] = field(default_factory=dict)
+    arms: Mapping[Any, Changes]
+    cells: Mapping[tuple[str, Any], Changes] = field(default_factory=dict)
     picture: Curves | Grid
     columns: Mapping[str, Measure]
-    printed: Mapping[str, Mapping[Arm, Mapping[str, float | None]]] = field(default_factory=dict)
+    printed: Mapping[str, Mapping[Any, Mapping[str, float]]] = field(default_factory=dict)
     checks: Mapping[str, Check]
     choices: tuple[str, ...] = ()
     deviations: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
-    desk: Scale = Scale(samples=5_000, width=200, epochs=50)
+    desk: Scale
     seeds: int = 1
     leading: Arm | None = None
 

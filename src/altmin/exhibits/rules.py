@@ -6,16 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from itertools import pairwise
-from typing import Any, Concatenate, ParamSpec
+from typing import Any
 
 from altmin.exhibits.exhibit import Check, title
 from altmin.exhibits.outcomes import Outcomes
 
-P = ParamSpec("P")
-Look = Callable[Concatenate[Outcomes, str, P], tuple[bool, str]]
 
-
-def in_every_panel(look: Look[P]) -> Callable[P, Check]:
+def in_every_panel(look: Callable[..., tuple[bool, str]]) -> Callable[..., Check]:
     """Make a maker of checks of a look at one panel; the statement holds if it does in every panel.
 
     The maker takes what the look takes behind outcomes and panel, and `panels` for some of them only.

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ class Task(NamedTuple):
     def size(self) -> float:
         """About how long it takes, in a unit of its own."""
         widths = (USUAL_FEATURES, *self.setting.options.get("hidden", (100,)), 10)
-        products = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+        products = sum(a * b for a, b in pairwise(widths))
         samples = self.setting.train_samples or USUAL_SAMPLES
         if self.setting.batches is not None:
             return products * self.setting.batches * (self.setting.batch_size or 200)
@@ -54,14 +55,14 @@ class Progress(NamedTuple):
 
     Attributes:
         done: Trainings that were made now.
-        count: Trainings that were to be made.
+        total: Trainings that were to be made.
         latest: The name of the latest one.
         seconds: What it took.
         left: About how many seconds all others will take.
     """
 
     done: int
-    count: int
+    total: int
     latest: str
     seconds: float
     left: float

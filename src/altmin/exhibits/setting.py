@@ -7,7 +7,6 @@ import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from altmin.checks import check_type
 from altmin.methods import Method
 
 Changes = dict[str, Any]

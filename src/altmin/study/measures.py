@@ -21,7 +21,8 @@ class Measures:
     """A network on some samples.
 
     Attributes:
-        loss: Mean over samples, `None` where there are none, as are all others; in regression of outputs and targets in the target's units.
+        loss: Mean over samples, in regression of outputs and targets in the target's units; `None` where there is no
+            sample, as are all others.
         accuracy: Share of samples classified as their label says; `None` for regression.
         r2: ``R^2``, 1 less the share of the targets' variance that is left; `None` for classes and equal targets.
         rmse: Root of the mean squared error in the target's units; `None` for classes.

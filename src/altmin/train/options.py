@@ -162,8 +162,8 @@ class LoopOptions(Options):
         "figures that a record has, each over all samples with the weights that are there then: objective (with "
         "residuals), train (with the gap), validation, test; none: all of them, but objective and train of an online "
         "method are those of the forward passes that its steps began with, as is usual: dropout drawn, weights still "
-        "moving; those of other methods are estimated, of more than 10,000 training samples, from every eleventh of them, "
-        "the same ones each time, but in the last record",
+        "moving; those of other methods are estimated, of more than 10,000 training samples, from every eleventh of "
+        "them, the same ones each time, but in the last record",
         default=None,
         check=_check_record,
     )

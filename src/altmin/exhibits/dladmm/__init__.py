@@ -1,4 +1,4 @@
-"""Wang, Yu, Chen and Zhao, "ADMM for efficient deep learning with global convergence" (KDD 2019), section 5."""
+"""Exhibits of "ADMM for efficient deep learning with global convergence" (KDD 2019), section 5."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CHOICES = (
     "The baselines sum the loss over all samples: with its rate of 1e-6 SGD would not move on a mean.",
     "SGD, Adam and rho are also chosen among four values each on validation.",
 )
-DESK = Scale(samples=5_000, width=200, epochs=200)
+DESK = Scale(samples=2_500, width=100, epochs=200)
 
 
 def performance(data: str) -> dict[str, Any]:

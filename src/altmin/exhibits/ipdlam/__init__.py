@@ -1,4 +1,4 @@
-"""Sun, Li, Wang, Gao and Zhang, "Inertial proximal deep learning alternating minimization" (arXiv 2102.00267), section 3."""
+"""Exhibits of "Inertial proximal deep learning alternating minimization" (arXiv 2102.00267), section 3."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GROWTH: dict[str, Any] = {"rho": 1.0, "theta": 1.1, "rho_max": 100.0}
 
 
 def inertial(factor: float, **numbers: Any) -> IPDLAM:
-    """iPDLAM with one factor for all blocks."""
+    """Inertial proximal DLAM with one factor for all blocks."""
     return IPDLAM(alpha=factor, beta=factor, gamma=factor, **{"delta": 1.0, **GROWTH, **numbers})
 
 

@@ -4,7 +4,6 @@ from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.ipdlam import BASE, BOTH, CHOICES, DESK, FINAL, PAPER, PLAIN, inertial
 from altmin.exhibits.rules import ahead, below
 
-
 register(
     Exhibit(
         name="ipdlam-figure1",

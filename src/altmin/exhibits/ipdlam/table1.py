@@ -75,8 +75,8 @@ with warnings.catch_warnings():  # factors of 1 and more are what the table is a
                 "Whether the table is one of mini-batches is not said; section 3 has batches of 512, and so has this.",
             ),
             findings=(
-                "The accuracies on Fashion-MNIST's test samples (94.2 %) are above all published ones of such a network, "
-                "and those on MNIST (89.6 %) below: the printed columns look exchanged.",
+                "The accuracies on Fashion-MNIST's test samples (94.2 %) are above all published ones of such a "
+                "network and those on MNIST (89.6 %) below: the printed columns look exchanged.",
             ),
             desk=DESK,
             leading="factor 0.7",

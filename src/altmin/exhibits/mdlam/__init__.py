@@ -1,4 +1,4 @@
-"""Wang, Chai, Cheng and Zhao, "Multi-convex deep learning alternating minimization" (ICLR 2020 submission), section 4."""
+"""Exhibits of "Deep learning alternating minimization" by multi-convex problems (submitted to ICLR 2020), section 4."""
 
 from __future__ import annotations
 
@@ -54,4 +54,4 @@ CHOICES = (
     "MNIST has 196 features: the means of squares of 2 x 2 pixels.",
     "The baselines' rates were tuned on training accuracy there; here one of four is chosen on validation, as for rho.",
 )
-DESK = Scale(samples=5_000, width=200, epochs=150)
+DESK = Scale(samples=5_000, width=150, epochs=150)

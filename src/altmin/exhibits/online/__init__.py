@@ -1,4 +1,4 @@
-"""Choromanska et al., "Beyond backprop: online alternating minimization with auxiliary variables" (ICML 2019), section 4."""
+"""Exhibits of "Beyond backprop: online alternating minimization with auxiliary variables" (ICML 2019), section 4."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ LENET = Setting(
     batch_size=128,
 )
 CHOICES = (
-    "The rates of tables 1 to 3 are read as those of the last layer's SGD, the only rate among the inputs of Algorithm 1; "
-    "that of the hidden layers' Adam is not printed and is chosen among four on validation.",
+    "The rates of tables 1 to 3 are read as those of the last layer's SGD, the only rate among the inputs of "
+    "Algorithm 1; that of the hidden layers' Adam is not printed and is chosen among four on validation.",
     "The penalty, code steps and their rate are not printed for these networks: mu 1, five steps of size 1.",
     "The memory forgets nothing, and is solved by five sweeps a batch.",
 )

@@ -25,11 +25,11 @@ register(
         paper=PAPER,
         place="Figure 2, 50 epochs",
         title="50 epochs on MNIST, online and offline",
-        claim="AM-Adam reaches 0.98 like SGD and Adam, AM-mem 0.91 (100-100) and 0.96 (500-500); all offline methods are "
-        "far behind, and Taylor's ADMM is slow until ten epochs.",
+        claim="AM-Adam reaches 0.98 like SGD and Adam, AM-mem 0.91 (100-100) and 0.96 (500-500); all offline methods "
+        "are far behind, and Taylor's ADMM is slow until ten epochs.",
         base=MNIST.changed({"record": ("test",)}),
         panels=PANELS,
-        arms=dict.fromkeys(dict.fromkeys(arm for _, arm in CELLS), {}),
+        arms={arm: {} for _, arm in CELLS},
         cells=CELLS,
         picture=Curves(("test_accuracy",), unit="epoch"),
         columns={"test %": TEST, "test % at 10": Measure("test_accuracy", "at", factor=100, digits=1, at=10)},

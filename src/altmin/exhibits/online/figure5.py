@@ -13,8 +13,8 @@ register(
         paper=PAPER,
         place="Figure 7, HIGGS",
         title="Mini-batches of HIGGS, one hidden layer of 300 units",
-        claim="AM-Adam has 0.64 in less than 1,000 mini-batches, SGD and Adam in less than 2,000; after 20,000 they have "
-        "0.70, 0.69 and 0.71, AM-mem 0.61.",
+        claim="AM-Adam has 0.64 in less than 1,000 mini-batches, SGD and Adam in less than 2,000; after 20,000 they "
+        "have 0.70, 0.69 and 0.71, AM-mem 0.61.",
         base=Setting(
             data="higgs",
             method=paper_am(rule=Adam(0.001), last=Adam(0.001)),
@@ -54,11 +54,11 @@ register(
             "AM-mem is five points behind AM-Adam at the end": ahead("test %", "AM-Adam", ["AM-mem"], less=-5.0),
         },
         choices=(
-            "Table 3 has a rate of 0.001 for AM-Adam: Adam's, of all layers; with the last layer by SGD its rate is 0.1.",
+            "Table 3 has a rate of 0.001 for AM-Adam: Adam's, of all layers; where SGD moves the last layer, by 0.1.",
         ),
         deviations=(
-            "Where the data folder holds a sample of HIGGS only, batches are drawn from that again and again; of the whole "
-            "set 10 million rows are trained on, and half a million held out, where the paper trains on 10.5 million.",
+            "Where the data folder holds a sample of HIGGS only, batches are drawn from that again and again; of the "
+            "whole set 10 million rows are trained on and half a million held out; the paper trains on 10.5 million.",
         ),
         desk=Scale(batches=2_000),
     )

@@ -13,7 +13,7 @@ register(
         paper=PAPER,
         place="Figure 8",
         title="784-500-500-10 with sign and tanh",
-        claim="AM-Adam has an error of 0.2 in less than 20 epochs; DTP takes about 200, and matches straight-through then.",
+        claim="AM-Adam has an error of 0.2 in less than 20 epochs; DTP takes about 200, as straight-through does.",
         base=Setting(
             data="mnist-50k",
             model="binary",
@@ -45,7 +45,7 @@ register(
             ),
         },
         choices=(
-            "No hyperparameters are printed: AM-Adam with rates of 0.002, DTP and straight-through as this library has them.",
+            "No hyperparameters are printed: AM-Adam has rates of 0.002, DTP and straight-through this library's own.",
             "Pixels are centred, so that signs of random sums of them are balanced.",
         ),
         desk=Scale(samples=5_000, width=200, epochs=20),
