@@ -39,16 +39,19 @@ def _means(outcomes: Outcomes, panel: str, column: str, arms: Sequence[Any]) -> 
 
 @in_every_panel
 def ahead(o: Outcomes, panel: str, column: str, arm: Any, others: Sequence[Any], less: float = 0.0) -> tuple[bool, str]:
-    """The mean of `column` is larger with `arm` than with each of the others, or at most `less` smaller."""
+    """The mean of `column` is larger with `arm` than with each of the others, or at most `less` smaller.
+
+    Where one of the others is nan, `arm` is ahead of it; where its own mean is nan, it is ahead of none.
+    """
     (own, *rest), seen = _means(o, panel, column, [arm, *others])
-    return all(own >= value - less or math.isnan(value) for value in rest), seen
+    return not math.isnan(own) and all(own >= value - less or math.isnan(value) for value in rest), seen
 
 
 @in_every_panel
 def below(o: Outcomes, panel: str, column: str, arm: Any, others: Sequence[Any]) -> tuple[bool, str]:
     """The mean of `column` is smaller with `arm` than with each of the others; nan is larger than any number."""
     (own, *rest), seen = _means(o, panel, column, [arm, *others])
-    return all(own < value or math.isnan(value) for value in rest), seen
+    return not math.isnan(own) and all(own < value or math.isnan(value) for value in rest), seen
 
 
 @in_every_panel
@@ -60,17 +63,19 @@ def between(o: Outcomes, panel: str, column: str, arms: Sequence[Any], low: floa
 
 @in_every_panel
 def alike(o: Outcomes, panel: str, column: str, arms: Sequence[Any], within: float) -> tuple[bool, str]:
-    """The means of `column` with the arms differ by at most `within`."""
-    means, _ = _means(o, panel, column, arms)
+    """The means of `column` with the arms differ by at most `within`; nan is like no number."""
+    means, seen = _means(o, panel, column, arms)
+    if any(map(math.isnan, means)):
+        return False, seen
     text = o.columns[column].text
     return max(means) - min(means) <= within, f"from {text(min(means))} to {text(max(means))}"
 
 
 @in_every_panel
 def within_factor(o: Outcomes, panel: str, column: str, arms: Sequence[Any], factor: float) -> tuple[bool, str]:
-    """The largest mean of `column` with the arms is at most `factor` times the smallest."""
+    """The largest mean of `column` with the arms is at most `factor` times the smallest, and none is nan."""
     means, seen = _means(o, panel, column, arms)
-    return max(means) <= factor * min(means), seen
+    return not any(map(math.isnan, means)) and max(means) <= factor * min(means), seen
 
 
 @in_every_panel
@@ -82,10 +87,16 @@ def grows(o: Outcomes, panel: str, column: str, arms: Sequence[Any], slack: floa
 
 @in_every_panel
 def falls(o: Outcomes, panel: str, figure: str, arms: Sequence[Any], slack: float = 1e-6) -> tuple[bool, str]:
-    """A figure never rises from one record to the next, but by rounding, with any of the arms and seeds."""
-    curves = [curve for arm in arms for curve in o.curve(panel, arm, figure)]
-    rises = sum(b > a + slack * abs(a) for curve in curves for a, b in pairwise(curve))
-    return rises == 0, f"{rises} rises of {sum(len(curve) - 1 for curve in curves)}"
+    """A figure never rises from one record to the next, but by rounding, with any of the arms and seeds.
+
+    To nan is a rise, and so is the end of a training that diverged.
+    """
+    found = [(outcome.curve(figure), outcome.diverged) for arm in arms for outcome in o.found[panel, arm]]
+    steps = [step for curve, _ in found for step in pairwise(curve)]
+    rises = sum(not b <= a + slack * abs(a) for a, b in steps)
+    ended = sum(diverged for _, diverged in found)
+    seen = f"{rises} rises of {len(steps)}" + (f", {ended} of {len(found)} diverged" if ended else "")
+    return rises == ended == 0 and bool(steps), seen
 
 
 @in_every_panel

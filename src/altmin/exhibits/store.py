@@ -34,7 +34,7 @@ class Store:
         """The outcome; `None` where it is not there, or its file is damaged."""
         path = self._path(setting, seed)
         if path not in self._read:
-            self._read[path] = self._load(path)
+            self._read[path] = self._load(path, setting, seed)
         return self._read[path]
 
     def put(self, setting: Setting, seed: int, outcome: Outcome) -> None:
@@ -51,19 +51,20 @@ class Store:
     def _path(self, setting: Setting, seed: int) -> Path:
         return self.folder / f"{setting.digest(seed)}.json"
 
-    def _load(self, path: Path) -> Outcome | None:
+    def _load(self, path: Path, setting: Setting, seed: int) -> Outcome | None:
         if not path.is_file():
             return None
         try:
-            return _outcome(dict(read_json(path, LARGEST)))
+            return _outcome(dict(read_json(path, LARGEST)), setting, seed)
         except (DataError, ValueError, TypeError, KeyError, AttributeError) as error:
-            self._tell(f"{path} is damaged ({error}); its training is made again")
+            self._tell(f"{path} is damaged ({type(error).__name__}: {error}); its training is made again")
             return None
 
 
-def _outcome(values: dict[str, Any]) -> Outcome:
-    """An outcome as `put` wrote it, null for what is not finite."""
-    del values["setting"]
+def _outcome(values: dict[str, Any], setting: Setting, seed: int) -> Outcome:
+    """An outcome of this training as `put` wrote it, null for what is not finite."""
+    if (values.pop("setting"), values["seed"]) != (finite(setting.described()), seed):
+        raise ValueError("an outcome of another training")
     curves = {name: [math.nan if v is None else float(v) for v in curve] for name, curve in values["curves"].items()}
     if values["status"] not in ("ok", "diverged") or not isinstance(values["about"], dict):
         raise ValueError("not an outcome")
