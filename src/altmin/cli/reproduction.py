@@ -16,7 +16,7 @@ from altmin.cli.failures import FAILED
 from altmin.cli.screen import Screen, complain
 from altmin.exhibits import Exhibit
 from altmin.exhibits.report import REPORT, write_exhibit, write_report
-from altmin.exhibits.runner import Progress, Study
+from altmin.exhibits.runner import KilledError, Progress, Study
 from altmin.exhibits.store import Store
 from altmin.train.place import check_device
 
@@ -35,13 +35,18 @@ def reproduce(options: Namespace) -> int:
         jobs=options.jobs or os.cpu_count() or 1,
         data_dir=options.data_dir,
         device=options.device,
+        files=options["import"],
     )
     _require_data(study, screen)
+    kept = f"finished trainings are kept in {folder}; the same command goes on"
     try:
         with screen.progress:
             failed = study.run(_Bar(screen))
-    except KeyboardInterrupt as end:
-        end.add_note(f"finished trainings are kept in {folder}; the same command goes on")
+    except KilledError as killed:
+        complain("error", f"{killed}; {kept}")
+        return FAILED
+    except (KeyboardInterrupt, OSError, MemoryError) as end:
+        end.add_note(kept)
         raise
     for text in failed:
         complain("error", text)

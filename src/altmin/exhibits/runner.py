@@ -6,10 +6,13 @@ import math
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -22,8 +25,14 @@ from altmin.exhibits.outcomes import Outcome, Outcomes
 from altmin.exhibits.setting import Setting
 from altmin.exhibits.store import Store
 from altmin.exhibits.training import train
+from altmin.study.files import import_file
 
+TO_ALL = ("SIGINT", "SIGHUP")  # which a terminal sends to all of its processes; Windows lacks the last one
 USUAL_SAMPLES, USUAL_FEATURES = 55_000, 784  # where a setting does not say, for an estimate of the time
+
+
+class KilledError(Exception):
+    """A process that trains was killed; outcomes that were there by then are kept."""
 
 
 class Task(NamedTuple):
@@ -80,6 +89,7 @@ class Study:
         jobs: How many processes.
         data_dir: Where data sets lie.
         device: Where to train.
+        files: The user's own, in which what settings name may be.
     """
 
     exhibits: Sequence[Exhibit]
@@ -89,6 +99,7 @@ class Study:
     jobs: int = 1
     data_dir: Path | None = None
     device: str = "cpu"
+    files: Sequence[str] = ()
 
     def seeds_of(self, exhibit: Exhibit) -> range:
         """The seeds of an exhibit's trainings."""
@@ -104,6 +115,7 @@ class Study:
 
         Raises:
             OSError: An outcome cannot be written; those before are kept.
+            KilledError: A process that trains was killed; finished trainings are kept.
             KeyboardInterrupt: Somebody wants the end; finished trainings are kept.
         """
         failed = self._make(self._trials(), report)
@@ -158,7 +170,7 @@ class Study:
         if not ahead:
             return []
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(self.jobs, len(ahead)), context, _begin)
+        pool = ProcessPoolExecutor(min(self.jobs, len(ahead)), context, _begin, (tuple(self.files),))
         try:
             return self._collect(pool, ahead, report)
         finally:
@@ -170,18 +182,27 @@ class Study:
         self, pool: ProcessPoolExecutor, ahead: Sequence[Task], report: Callable[[Progress], object]
     ) -> list[str]:
         """Hand the tasks to the processes, and keep what they give."""
-        start, done, failed = time.monotonic(), 0.0, []
+        start, done, failed, lost = time.monotonic(), 0.0, [], 0
         whole = sum(task.size for task in ahead)
-        futures = {pool.submit(_timed, task.setting, task.seed, self.data_dir, self.device): task for task in ahead}
+        with _signals_held_back():
+            futures = {pool.submit(_timed, task.setting, task.seed, self.data_dir, self.device): task for task in ahead}
         for i, future in enumerate(as_completed(futures)):
             task, seconds = futures[future], math.nan
             try:
                 outcome, seconds = future.result()
                 self.store.put(task.setting, task.seed, outcome)
+            except BrokenProcessPool:  # of this and all that follow, but for those that had ended by then
+                lost += 1
+                continue
             except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:  # of this training alone
                 failed.append(f"{task.name}: {type(error).__name__}: {error}")
             done += task.size
             report(Progress(i + 1, len(ahead), task.name, seconds, (time.monotonic() - start) * (whole - done) / done))
+        if lost:
+            raise KilledError(
+                "a process that trains was killed, probably by the system for want of memory; with fewer --jobs less is "
+                f"needed at once; {lost} of {len(ahead)} trainings were not finished"
+            )
         return failed
 
 
@@ -191,12 +212,38 @@ def _merit(outcome: Outcome) -> float:
     return -1.0 if outcome.diverged or not values else values[-1]
 
 
-def _begin() -> None:
-    """A process that trains: one thread; it ends at once with the one that started it, which alone speaks to users."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """A context in which processes start that hear nothing of a terminal's signals before `_begin` ignores them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name) for name in TO_ALL})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(files: Sequence[str]) -> None:
+    """A process that trains: one thread, and the user's files; it ends at once with the one that started it, which alone speaks to users."""
+    for name in TO_ALL:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    for file in files:
+        import_file(file)
+
+
+def _end_with_parent() -> None:
+    """End this process where the one that started it is gone, which may have been killed without a word."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _timed(setting: Setting, seed: int, data_dir: Path | None, device: str) -> tuple[Outcome, float]:
