@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ WORDS = {
     "residuals.E_3": "residual of the constraint",
 }
 PERCENT = 100.0
+LETTERS = 12  # of the title, an inch
 
 
 def draw(exhibit: Exhibit, outcomes: Outcomes, note: str, path: Path) -> None:
@@ -49,8 +52,10 @@ def draw(exhibit: Exhibit, outcomes: Outcomes, note: str, path: Path) -> None:
         handles = _curves(picture, exhibit, outcomes, axes.reshape(rows, columns))
     else:
         handles = _grid(picture, exhibit, outcomes, axes.reshape(rows))
-    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize="small")
-    figure.suptitle(f"{exhibit.paper}, {exhibit.place}: {exhibit.title}\n{note}", fontsize="medium")
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize="small")
+    lines = f"{exhibit.paper}, {exhibit.place}: {exhibit.title}", note
+    width = round(LETTERS * figure.get_figwidth())
+    figure.suptitle("\n".join(textwrap.fill(line, width) for line in lines), fontsize="medium")
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=110)
 
@@ -88,7 +93,7 @@ def _curve(ax: Axes, xs: Sequence[Curve], ys: Sequence[Curve], figure: str, styl
     factor = PERCENT if figure.endswith("accuracy") else 1.0
     x = np.mean([curve[:length] for curve in xs], axis=0)
     y = factor * np.asarray([curve[:length] for curve in ys])
-    ax.plot(x, y.mean(0), **style)
+    ax.plot(x, y.mean(0), **style, marker="o" if length == 1 else None)
     if len(y) > 1:
         ax.fill_between(x, y.min(0), y.max(0), color=style["color"], alpha=0.15, linewidth=0)
 
