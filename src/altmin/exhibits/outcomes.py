@@ -72,9 +72,9 @@ class Measure:
             case "last":
                 return values[-1]
             case "best":
-                return max(values)
+                return max((v for v in values if not math.isnan(v)), default=math.nan)
             case "median":
-                return median(values)
+                return math.nan if any(map(math.isnan, values)) else median(values)
             case "at":
                 return next((v for i, v in zip(iterations, values, strict=True) if i >= self.at), values[-1])
             case "first":
