@@ -200,8 +200,8 @@ class Study:
             report(Progress(i + 1, len(ahead), task.name, seconds, (time.monotonic() - start) * (whole - done) / done))
         if lost:
             raise KilledError(
-                "a process that trains was killed, probably by the system for want of memory; with fewer --jobs less is "
-                f"needed at once; {lost} of {len(ahead)} trainings were not finished"
+                "a process that trains was killed, probably by the system for want of memory; with fewer --jobs less "
+                f"is needed at once; {lost} of {len(ahead)} trainings were not finished"
             )
         return failed
 
@@ -226,7 +226,10 @@ def _signals_held_back() -> Iterator[None]:
 
 
 def _begin(files: Sequence[str]) -> None:
-    """A process that trains: one thread, and the user's files; it ends at once with the one that started it, which alone speaks to users."""
+    """A process that trains: one thread, and the user's files.
+
+    It ends at once with the one that started it, which alone speaks to users.
+    """
     for name in TO_ALL:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
