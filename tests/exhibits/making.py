@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from altmin.exhibits import Exhibit, Measure, Outcome, Outcomes, Setting
@@ -43,7 +44,33 @@ def figures(exhibit: Exhibit) -> set[str]:
     return drawn | {measure.figure for measure in exhibit.columns.values()}
 
 
+def alike(exhibit: Exhibit, values: Sequence[float], iterations: Sequence[float] = (), **about: Any) -> Outcome:
+    """One training with these values for every figure of an exhibit."""
+    own: dict[str, Any] = dict.fromkeys(figures(exhibit) - {"iteration"}, values)
+    if iterations:
+        own["iteration"] = iterations
+    return outcome(**about, **own)
+
+
 def setting(method: Method | None = None, **fields: Any) -> Setting:
     """A training that takes no time."""
-    own = {"data": "synthetic", "options": {"hidden": (4,)}, "train_samples": 40, "epochs": 2, "batch_size": 20}
+    own = {"data": "synthetic", "options": {"hidden": (4,)}, "train_samples": 40, "epochs": 2}
     return Setting(method=method or BCD(), **{**own, **fields})
+
+
+class Pool:
+    """Trains at once in this process."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def submit(self, call: Callable[..., Any], *args: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(call(*args))
+        except Exception as error:  # noqa: BLE001
+            future.set_exception(error)
+        return future
+
+    def shutdown(self, **_: object) -> None:
+        pass

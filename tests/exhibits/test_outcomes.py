@@ -62,7 +62,8 @@ def test_a_median_over_nan_is_nan(curve: list[float]):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, ""), (nan, "nan"), (float("inf"), "nan"), (0.125, "0.12"), (5510, "5510.00"), (1e30, "1e+30")]
+    ("value", "text"),
+    [(None, ""), (nan, "nan"), (float("inf"), "nan"), (0.125, "0.12"), (5510, "5510.00"), (1e30, "1e+30")],
 )
 def test_a_number_in_a_table(value: float | None, text: str):
     assert Measure("value").text(value) == text
