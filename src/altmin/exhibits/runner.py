@@ -209,7 +209,7 @@ class Study:
 def _merit(outcome: Outcome) -> float:
     """How good a trial is: its last accuracy on validation."""
     values = outcome.curve("validation_accuracy")
-    return -1.0 if outcome.diverged or not values else values[-1]
+    return -1.0 if outcome.diverged or not values or math.isnan(values[-1]) else values[-1]
 
 
 @contextmanager
