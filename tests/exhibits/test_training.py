@@ -99,6 +99,19 @@ def test_mini_batches_are_counted_as_iterations():
     assert train(ONLINE, 0).curve("iteration") == [1, 2, 3, 4, 5]
 
 
+def test_the_order_of_mini_batches_is_the_seeds(monkeypatch: pytest.MonkeyPatch):
+    seeds: list[int] = []
+
+    def noting(split: Split, size: int, generator: torch.Generator):
+        seeds.append(generator.initial_seed())
+        return mini_batches(split, size, generator)
+
+    monkeypatch.setattr(module, "mini_batches", noting)
+    train(ONLINE, 3)
+    train(ONLINE, 4)
+    assert seeds == [3, 4]
+
+
 def test_nothing_but_time_where_nothing_is_recorded():
     outcome = train(setting(record=()), 0)
     assert outcome.curve("cpu_seconds")
