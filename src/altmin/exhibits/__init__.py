@@ -10,7 +10,7 @@ from altmin.exhibits.exhibit import EXHIBITS, Curves, Exhibit, Grid, register
 from altmin.exhibits.outcomes import Measure, Outcome, Outcomes
 from altmin.exhibits.setting import Scale, Setting
 
-PAPERS = "ipdlam", "mdlam", "dladmm", "online"
+PAPERS = "ipdlam", "mdlam", "dladmm", "online", "beyond"
 
 
 def names() -> list[str]:
