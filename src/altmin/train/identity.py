@@ -52,7 +52,8 @@ def loop_facts(options: LoopOptions, validation: Batch | None, data: Batch, **mo
     seed = None if options.generator is None else options.generator.initial_seed()
     samples = {"data": fingerprint(data), "validation": fingerprint(validation)}
     record = None if options.record is None else list(options.record)
-    return {**samples, "keep": options.keep, "record": record, "generator": seed, **more}
+    diagnose = options.diagnose or None  # as of a checkpoint that knows no such option
+    return {**samples, "keep": options.keep, "record": record, "diagnose": diagnose, "generator": seed, **more}
 
 
 def circumstances(trainer: Driver) -> Facts:
