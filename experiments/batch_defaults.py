@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import Any
 
 import altmin
-from altmin.exhibits.setting import Scale, Setting
+from altmin.exhibits.setting import ExhibitScale, Setting
 from altmin.exhibits.training import train
 from altmin.methods.registry import METHODS
 from exhibit import parser
@@ -29,7 +29,7 @@ TASKS = {
     "higgs": {"data": "higgs", "train_samples": 5_000},
     "digits": {"data": "digits"},
 }
-SMOKE = Scale(samples=100, width=8, epochs=2, data="synthetic")
+SMOKE = ExhibitScale(samples=100, width=8, epochs=2, data="synthetic")
 Make = Callable[[], altmin.Method]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from altmin.cli.methods import numbers_of
 from altmin.cli.network import CHOICES
 from altmin.cli.yaml_file import YamlEntry
 from altmin.methods import Method
@@ -26,7 +27,7 @@ HELP = {"-h", "--help"}
 
 def config_of(options: Namespace, setup: Setup) -> Config:
     """What all methods of a run have in common: data, network and training, as absolute paths and without defaults."""
-    own = {name for e in METHODS.values() for name in _numbers(e.method)} if options.get("method") else set()
+    own = numbers_of(options.get("method"))
     tables = {e.name.replace("-", "_") for e in METHODS.values()}
     left = {*WHERE, "method", "methods", *tables, *own}
     values = {name: _plain(value) for name, value in options.as_dict().items() if name not in left}

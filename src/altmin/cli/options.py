@@ -12,6 +12,7 @@ import altmin
 from altmin.cli.counts import Count, Seed
 from altmin.cli.failures import EXIT_CODES
 from altmin.cli.imports import add_import
+from altmin.cli.methods import numbers_of
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
 from altmin.data import names
@@ -92,7 +93,7 @@ def _train(method: str | None, shown: str | None) -> ArgumentParser:
     parser = _options(f"altmin train {shown or 'METHOD'} [options]", about)
     if method is not None:
         add_method(parser.add_argument_group(f"numbers of {method}"), METHODS[method].method)
-    _add_training(parser, out="altmin-train")
+    _add_training(parser, out="altmin-train", without=numbers_of(method))
     return parser
 
 
@@ -117,7 +118,7 @@ def _bench(unexplained: set[str]) -> ArgumentParser:
     )
     parser = _options("altmin bench [METHOD ...] [options]", about)
     _add_methods(parser, unexplained)
-    group = _add_task(parser, "synthetic", without=("epochs", "keep", "audit", "every"))
+    group = _add_task(parser, "synthetic", without=("epochs", "keep", "audit", "every", "diagnose", "tol"))
     parser.set_defaults({"threads": 1})
     group.add_argument("--rounds", type=Count, default=3, help="timed passes over the samples, of which the median")
     _add_output(parser, "altmin-bench")
@@ -199,8 +200,8 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
     group.add_argument("--seed", type=seed_type, default=seed, help=about)
 
 
-def _add_training(parser: ArgumentParser, out: str) -> None:
-    _add_task(parser, "digits")
+def _add_training(parser: ArgumentParser, out: str, without: Sequence[str] = ()) -> None:
+    _add_task(parser, "digits", without)
     group = _add_output(parser, out)
     about = "go on with the run in DIR as its config.yaml says; other options stay away. A finished run says so"
     group.add_argument("--resume", type=str | None, default=None, metavar="DIR", help=about)

@@ -15,6 +15,7 @@ from altmin.cli.comparison import Comparison, draw
 from altmin.cli.config import config_of_method, config_of_methods
 from altmin.cli.data import load_data, require_writable
 from altmin.cli.failures import DIVERGED, FAILED
+from altmin.cli.methods import numbers_of
 from altmin.cli.network import chosen
 from altmin.cli.numbers import configured
 from altmin.cli.preflight import check_start
@@ -143,7 +144,9 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits", **shared:
         data: The data set where none is named.
         **shared: What else `Setup` has, which no option says.
     """
-    names = ["seed", *(f.name for f in Setup.listed() if f.metadata["flag"] is not None)]
+    own_numbers = numbers_of(options.get("method"))
+    flags = (f.name for f in Setup.listed() if f.metadata["flag"] is not None)
+    names = ["seed", *(name for name in flags if name not in own_numbers)]
     shared |= {name: options[name] for name in names if name in options}
     model, own = chosen(options)  # first: the model's file may register the loss and the regulariser
     Setup.check_each(shared)

@@ -50,7 +50,7 @@ class Task(NamedTuple):
         return products * samples * self.setting.epochs
 
 
-class Progress(NamedTuple):
+class StudyProgress(NamedTuple):
     """How far the trainings are.
 
     Attributes:
@@ -99,7 +99,7 @@ class Study:
         settings = [setting for exhibit in self.exhibits for setting in exhibit.settings(self.scale).values()]
         return {name for setting in settings for name in (setting.data, setting.validated) if name is not None}
 
-    def run(self, report: Callable[[Progress], object]) -> list[str]:
+    def run(self, report: Callable[[StudyProgress], object]) -> list[str]:
         """Make all trainings that are not there; what failed, in words.
 
         Raises:
@@ -147,7 +147,7 @@ class Study:
         merits = [_merit(outcome) for outcome in outcomes if outcome is not None]
         return replace(setting, method=setting.trials[merits.index(max(merits))], trials=(), validated=None)
 
-    def _make(self, tasks: Iterable[Task], report: Callable[[Progress], object]) -> list[str]:
+    def _make(self, tasks: Iterable[Task], report: Callable[[StudyProgress], object]) -> list[str]:
         """Train what is not there."""
         wanted = {
             task.setting.digest(task.seed): task for task in tasks if self.store.get(task.setting, task.seed) is None
@@ -167,7 +167,7 @@ class Study:
             pool.shutdown(cancel_futures=True)
 
     def _collect(
-        self, pool: ProcessPoolExecutor, ahead: Sequence[Task], report: Callable[[Progress], object]
+        self, pool: ProcessPoolExecutor, ahead: Sequence[Task], report: Callable[[StudyProgress], object]
     ) -> list[str]:
         """Hand the tasks to the processes, and keep what they give."""
         start, done, failed = time.monotonic(), 0.0, []
@@ -181,7 +181,9 @@ class Study:
             except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:  # of this training alone
                 failed.append(f"{task.name}: {type(error).__name__}: {error}")
             done += task.size
-            report(Progress(i + 1, len(ahead), task.name, seconds, (time.monotonic() - start) * (whole - done) / done))
+            report(
+                StudyProgress(i + 1, len(ahead), task.name, seconds, (time.monotonic() - start) * (whole - done) / done)
+            )
         return failed
 
 

@@ -49,6 +49,16 @@ class Loss(Checked):
         """
         raise absent(self, "grad")
 
+    def least_subgradient(self, z: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        """The element of least norm of ``g + dR(z)``, ``(N, q)``; a loss with kinks has a set of subgradients there.
+
+        Args:
+            z: Outputs, ``(N, q)``.
+            y: Targets, ``(N, q)``.
+            g: A further gradient, ``(N, q)``.
+        """
+        return g + self.grad(z, y)
+
     def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """``argmin_z R(z; target) + r/2 ||z - v||^2``, ``(N, q)``, each row by itself (P2).
 

@@ -85,9 +85,9 @@ class MDLAM(Method):
                 name = type(layer.activation).__name__
                 raise TypeError(f"MDLAM needs monotone activations, got {name} in layer {i + 1}")
 
-    def penalty(self, sweep: Sweep[Any]) -> Penalty:
+    def penalty(self, sweep: Sweep[Band]) -> Penalty:
         """``rho`` for the linear residuals; those of the activations are held by the band."""
-        return Penalty(linear=self.rho)
+        return Penalty(linear=self.rho, band=sweep.memory.eps)
 
     def search(self, sweep: Sweep[Any]) -> Backtracking:
         """From `start`, or from the exact quotient."""

@@ -49,6 +49,18 @@ class Regularizer(Checked):
         """
         raise absent(self, "prox")
 
+    def least_subgradient(self, W: Tensor, g: Tensor) -> Tensor:
+        """The element of least norm of ``g + dOmega(W)``, the shape of `W`.
+
+        Squares and l1 have it in closed form. By default it is the prox mapping ``W - prox_Omega(W - g)``, which is
+        never longer, and zero at the same points.
+
+        Args:
+            W: Weights of any shape.
+            g: A further gradient, the same shape.
+        """
+        return W - self.prox(W - g, 1.0) if self.curvature is None else g + self.curvature * W
+
     def complete_square(self, center: Tensor, d: float) -> tuple[Tensor, float]:
         """Centre and weight of the one square that ``d/2 ||W - center||^2 + Omega(W)`` is, up to a constant.
 

@@ -13,6 +13,7 @@ from altmin.audit import Gradients
 from altmin.convert import problem_of
 from altmin.core.problem import Problem
 from altmin.data import Dataset
+from altmin.diagnostics import require_penalty
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, listed
 from altmin.study.description import NetworkDescription
@@ -119,6 +120,9 @@ class Setup(FitOptions):
         self.batch_size_of(method)
         if self.audit and method.gradients in REFUSED:
             raise ValueError(f"--audit refuses {name}, whose label is {method.gradients.value!r}")
+        for name_of, given in (("diagnose", self.diagnose), ("tol", self.tol is not None)):
+            if given:
+                require_penalty(method, name_of)
         method.check(problem)
 
     def check_samples(self, name: str) -> None:

@@ -68,7 +68,11 @@ class ActivationBlock:
         near, layer = self.above.map.at(point), self.layer
         grad = self._gradient(near, point, E, some)
         image = partial(near.image, self.above.W)
-        weights, search, batch = (self.c[0], self.d + sum(self.c[1:])), layer.sweep.search, layer.sweep.batch
+        weights, search, batch = (
+            (self.c[0], self.d + sum(self.c[1:])),
+            layer.sweep.search.at(self.rows, some),
+            layer.sweep.batch,
+        )
         if self.box is None:
             return activations_step(point, grad, image(grad), *weights, search, batch)
         low, high = (end[some] for end in self.box)

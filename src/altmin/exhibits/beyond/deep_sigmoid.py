@@ -3,7 +3,7 @@
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead, between
-from altmin.exhibits.setting import Scale, Setting
+from altmin.exhibits.setting import ExhibitScale, Setting
 from altmin.methods import BCD, DLADMM, DLAM, IPDLAM, MDLAM, AMRidge, Backprop, OnlineAM
 
 GRADIENT = "SGD", "Adam"
@@ -60,7 +60,7 @@ register(
                 "best test %", "iPDLAM", ["Adam"], panels=["8 hidden layers"]
             ),
         },
-        desk=Scale(samples=3_000, width=60, epochs=60, seeds=3),
+        desk=ExhibitScale(samples=3_000, width=60, epochs=60, seeds=3),
         seeds=3,
     )
 )

@@ -7,7 +7,7 @@ from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.ipdlam import BASE, CHOICES, DESK, FINAL, inertial
 from altmin.exhibits.outcomes import Outcomes
 from altmin.exhibits.rules import below, diverges, in_every_panel, opposite
-from altmin.exhibits.setting import Scale
+from altmin.exhibits.setting import ExhibitScale
 
 FACTORS = (0.0, 0.7, 0.8, 0.9, 1.0, 1.1)
 BATCHES = "batches of 512", "batches of 128"
@@ -52,7 +52,7 @@ with warnings.catch_warnings():  # factors of 1 and more are what this is about
                 "1.1 diverges in either": diverges(["factor 1.1"]),
             },
             choices=CHOICES,
-            desk=Scale(samples=DESK.samples, width=DESK.width, epochs=100, seeds=3),
+            desk=ExhibitScale(samples=DESK.samples, width=DESK.width, epochs=100, seeds=3),
             seeds=3,
         )
     )

@@ -4,7 +4,7 @@ from altmin.exhibits.dladmm import BASE
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead, falls, opposite
-from altmin.exhibits.setting import Scale
+from altmin.exhibits.setting import ExhibitScale
 from altmin.methods import DLADMM
 
 RHOS = ("1e-6", "1e-4", "1e-2", "1", "3")
@@ -38,7 +38,7 @@ register(
             "at rho = 1e-6 accuracies are higher from the exact quotient": ahead("train %", EXACT[0], SEARCHED[:1]),
         },
         deviations=("Here nu is rho, so that no other penalty stands in the way; the paper's figure has 1e-6.",),
-        desk=Scale(samples=2_500, width=100, epochs=150, seeds=3),
+        desk=ExhibitScale(samples=2_500, width=100, epochs=150, seeds=3),
         seeds=3,
     )
 )

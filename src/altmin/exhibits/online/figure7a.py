@@ -6,7 +6,7 @@ from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import PAPER, TEST, gradient, paper_am
 from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead
-from altmin.exhibits.setting import Scale, Setting
+from altmin.exhibits.setting import ExhibitScale, Setting
 from altmin.methods import Adam, Mu
 
 
@@ -48,7 +48,7 @@ def recurrent(units: int, mu: Mu, sgd: float, l1: str | None, **words: Any) -> E
             "The codes' rate is not printed: 1.",
             "Adam moves the last layer of AM-Adam, too; the paper has SGD there, at a rate that it does not print.",
         ),
-        desk=Scale(samples=1_024, epochs=6),
+        desk=ExhibitScale(samples=1_024, epochs=6),
         seeds=3,
         **words,
     )

@@ -5,7 +5,7 @@ from typing import Any
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import LENET, PAPER, TEST, gradient, lenet_am
 from altmin.exhibits.rules import ahead
-from altmin.exhibits.setting import Changes, Scale
+from altmin.exhibits.setting import Changes, ExhibitScale
 
 SCALINGS = "entries", "samples", "gradients"
 
@@ -35,7 +35,7 @@ def lenet(panels: dict[str, Changes], cells: dict[tuple[str, Any], Changes], **w
             "Over what squares and losses are averaged is not printed: one of three is chosen on validation.",
             "Adam moves the last layer of AM-Adam, too; the paper has SGD there, at a rate that it does not print.",
         ),
-        desk=Scale(samples=5_000, epochs=10),
+        desk=ExhibitScale(samples=5_000, epochs=10),
         seeds=5,
         **words,
     )
