@@ -4,7 +4,7 @@ import warnings
 
 from altmin.errors import InertiaWarning
 from altmin.exhibits.exhibit import Curves, Exhibit, register
-from altmin.exhibits.ipdlam import BASE, CHOICES, DESK, FINAL, inertial
+from altmin.exhibits.ipdlam import BASE, CHOICES, FINAL, inertial
 from altmin.exhibits.outcomes import Outcomes
 from altmin.exhibits.rules import below, diverges, in_every_panel, opposite
 from altmin.exhibits.setting import ExhibitScale
@@ -52,7 +52,7 @@ with warnings.catch_warnings():  # factors of 1 and more are what this is about
                 "1.1 diverges in either": diverges(["factor 1.1"]),
             },
             choices=CHOICES,
-            desk=ExhibitScale(samples=DESK.samples, width=DESK.width, epochs=100, seeds=3),
+            desk=ExhibitScale(samples=2_500, width=100, epochs=80),
             seeds=3,
         )
     )

@@ -28,7 +28,7 @@ BASE = Setting(
     batch_size=512,
 )
 BOTH = {"MNIST": {"data": "mnist-60k"}, "Fashion-MNIST": {"data": "fashion-mnist-60k"}}
-DESK = ExhibitScale(samples=5_000, width=300, epochs=60)
+DESK = ExhibitScale(samples=5_000, width=200, epochs=60)
 FINAL = {
     "objective": Measure("mean_objective", digits=4),
     "train %": Measure("train_accuracy", factor=100, digits=1),
