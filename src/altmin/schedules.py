@@ -13,11 +13,23 @@ DECAYS: dict[str, Callable[[float], float]] = {
     "linear": lambda done: 1.0 - done,
     "cosine": lambda done: 0.5 * (1.0 + math.cos(math.pi * done)),
 }
+"""What learning rates are multiplied by where the share `done` of the run lies behind."""
 
 
 def decay(default: str = "none") -> Any:
     """A method's field that says how its learning rates fall, from 1 towards 0; `DECAYS` has the factors."""
     return number(default, "how learning rates fall towards zero over the whole run", choices=tuple(DECAYS))
+
+
+def epoch_decay() -> Any:
+    """A method's field that says what its learning rates are multiplied by after each epoch."""
+    return number(
+        1.0,
+        "what learning rates are multiplied by after each epoch",
+        above=0.0,
+        most=1.0,
+        paper="0.9 for SGD in the online paper's convolutional and recurrent networks",
+    )
 
 
 def halved(epoch: int, every: int) -> float:
