@@ -30,6 +30,7 @@ from altmin import (
     Method,
     Mu,
     Newton,
+    OfflineAM,
     OnlineAM,
     Problem,
     ProxProp,
@@ -121,6 +122,8 @@ ROWS = {
     "am-mem-forgetting": Row(
         OnlineAM(rule=CoActivationMemory(forget=0.9, solver="ridge"), last=SGD(0.1)), adds=False, regularizers=SQUARES
     ),
+    "am-adam-off": Row(OfflineAM(), steps=150, adds=False),
+    "am-mem-off": Row(METHODS["am-mem-off"].method, steps=150, adds=False, units_alike=False),
     "am-newton": Row(METHODS["am-newton"].method, adds=False, regularizers=SQUARES),
     "am-newton-codes": Row(
         OnlineAM(rule=Newton(rank=0), last=Adam(0.01), codes=Codes(steps=1)), adds=False, regularizers=SQUARES
