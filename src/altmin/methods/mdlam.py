@@ -47,7 +47,7 @@ class MDLAM(Method):
     step sizes are found without trial steps and, by default, start from the exact quotient and not from 1; that of W
     a tenth above it (`damping`), since momentum overshoots with the exact line search: this halves the iterations.
     Intercepts are exact minimisers, means over the samples, where the paper prints a gradient step of length ``1/rho``.
-    The prox of cross-entropy is found by Newton's method, where the paper has FISTA.
+    The prox of cross-entropy is found by Newton's method, where the paper has FISTA (``"cross_entropy:fista"``).
 
     Example:
         >>> MDLAM(accelerated=False).momentum(1.0)[0]
