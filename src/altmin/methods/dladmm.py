@@ -37,8 +37,9 @@ class DLADMM(Method):
     regulariser's prox. Step sizes are found without trial steps and start from the exact quotient, not from 1.
     Intercepts are means over the samples, where the paper prints a gradient step of length ``1/nu`` (``1/rho``). The
     proxes of cross-entropy and smooth activations are found by Newton's method, where the paper has FISTA (the loss
-    ``"cross_entropy:fista"``) and a look-up table; all are exact. ``rho`` ends at 0.1 or `rho_max`, and outputs start by `outputs`: of these, the paper says
-    nothing. ``DLADMM(nu=None, schedule="adaptive", start=1.0, outputs="signs")`` are the authors' code's numbers.
+    ``"cross_entropy:fista"``) and a look-up table; all are exact. ``rho`` ends at 0.1 or `rho_max`, and outputs start
+    by `outputs`: of these, the paper says nothing. ``DLADMM(nu=None, schedule="adaptive", start=1.0, outputs="signs")``
+    are the authors' code's numbers.
 
     Example:
         >>> method = DLADMM(rho=2.0, nu=1.0, schedule="constant")

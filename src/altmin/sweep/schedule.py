@@ -1,4 +1,4 @@
-"""How dlADMM's penalty of the last layer grows."""
+"""What batch methods keep of their schedules: dlADMM's penalty, which grows, and mDLAM's band."""
 
 from __future__ import annotations
 
@@ -43,3 +43,16 @@ class Schedule(Memory):
         self.rises, self.loss = self.rises + 1 if loss > self.loss else 0, loss
         if self.rises == RISES:
             self.rho, self.scale, self.rises = min(10 * self.rho, most), 10 * self.scale, 0
+
+
+@dataclass(eq=False)
+class Band(Memory):
+    """What mDLAM keeps beside the variables.
+
+    Attributes:
+        eps: Half-width of the band ``|A_l - s_l(Z_l)| <= eps``, of the widest where they differ.
+        t: The acceleration's ``t_k``.
+    """
+
+    eps: float
+    t: float = 1.0
