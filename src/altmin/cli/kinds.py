@@ -13,7 +13,10 @@ BY = "by"  # what the kind of a part is called among its numbers
 
 
 def kinds_of(method: object, f: Field[Any]) -> dict[str, type]:
-    """The classes that a part of a method may be of, by name, all of whose fields are options; none where one may."""
+    """The classes that a part of a method may be of, by name; none where it is but one.
+
+    Their fields are options, or say that they are for Python alone.
+    """
     hint = get_type_hints(type(method))[f.name]
     found = {kind.__name__: kind for kind in get_args(hint) or [hint] if _optional(kind)}
     return found if len(found) > 1 else {}
@@ -75,4 +78,4 @@ def _part(name: str) -> str:
 
 
 def _optional(kind: Any) -> bool:
-    return is_dataclass(kind) and all("help" in f.metadata for f in fields(kind))
+    return is_dataclass(kind) and all("help" in f.metadata or f.metadata.get("python") for f in fields(kind))
