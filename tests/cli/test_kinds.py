@@ -94,7 +94,7 @@ def test_what_is_no_kind_is_refused_by_name(given: str):
 
 def test_the_written_options_say_the_kind():
     numbers = _numbers(OnlineAM(last=SGD(0.2)))
-    assert numbers["last"] == {"by": "SGD", "lr": 0.2, "momentum": 0.0}
+    assert numbers["last"] == {"by": "SGD", "lr": 0.2, "momentum": 0.0, "radius": None}
     assert "by" not in numbers["codes"]
 
 

@@ -219,7 +219,7 @@ def test_learning_rates_fall_over_the_run(decay: str, half: float):
     quarter = {"linear": 0.75, "cosine": 0.5 + 0.5**1.5, "none": 1.0}[decay]
     last = {"linear": 0.25, "cosine": 0.5 - 0.5**1.5, "none": 1.0}[decay]
     assert seen == pytest.approx([0.2 * quarter, 0.2 * last] * 3)
-    assert half == DECAYS[decay](0.5)
+    assert half == DECAYS[decay](0.5, 7)
 
 
 def convolutional() -> nn.Sequential:

@@ -99,7 +99,8 @@ class Backprop(Method):
     def set_rates(self, sweep: Sweep[DecayingOptimizer]) -> None:
         """The learning rates at this batch; without any decay they are the optimiser's own business."""
         if self.decay != "none" or self.epoch_decay != 1.0:
-            sweep.memory.set_rates(self.epoch_decay**sweep.state.epoch * DECAYS[self.decay](sweep.batch.done))
+            state, fall = sweep.state, DECAYS[self.decay]
+            sweep.memory.set_rates(self.epoch_decay**state.epoch * fall(sweep.batch.done, state.k))
 
     @torch.no_grad()
     def evaluate(self, sweep: Sweep[Any]) -> tuple[Terms, dict[str, Tensor]]:

@@ -117,7 +117,7 @@ class OnlineAM(Method):
         found = prepare_compiled(self.prepare, sweep) if self.compile else self.prepare(sweep)
         sweep.note_outputs(found.outputs)
         factor = self.epoch_decay**state.epoch * halved(state.epoch, self.halve_every)
-        factor *= DECAYS[self.decay](sweep.batch.done)
+        factor *= DECAYS[self.decay](sweep.batch.done, state.k)
         for (rule, targets), own in zip(self.groups(list(found.layers)), memory.rules, strict=True):
             rule.learn(own, targets, sweep.problem.regularizer, self.weight_steps, factor)
         memory.power, memory.codes, memory.forward = found.power, found.codes, found.forward
