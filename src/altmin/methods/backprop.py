@@ -10,6 +10,7 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import number
+from altmin.core.problem import Problem
 from altmin.layerwise.function import layer_functions
 from altmin.methods.base import Method, Terms
 from altmin.methods.registry import register_method
@@ -65,6 +66,13 @@ class Backprop(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_optimizer(self.optimizer, self.preset)
+
+    def check(self, problem: Problem) -> None:
+        """Refuse constraints of the weights, which have no gradient."""
+        super().check(problem)
+        if problem.regularizer.constraint:
+            name = type(self).__name__
+            raise TypeError(f"{name} follows gradients, and {problem.regularizer!r} has none; OnlineAM projects")
 
     @property
     def default_batch(self) -> int | None:  # type: ignore[override]

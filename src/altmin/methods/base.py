@@ -37,6 +37,7 @@ class Method(Checked):
         unsupported: The features of networks that it does not take (`Layer.features`).
         quadratic: Whether the regulariser must be none or l2.
         sparse: Whether it may then be l1 as well.
+        discrete: Whether weights may be held in a finite set, between whose points small steps do not lead.
         differentiable: Whether activations must have a derivative, which sign and step have not.
         reuse: How often a step asks again for the prediction of the first, of a hidden, and of the last layer, while
             nothing that it is made of has changed; where that is not zero, such predictions are kept.
@@ -62,6 +63,7 @@ class Method(Checked):
     unsupported: ClassVar[frozenset[str]] = frozenset({"batch normalisation", "dropout", "Elman"})
     quadratic: ClassVar[bool] = False
     sparse: ClassVar[bool] = False
+    discrete: ClassVar[bool] = False
     differentiable: ClassVar[bool] = False
     reuse: ClassVar[tuple[int, int, int]] = (0, 0, 0)
 
@@ -84,6 +86,8 @@ class Method(Checked):
                 s = type(layer.activation).__name__
                 raise TypeError(f"{name} needs activations with a derivative, {s} (layer {i + 1}) has none; DLADMM can")
         omega = problem.regularizer
+        if omega.discrete and not (self.discrete or self.quadratic):
+            raise TypeError(f"{name} takes small steps, by which weights of {omega!r} never change; IPDLAM can")
         if self.quadratic and omega.curvature is None and not (self.sparse and isinstance(omega, L1)):
             known, advice = "none, l1 and l2" if self.sparse else "none and l2", "IPDLAM takes any with a prox"
             raise TypeError(f"{name} supports the regularisers {known}, got {omega!r}; {advice}")

@@ -45,6 +45,7 @@ class DLADMM(Method):
         >>> method = DLADMM(rho=2.0, nu=1.0, schedule="constant")
     """
 
+    discrete = True
     cure = "a larger `rho` (the proof needs rho > 2H)"
     reuse = 1, 2, 7
 

@@ -43,6 +43,7 @@ class MDLAM(Method):
         0.0
     """
 
+    discrete = True
     cure = "a smaller `rho`, or `eps_rule='fixed'`"
     reuse = 0, 1, 1
 

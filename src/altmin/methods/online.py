@@ -94,6 +94,10 @@ class OnlineAM(Method):
         super().check(problem)
         self.rule.check(problem)
         self.last.check(problem)
+        if self.refit and problem.regularizer.constraint:
+            raise TypeError(
+                f"`refit` fits a last layer without its regulariser, which {problem.regularizer!r} must have"
+            )
         if self.compile:
             refuse(problem, self.rule, self.mu, self.weight_steps)
 
