@@ -22,7 +22,7 @@ def kinds_of(method: object, f: Field[Any]) -> dict[str, type]:
     return found if len(found) > 1 else {}
 
 
-def of_kind(method: T, name: str | None, f: Field[Any]) -> Any:
+def of_kind(method: object, name: str | None, f: Field[Any]) -> Any:
     """A method's part, or that of the named kind with its own defaults where it is of another."""
     value = getattr(method, f.name)
     kind = kinds_of(method, f).get(name or "")

@@ -88,8 +88,11 @@ class SolveVerbs(LayerWrites):
             jointly: Minimise over ``W_l`` and ``b_l`` together; the intercept then has no proximal term.
             exactly: Solve for ``W_l`` under l1, too, by coordinate descent.
         """
-        sparse = exactly and isinstance(self.sweep.problem.regularizer, L1)
-        W, residual_sum, count = (self._sparse_weights if sparse else self._weights)(prox, inertia, jointly)
+        omega = self.sweep.problem.regularizer
+        if exactly and isinstance(omega, L1):
+            W, residual_sum, count = self._sparse_weights(omega, prox, inertia, jointly)
+        else:
+            W, residual_sum, count = self._weights(prox, inertia, jointly)
         self._write("W", W, inertia)
         if self.map.bias:
             d, centre = (0.0, None) if jointly else (prox, self._small_centre("b", inertia))
@@ -114,12 +117,14 @@ class SolveVerbs(LayerWrites):
         v = v if centre is None else v.lerp_(centre, prox / r)
         return self.sweep.problem.loss.prox(v, r, self.sweep.batch.y[rows], self.z[rows])
 
-    def _sparse_weights(self, prox: float, inertia: float | None, jointly: bool) -> tuple[Tensor, Tensor, int]:
+    def _sparse_weights(
+        self, omega: L1, prox: float, inertia: float | None, jointly: bool
+    ) -> tuple[Tensor, Tensor, int]:
         """What `_weights` gives, with an l1 regulariser."""
         s, centre = self.statistics(), self._small_centre("W", inertia)
         free = jointly and self.map.bias
         fitted, b = (s.centred(), torch.zeros_like(self.b)) if free else (s, self.b)
-        W = sparse_weights(fitted, b, self.W, centre, self.c, prox, self.sweep.problem.regularizer.weight)
+        W = sparse_weights(fitted, b, self.W, centre, self.c, prox, omega.weight)
         return W, s.mean_residual(W), s.count
 
     def _weights(self, prox: float, inertia: float | None, jointly: bool) -> tuple[Tensor, Tensor, int]:
