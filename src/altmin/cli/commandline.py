@@ -10,6 +10,7 @@ from jsonargparse import Namespace
 
 from altmin.cli.config import HELP, resumed, with_copy
 from altmin.cli.imports import FLAG, import_files
+from altmin.cli.kinds import by_name, chosen_kinds
 from altmin.cli.methods import FILE, absolute, leading, load_all, name_of
 from altmin.cli.options import COMMANDS, method_names, parser_of
 from altmin.cli.spelling import Spelling
@@ -43,8 +44,9 @@ def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
     with_copy(entries)
     files: dict[str, str] = {}
     rest, method, shown = _methods(command, rest, entries, files)
-    parser, own = parser_of(command, method, shown, _unexplained(rest))
+    parser, own = parser_of(command, method, shown, _unexplained(rest), chosen_kinds(rest, entries))
     spelling.learn(own)
+    rest = by_name(rest, entries, spelling.actions)
     _scan(rest, own, spelling)
     tokens = tokens_of(entries, spelling, [text for text in rest if text in METHODS])
     try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from altmin.cli.kinds import BY, kinds_of
 from altmin.cli.methods import numbers_of
 from altmin.cli.network import CHOICES
 from altmin.cli.yaml_file import YamlEntry
@@ -62,8 +63,9 @@ def _numbers(method: Any) -> Config:
     """The numbers of a method, nested as its options are."""
     values = {f.name: getattr(method, f.name) for f in fields(method)}
     known = {f.name for f in fields(method) if "help" in f.metadata}
+    kinds = {f.name: {BY: type(values[f.name]).__name__} for f in fields(method) if kinds_of(method, f)}
     return {
-        name: _numbers(value) if is_dataclass(value) else _plain(value)
+        name: {**kinds.get(name, {}), **_numbers(value)} if is_dataclass(value) else _plain(value)
         for name, value in values.items()
         if name in known or is_dataclass(value)
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import altmin
 from altmin.cli.counts import Count, Seed
 from altmin.cli.failures import EXIT_CODES
 from altmin.cli.imports import add_import
+from altmin.cli.kinds import with_kinds
 from altmin.cli.methods import numbers_of
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
@@ -32,7 +33,9 @@ CONFIG_HELP = "YAML file with any of these options; may be repeated, and what th
 OWN = "FILE.py:CLASS of your own"
 
 
-def parser_of(command: str, method: str | None, shown: str | None, unexplained: set[str]) -> tuple[Any, Any]:
+def parser_of(
+    command: str, method: str | None, shown: str | None, unexplained: set[str], kinds: Mapping[str, str]
+) -> tuple[Any, Any]:
     """The parser of a command line, and that of its command, the only one that knows its options.
 
     Args:
@@ -40,6 +43,7 @@ def parser_of(command: str, method: str | None, shown: str | None, unexplained: 
         method: That of ``train``, in the registry.
         shown: The same as the user wrote it.
         unexplained: Methods whose numbers the help leaves out.
+        kinds: Of which kinds the methods' parts are to be (`altmin.cli.kinds`).
     """
     parser = ArgumentParser(
         prog="altmin",
@@ -50,17 +54,19 @@ def parser_of(command: str, method: str | None, shown: str | None, unexplained: 
         epilog=EXIT_CODES,
     )
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
-    own = _own(command, method, shown, unexplained)
+    own = _own(command, method, shown, unexplained, kinds)
     for name, help in COMMANDS.items():
         commands.add_subcommand(name, own if name == command else ArgumentParser(exit_on_error=False), help=help)
     return parser, own
 
 
-def _own(command: str, method: str | None, shown: str | None, unexplained: set[str]) -> ArgumentParser:
+def _own(
+    command: str, method: str | None, shown: str | None, unexplained: set[str], kinds: Mapping[str, str]
+) -> ArgumentParser:
     if command == "train":
-        return _train(method, shown)
+        return _train(method, shown, kinds)
     if command in ("compare", "bench"):
-        return (_compare if command == "compare" else _bench)(unexplained)
+        return (_compare if command == "compare" else _bench)(unexplained, kinds)
     if command in ("predict", "reproduce"):
         return (_predict if command == "predict" else _reproduce)()
     return _options(f"altmin {command}", COMMANDS.get(command, ""), config=False)
@@ -85,31 +91,32 @@ def _options(usage: str, description: str, config: bool = True) -> ArgumentParse
     return parser
 
 
-def _train(method: str | None, shown: str | None) -> ArgumentParser:
+def _train(method: str | None, shown: str | None, kinds: Mapping[str, str]) -> ArgumentParser:
     if method is None:
         about = f"METHOD is one of {method_names()}. See its own options by: altmin train METHOD --help"
     else:
         about = f"Train by {method}: {METHODS[method].title} ({METHODS[method].paper})."
     parser = _options(f"altmin train {shown or 'METHOD'} [options]", about)
     if method is not None:
-        add_method(parser.add_argument_group(f"numbers of {method}"), METHODS[method].method)
+        own = with_kinds(METHODS[method].method, kinds)
+        add_method(parser.add_argument_group(f"numbers of {method}"), own)
     _add_training(parser, out="altmin-train", without=numbers_of(method))
     return parser
 
 
-def _compare(unexplained: set[str]) -> ArgumentParser:
+def _compare(unexplained: set[str], kinds: Mapping[str, str]) -> ArgumentParser:
     about = (
         "Train the same network on the same data and batches by each METHOD; without one, by all methods without "
         "backpropagation that support the network, and by Adam. A number of a method is set by --METHOD.NUMBER, such "
         "as --dladmm.rho 1e-3; altmin compare METHOD --help lists them."
     )
     parser = _options("altmin compare [METHOD ...] [options]", about)
-    _add_methods(parser, unexplained)
+    _add_methods(parser, unexplained, kinds)
     _add_training(parser, out="altmin-compare")
     return parser
 
 
-def _bench(unexplained: set[str]) -> ArgumentParser:
+def _bench(unexplained: set[str], kinds: Mapping[str, str]) -> ArgumentParser:
     about = (
         "Time each METHOD beside PyTorch's own Adam on the same network, samples and batches; without one, all methods "
         "without backpropagation that support the network, and altmin's Adam. A number of a method is set by "
@@ -117,7 +124,7 @@ def _bench(unexplained: set[str]) -> ArgumentParser:
         "memory at once."
     )
     parser = _options("altmin bench [METHOD ...] [options]", about)
-    _add_methods(parser, unexplained)
+    _add_methods(parser, unexplained, kinds)
     group = _add_task(parser, "synthetic", without=("epochs", "keep", "audit", "every", "diagnose", "tol"))
     parser.set_defaults({"threads": 1})
     group.add_argument("--rounds", type=Count, default=3, help="timed passes over the samples, of which the median")
@@ -125,11 +132,11 @@ def _bench(unexplained: set[str]) -> ArgumentParser:
     return parser
 
 
-def _add_methods(parser: ArgumentParser, unexplained: set[str]) -> None:
+def _add_methods(parser: ArgumentParser, unexplained: set[str], kinds: Mapping[str, str]) -> None:
     parser.add_argument("methods", nargs="*", default=[], metavar="METHOD", help=method_names())
     for e in listed():
         group = parser.add_argument_group(None if e.name in unexplained else f"numbers of {e.name}")
-        add_method(group, e.method, f"{e.name}.", hidden=e.name in unexplained)
+        add_method(group, with_kinds(e.method, kinds, f"{e.name}."), f"{e.name}.", hidden=e.name in unexplained)
 
 
 def _predict() -> ArgumentParser:

@@ -122,4 +122,6 @@ def _alternatives(kind: Any) -> list[str]:
         return list(map(str, get_args(kind)))
     if get_origin(kind) in (Union, types.UnionType):
         return [words for part in get_args(kind) for words in _alternatives(part)]
+    if get_origin(kind) is tuple:
+        return ["several in brackets"]
     return [getattr(kind, "words", None) or KINDS.get(kind, "a value")]

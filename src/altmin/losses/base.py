@@ -83,6 +83,16 @@ class Loss(Checked):
         """
         raise absent(self, "encode")
 
+    def signs(self, y: Tensor) -> Tensor:
+        """Encoded class labels ``(N, q)`` as 1 for a sample's class and -1 for the others.
+
+        Raises:
+            ValueError: Targets that are no class labels.
+        """
+        if not (((y == 0) | (y == 1)).all() or (y.abs() == 1).all()):
+            raise ValueError("`outputs`: class labels alone have signs, and these targets are none; use 'forward'")
+        return torch.where(y > 0, 1.0, -1.0).to(y.dtype)
+
     def probabilities(self, z: Tensor) -> Tensor:
         """Outputs ``(N, q)`` as the share of each class, ``(N, max(q, 2))``, rows that sum to 1.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -181,6 +181,43 @@ def activations_step(
     search.accept(tau)
     step = torch.where(tau > 0, -1.0 / tau, torch.zeros_like(tau))
     return torch.addcmul(a, grad, column(step, a)), image * column(step, image)
+
+
+def shortened_step(
+    a: Tensor,
+    grad: Tensor,
+    image: Tensor,
+    c1: float,
+    c2: float,
+    low: Tensor,
+    high: Tensor,
+    search: Backtracking,
+    batch: Batch,
+) -> tuple[Tensor, Tensor]:
+    """One step ``A+ = A - grad/tau`` of each sample that ends within a box by itself (mDLAM, Algorithm 3 as printed).
+
+    ``tau`` is where backtracking ends, as in `activations_step`, among those for which ``low <= A+ <= high``. A sample
+    with an entry at the end of its interval that wants to leave it stays where it is.
+
+    Args:
+        a: Present activations, ``(N, ...)``.
+        grad: The gradient there, the same shape.
+        image: ``grad W^T``, what the layer above makes of it.
+        c1: Weight of the layer above, > 0.
+        c2: Weight of squares of the activations themselves, >= 0.
+        low: Lower ends.
+        high: Upper ends.
+        search: Start and factor of the trials; each sample has its own ``tau``.
+        batch: Whose samples they are.
+
+    Returns:
+        ``A+``, and what the layer above makes of the movement.
+    """
+    room = torch.where(grad > 0, a - low, high - a).clamp_min(0.0)
+    least = torch.where(grad == 0, 0.0, grad.abs() / room).flatten(1).amax(1)
+    tau = torch.maximum(_tau(grad, image, c1, c2, replace(search, per_sample=True), batch), search.first(least))
+    step = torch.where(tau > 0, -1.0 / tau, torch.zeros_like(tau))
+    return torch.addcmul(a, grad, column(step, a)).clamp_(low, high), image * column(step, image)
 
 
 def clipped_step(

@@ -68,7 +68,8 @@ class Options:
         flag=str | None,
     )
     regularizer: str | Regularizer | None = option(
-        "of all layers, none, l1:WEIGHT or l2:WEIGHT, or an object; it is added to the sum of the losses",
+        "of all layers, none, l1:WEIGHT, l2:WEIGHT, group:WEIGHT, nonnegative, box:LOW:HIGH, binary:SIZE, or an "
+        "object; it is added to the sum of the losses",
         default=None,
         check=lambda _, value: make_regularizer(value),
         flag=str,
