@@ -10,7 +10,8 @@ from jsonargparse import Namespace
 
 from altmin.cli.config import HELP, resumed, with_copy
 from altmin.cli.imports import FLAG, import_files
-from altmin.cli.methods import FILE, absolute, leading, load_all, name_of
+from altmin.cli.labels import method_name, named
+from altmin.cli.methods import leading, load_all, name_of
 from altmin.cli.options import COMMANDS, method_names, parser_of
 from altmin.cli.spelling import Spelling
 from altmin.cli.tokens import tokens_of
@@ -96,10 +97,10 @@ def _methods(
     if command in ("compare", "bench"):
         if "methods" in entries:
             value = entries["methods"].value
-            names = [_name(text, files) for text in entries["methods"].texts]
+            names = named(entries["methods"].texts, files)
             entries["methods"] = entries["methods"]._replace(value=names if isinstance(value, list) else "".join(names))
         count = len(leading(rest))
-        return [*(_name(text, files) for text in rest[:count]), *rest[count:]], None, None
+        return [*named(rest[:count], files), *rest[count:]], None, None
     if command != "train":
         return rest, None, None
     given, entry = bool(rest) and not rest[0].startswith("-"), entries.pop("method", None)
@@ -108,19 +109,10 @@ def _methods(
         if HELP & set(rest):
             return rest, None, None
         raise ValueError(f"name the method first: altmin train METHOD [options]; known: {method_names()}")
-    method = name_of(_name(shown, files))
+    method = name_of(method_name(shown, files))
     if given and entry is not None and entry.value != shown and name_of(str(entry.value)) != method:
         raise entry.error(f"is {entry.value}, but the command line has {shown}; leave one of them out")
     return rest[given:], method, shown
-
-
-def _name(text: str, files: dict[str, str]) -> str:
-    """The name of a method in the registry where `text` is ``FILE.py:CLASS``; else `text`."""
-    if not FILE.fullmatch(text):
-        return text
-    name = name_of(text)
-    files[name] = absolute(text)
-    return name
 
 
 def _unexplained(argv: Sequence[str]) -> set[str]:

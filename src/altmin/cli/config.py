@@ -49,12 +49,13 @@ def config_of_method(options: Namespace, setup: Setup, name: str, method: Method
 def config_of_methods(options: Namespace, setup: Setup, methods: dict[str, Method]) -> Config:
     """The options that take several methods, and their numbers."""
     numbers = {name.replace("-", "_"): _numbers(method) for name, method in methods.items()}
-    return {"methods": [spelled(options, name) for name in methods], **numbers, **config_of(options, setup)}
+    spellings = [f"{name}={spelled(options, name)}" if METHODS[name].of else spelled(options, name) for name in methods]
+    return {"methods": spellings, **numbers, **config_of(options, setup)}
 
 
 def spelled(options: Namespace, name: str) -> str:
-    """A method as a command line names it from any folder: by its name, or as ``FILE.py:CLASS``."""
-    return options.spelled.get(name, name)
+    """A method as a command line names it from any folder, without a label: by its name, or as ``FILE.py:CLASS``."""
+    return options.spelled.get(name, METHODS[name].of or name)
 
 
 def _numbers(method: Any) -> Config:

@@ -9,13 +9,17 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser
 
 import altmin
+from altmin.cli.config import WHERE
 from altmin.cli.counts import Count, Seed
 from altmin.cli.failures import EXIT_CODES
 from altmin.cli.imports import add_import
+from altmin.cli.labels import labels, require_free
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
+from altmin.cli.yaml_file import normal
 from altmin.data import names
 from altmin.methods.registry import METHODS, listed
+from altmin.study.run_files import CHECKPOINTS
 from altmin.study.setup import Setup
 
 COMMANDS = {
@@ -29,6 +33,10 @@ COMMANDS = {
 }
 CONFIG_HELP = "YAML file with any of these options; may be repeated, and what the command line says comes first"
 OWN = "FILE.py:CLASS of your own"
+LABELS = (
+    "LABEL=METHOD has a method take part again under a name of its own, and with numbers of its own: "
+    "slow=ipdlam fast=ipdlam --slow.alpha 0.2 --fast.alpha 0.7."
+)
 
 
 def parser_of(command: str, method: str | None, shown: str | None, unexplained: set[str]) -> tuple[Any, Any]:
@@ -67,7 +75,7 @@ def _own(command: str, method: str | None, shown: str | None, unexplained: set[s
 
 def method_names() -> str:
     """The names of all methods, and how one's own is named."""
-    return f"{', '.join(e.name for e in listed())}, or {OWN}"
+    return f"{', '.join(e.name for e in listed() if not e.of)}, or {OWN}"
 
 
 def _options(usage: str, description: str, config: bool = True) -> ArgumentParser:
@@ -100,11 +108,12 @@ def _compare(unexplained: set[str]) -> ArgumentParser:
     about = (
         "Train the same network on the same data and batches by each METHOD; without one, by all methods without "
         "backpropagation that support the network, and by Adam. A number of a method is set by --METHOD.NUMBER, such "
-        "as --dladmm.rho 1e-3; altmin compare METHOD --help lists them."
+        f"as --dladmm.rho 1e-3; altmin compare METHOD --help lists them. {LABELS}"
     )
     parser = _options("altmin compare [METHOD ...] [options]", about)
     _add_methods(parser, unexplained)
     _add_training(parser, out="altmin-compare")
+    _add_labels(parser)
     return parser
 
 
@@ -113,7 +122,7 @@ def _bench(unexplained: set[str]) -> ArgumentParser:
         "Time each METHOD beside PyTorch's own Adam on the same network, samples and batches; without one, all methods "
         "without backpropagation that support the network, and altmin's Adam. A number of a method is set by "
         "--METHOD.NUMBER, such as --am-adam.codes.steps 1; altmin bench METHOD --help lists them. All are held in "
-        "memory at once."
+        f"memory at once. {LABELS}"
     )
     parser = _options("altmin bench [METHOD ...] [options]", about)
     _add_methods(parser, unexplained)
@@ -121,14 +130,26 @@ def _bench(unexplained: set[str]) -> ArgumentParser:
     parser.set_defaults({"threads": 1})
     group.add_argument("--rounds", type=Count, default=3, help="timed passes over the samples, of which the median")
     _add_output(parser, "altmin-bench")
+    _add_labels(parser)
     return parser
 
 
 def _add_methods(parser: ArgumentParser, unexplained: set[str]) -> None:
     parser.add_argument("methods", nargs="*", default=[], metavar="METHOD", help=method_names())
     for e in listed():
+        if e.of:
+            continue
         group = parser.add_argument_group(None if e.name in unexplained else f"numbers of {e.name}")
         add_method(group, e.method, f"{e.name}.", hidden=e.name in unexplained)
+
+
+def _add_labels(parser: ArgumentParser) -> None:
+    """The numbers of methods under labels, none of which may be the name of another option."""
+    require_free(
+        labels(), {normal(a.dest.partition(".")[0]) for a in parser._actions} | {*WHERE, "method", CHECKPOINTS}
+    )
+    for e in labels():
+        add_method(parser.add_argument_group(f"numbers of {e.name}, {e.of}"), e.method, f"{e.name}.")
 
 
 def _predict() -> ArgumentParser:

@@ -19,6 +19,7 @@ from altmin.core.state import State
 from altmin.data import Dataset
 from altmin.errors import DivergenceError
 from altmin.methods import Method
+from altmin.methods.registry import METHODS
 from altmin.study.description import NetworkDescription
 from altmin.study.measures import Measures, measured
 from altmin.study.saved_network import new_run
@@ -37,7 +38,7 @@ class Run:
     """What the files of results have of one method's training.
 
     Attributes:
-        name: The method's name in the registry.
+        name: The method's name in the registry, or its label.
         result: The entry in ``results.json``.
         curve: The rows in ``curves.csv``.
     """
@@ -163,6 +164,7 @@ def _entry(
     spoken = {f.name: getattr(setup, f.name) for f in Setup.listed() if f.metadata["flag"] is not None}
     return {
         "method": name,
+        **({"label_of": METHODS[name].of} if METHODS[name].of else {}),
         "parameters": asdict(method),
         "data": setup.dataset.name,
         "model": setup.network.name,
