@@ -235,7 +235,7 @@ def test_compare_without_arguments_leaves_out_what_does_not_support_the_network(
 
 
 def test_epochs_by_default(capsys):
-    setup = Setup(dataset=None, network=None)  # type: ignore[arg-type]
+    setup = Setup(dataset=None, network=None, keep="last")  # type: ignore[arg-type]
     assert [setup.epochs_of(name) for name in ("ipdlam", "dladmm", "adam")] == [50, 200, 60]
     assert replace(setup, epochs=3).epochs_of("ipdlam") == 3
     with pytest.raises(SystemExit):

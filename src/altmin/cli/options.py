@@ -33,6 +33,10 @@ COMMANDS = {
 }
 CONFIG_HELP = "YAML file with any of these options; may be repeated, and what the command line says comes first"
 OWN = "FILE.py:CLASS of your own"
+SEEDS = (
+    "train so many times, with the seeds from --seed on, each as --seed alone has it; the table has means and "
+    "standard deviations, and each network is in a folder of its own, seed-0 and so on"
+)
 LABELS = (
     "LABEL=METHOD has a method take part again under a name of its own, and with numbers of its own: "
     "slow=ipdlam fast=ipdlam --slow.alpha 0.2 --fast.alpha 0.7."
@@ -221,7 +225,8 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
 
 
 def _add_training(parser: ArgumentParser, out: str) -> None:
-    _add_task(parser, "digits")
+    group = _add_task(parser, "digits")
+    group.add_argument("--seeds", type=Count, default=1, help=SEEDS)
     group = _add_output(parser, out)
     about = "go on with the run in DIR as its config.yaml says; other options stay away. A finished run says so"
     group.add_argument("--resume", type=str | None, default=None, metavar="DIR", help=about)

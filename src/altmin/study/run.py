@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Any
 
 import torch
@@ -48,6 +48,11 @@ class Run:
     curve: list[Record]
 
     @property
+    def seed(self) -> int:
+        """The seed of its start and its batches."""
+        return self.result["seed"]
+
+    @property
     def finished(self) -> bool:
         """Whether nothing would come of going on: it ended by itself, or diverged."""
         return self.result["status"] not in ("stopped", "failed")
@@ -78,6 +83,11 @@ class TrainedRun(Run):
     def worthwhile(self) -> bool:
         """Whether it has weights that are worth a file."""
         return bool(self.history.records) or self.failure is None
+
+
+def by_name(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs that differ in nothing but their seeds, together."""
+    return [list(group) for _, group in groupby(runs, key=lambda run: run.name)]
 
 
 def run(
