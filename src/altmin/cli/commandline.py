@@ -13,6 +13,8 @@ from altmin.cli.imports import FLAG, import_files
 from altmin.cli.labels import method_name, named
 from altmin.cli.methods import leading, load_all, name_of
 from altmin.cli.options import COMMANDS, method_names, parser_of
+from altmin.cli.preset import FLAG as PRESET
+from altmin.cli.preset import given_in, has_its_own, preset, taken
 from altmin.cli.spelling import Spelling
 from altmin.cli.tokens import tokens_of
 from altmin.cli.yaml_file import YamlEntry, normal, read_yaml
@@ -105,14 +107,22 @@ def _methods(
         return rest, None, None
     given, entry = bool(rest) and not rest[0].startswith("-"), entries.pop("method", None)
     shown = rest[0] if given else None if entry is None else str(entry.value)
-    if shown is None:
-        if HELP & set(rest):
-            return rest, None, None
-        raise ValueError(f"name the method first: altmin train METHOD [options]; known: {method_names()}")
-    method = name_of(method_name(shown, files))
+    method = None if shown is None else name_of(method_name(shown, files))
     if given and entry is not None and entry.value != shown and name_of(str(entry.value)) != method:
         raise entry.error(f"is {entry.value}, but the command line has {shown}; leave one of them out")
-    return rest[given:], method, shown
+    rest = rest[given:]
+    if method is None or not has_its_own(method):
+        rest, exhibit = taken(rest, entries)
+        if exhibit is not None:
+            its, options = preset(exhibit, given_in(rest, entries))
+            if method not in (None, its):
+                raise ValueError(f"{PRESET} {exhibit} trains by {its}, not by {method}; leave one of them out")
+            entries.update({key: entry for key, entry in options.items() if key not in entries})
+            return rest, its, shown or f"{PRESET} {exhibit}"
+    if method is None and not HELP & set(rest):
+        first = f"name the method first: altmin train METHOD [options], or a paper's run: altmin train {PRESET} EXHIBIT"
+        raise ValueError(f"{first}; known methods: {method_names()}")
+    return rest, method, shown
 
 
 def _unexplained(argv: Sequence[str]) -> set[str]:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 def add_method(parser: Any, method: object, prefix: str = "", hidden: bool = False) -> None:
     """An option for each number of `method`, nested ones dotted."""
-    for name, kind, value, about in _numbers(method):
+    for name, kind, value, about in number_fields(method):
         help = argparse.SUPPRESS if hidden else about
         parser.add_argument(f"--{prefix}{name.replace('_', '-')}", type=kind, default=value, help=help)
 
@@ -36,13 +36,13 @@ def add_option(parser: Any, f: Field[Any]) -> None:
     parser.add_argument(name, type=kind, default=default, help=help)
 
 
-def _numbers(method: Any) -> Iterator[tuple[str, Any, Any, str]]:
+def number_fields(method: Any) -> Iterator[tuple[str, Any, Any, str]]:
     """The dotted name, type, value and meaning of each number."""
     kinds = get_type_hints(type(method))
     for f in fields(method):
         name, value = f.name, getattr(method, f.name)
         if is_dataclass(value):
-            yield from ((f"{name}.{inner}", *rest) for inner, *rest in _numbers(value))  # type: ignore[misc]
+            yield from ((f"{name}.{inner}", *rest) for inner, *rest in number_fields(value))  # type: ignore[misc]
         elif "help" in f.metadata:
             choices = f.metadata["choices"]
             yield name, Literal[choices] if choices else kinds[f.name], value, _meaning(f.metadata)

@@ -16,6 +16,7 @@ from altmin.cli.imports import add_import
 from altmin.cli.labels import labels, require_free
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
+from altmin.cli.preset import add_preset, has_its_own
 from altmin.cli.yaml_file import normal
 from altmin.data import names
 from altmin.methods.registry import METHODS, listed
@@ -102,6 +103,8 @@ def _train(method: str | None, shown: str | None) -> ArgumentParser:
     else:
         about = f"Train by {method}: {METHODS[method].title} ({METHODS[method].paper})."
     parser = _options(f"altmin train {shown or 'METHOD'} [options]", about)
+    if method is None or not has_its_own(method):
+        add_preset(parser)
     if method is not None:
         add_method(parser.add_argument_group(f"numbers of {method}"), METHODS[method].method)
     _add_training(parser, out="altmin-train")
