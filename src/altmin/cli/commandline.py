@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from jsonargparse import Namespace
 
+from altmin.cli import then
 from altmin.cli.config import HELP, resumed, with_copy
 from altmin.cli.imports import FLAG, import_files
 from altmin.cli.labels import method_name, named
@@ -110,7 +111,7 @@ def _methods(
     method = None if shown is None else name_of(method_name(shown, files))
     if given and entry is not None and entry.value != shown and name_of(str(entry.value)) != method:
         raise entry.error(f"is {entry.value}, but the command line has {shown}; leave one of them out")
-    rest = rest[given:]
+    rest = then.taken(rest[given:], entries, files)
     if method is None or not has_its_own(method):
         rest, exhibit = taken(rest, entries)
         if exhibit is not None:

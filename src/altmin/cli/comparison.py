@@ -11,6 +11,7 @@ from altmin.cli.preflight import Plan
 from altmin.cli.results import keep
 from altmin.cli.screen import Screen, complain
 from altmin.cli.signals import Interrupt
+from altmin.cli.then import FLAG, THEN
 from altmin.methods import Method
 from altmin.study.run import Run, run
 from altmin.study.run_files import CHECKPOINTS, PICTURE, remove_checkpoints
@@ -78,7 +79,7 @@ class Comparison:
     def _part(self, name: str, seed: int) -> str:
         if len(self.seeds) == 1:
             return name
-        return f"seed-{seed}" if self.command == "train" else f"{name}/seed-{seed}"
+        return f"seed-{seed}" if self.command == "train" and len(self.names) == 1 else f"{name}/seed-{seed}"
 
     def _run_seed(self, seed: int, names: Sequence[str], plan_of: Callable[[int], Plan], interrupt: Interrupt) -> None:
         plan = plan_of(seed)
@@ -87,9 +88,24 @@ class Comparison:
                 if not interrupt.asked:
                     self._run(name, seed, *plan[name], interrupt)
 
+    def _start(self, name: str, seed: int) -> Path | None:
+        """The folder of the weights that a run begins with, which a first method of ``train`` has left."""
+        return self.folder / self._part(self.names[0], seed) if name == THEN else None
+
+    def _lacks_its_start(self, name: str, seed: int) -> bool:
+        """Whether the first method's run is none to go on from, which is said."""
+        first = self.done.get((self.names[0], seed))
+        if name != THEN or (first is not None and first.result["status"] == "ok"):
+            return False
+        complain("warning", f"{FLAG} is not begun with seed {seed}: {self.names[0]} did not end well")
+        return True
+
     def _run(self, name: str, seed: int, setup: Setup, method: Method, interrupt: Interrupt) -> None:
+        if self._lacks_its_start(name, seed):
+            return
         own, several = self.folder / self._part(name, seed), len(self.seeds) > 1
-        setup, shown = replace(setup, checkpoint=own / CHECKPOINTS), f"{name}, seed {seed}" if several else name
+        setup = replace(setup, checkpoint=own / CHECKPOINTS, start=self._start(name, seed))
+        shown = f"{name}, seed {seed}" if several else name
         show = self.screen.training(shown, setup.epochs_of(name))
         done = self.done[name, seed] = run(setup, name, method, (show, interrupt), interrupt.training)
         if done.failure is not None and disk_full(done.failure):

@@ -17,6 +17,7 @@ from altmin.cli.labels import labels, require_free
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
 from altmin.cli.preset import add_preset, has_its_own
+from altmin.cli.then import add_then
 from altmin.cli.yaml_file import normal
 from altmin.data import names
 from altmin.methods.registry import METHODS, listed
@@ -107,6 +108,7 @@ def _train(method: str | None, shown: str | None) -> ArgumentParser:
         add_preset(parser)
     if method is not None:
         add_method(parser.add_argument_group(f"numbers of {method}"), METHODS[method].method)
+    add_then(parser)
     _add_training(parser, out="altmin-train")
     return parser
 

@@ -12,7 +12,7 @@ from typing import Any
 from jsonargparse import Namespace
 
 from altmin.cli.comparison import Comparison, draw
-from altmin.cli.config import config_of_method, config_of_methods
+from altmin.cli.config import config_of_method, config_of_methods, config_with_second
 from altmin.cli.data import load_data, require_writable
 from altmin.cli.failures import DIVERGED, FAILED
 from altmin.cli.network import chosen
@@ -22,6 +22,7 @@ from altmin.cli.report import network_files, report, tabulate, tell
 from altmin.cli.results import keep, keep_what_fits, noting_what_is_kept, read_results
 from altmin.cli.screen import Screen, complain
 from altmin.cli.signals import Interrupt, exit_code
+from altmin.cli.then import THEN, naming, second, setup_of_second
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, Entry, entry, listed
 from altmin.study.claim import claimed
@@ -39,8 +40,8 @@ YARDSTICK = "adam"
 def train(options: Namespace) -> int:
     """Train by one method, write the results and the network; the exit code."""
     screen, name, resume = Screen(options.quiet), options.method, bool(options.resume)
-    if options.seeds > 1:
-        return _train_seeds(options, screen)
+    if options.seeds > 1 or options.then.method is not None:
+        return _train_several(options, screen)
     with folder_of("train", options) as folder:
         if resume and (before := read_results(folder)) and before[0].finished:
             return finished(before[0], folder, screen)
@@ -75,15 +76,22 @@ def compare(options: Namespace) -> int:
     return _together("compare", options, list(methods), plan_on, screen)
 
 
-def _train_seeds(options: Namespace, screen: Screen) -> int:
-    """Train by one method from several seeds; the exit code."""
-    name, method = options.method, configured(METHODS[options.method].method, options)
+def _train_several(options: Namespace, screen: Screen) -> int:
+    """Train by one method from several seeds, or by a second one after it; the exit code."""
+    name, then = options.method, second(options)
+    method = configured(METHODS[name].method, options)
 
     def plan_on(setup: Setup, screen: Screen) -> Plan:
         setup.check(name, method, setup.problem(name))
-        return {name: (setup, method)}
+        plan = {name: (setup, method)}
+        if then is not None:
+            own = setup_of_second(options, setup)
+            with naming():
+                own.check(THEN, then, own.problem(THEN))
+            plan[THEN] = own, then
+        return plan
 
-    return _together("train", options, [name], plan_on, screen)
+    return _together("train", options, [name] if then is None else [name, THEN], plan_on, screen)
 
 
 def _together(
@@ -131,7 +139,7 @@ def _together(
                 tabulate(comparison.runs, screen)
             drawn = command == "train" or draw(comparison.runs, folder)
         picture = ", compare.png" if command == "compare" and drawn else ""
-        each = "method" if len(seeds) == 1 else "seed" if command == "train" else "method's and seed"
+        each = "method" if len(seeds) == 1 else "seed" if len(comparison.names) == 1 else "method's and seed"
         screen.where(f"wrote results.json, curves.csv{picture} and each {each}'s {files}", folder, told=options.out)
         return _exit_code(command, folder, interrupt, comparison.runs, _worst(command, comparison.runs, drawn))
 
@@ -139,7 +147,7 @@ def _together(
 def _prepare(comparison: Comparison, whole: Config, options: Namespace, seed: int, plan: Plan, resume: bool) -> None:
     """Prepare the folders of the runs with a seed, and that of the whole before them."""
     own = {
-        part: config_of_method(options, *_named(plan, name)) | {"seed": seed, "seeds": 1}
+        part: (whole if name == THEN else config_of_method(options, *_named(plan, name))) | {"seed": seed, "seeds": 1}
         for part, name in comparison.parts(seed).items()
     }
     parts = {part: own.get(part) for part in comparison.parts()}
@@ -154,7 +162,8 @@ def _named(plan: Plan, name: str) -> tuple[Setup, str, Method]:
 
 def _config_of_all(command: str, options: Namespace, setup: Setup, plan: Plan) -> Config:
     if command == "train":
-        return config_of_method(options, *_named(plan, options.method))
+        first = config_of_method(options, *_named(plan, options.method))
+        return config_with_second(options, first, *_named(plan, THEN)) if THEN in plan else first
     return config_of_methods(options, setup, {name: method for name, (_, method) in plan.items()})
 
 

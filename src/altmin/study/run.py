@@ -22,7 +22,7 @@ from altmin.methods import Method
 from altmin.methods.registry import METHODS
 from altmin.study.description import NetworkDescription
 from altmin.study.measures import Measures, measured
-from altmin.study.saved_network import new_run
+from altmin.study.saved_network import load, new_run
 from altmin.study.setup import Setup
 from altmin.train.checkpoint import Checkpoints
 from altmin.train.fit import fit
@@ -107,7 +107,11 @@ def run(
         within: Makes a context that training, and nothing else, stands in.
     """
     network = replace(setup.network, loss=setup.loss_of(name), run=new_run())
-    model = network.build(setup.seed)
+    model, before = network.build(setup.seed), None
+    if setup.start is not None:
+        trained, described = load(setup.start, trust_code=True)  # this run's own, whose code has run already
+        model.load_state_dict(trained.state_dict())
+        before = described.run
     problem = problem_of(model, network.loss, setup.regularizer)
     last, error, train = _Last(), None, setup.dataset.train
     options: dict[str, Any] = setup.options_of(name) | {"callbacks": (last, *callbacks)}
@@ -132,7 +136,8 @@ def run(
         measures = dict.fromkeys(
             f"{which}{part}_{what}" for which in ("", "last_") for part in PARTS for what in FIGURES
         )
-    result = {"run": network.run} | _entry(setup, name, method, problem, history, error) | measures
+    entry = _entry(setup, name, method, problem, history, error)
+    result = {"run": network.run, **({} if before is None else {"begins_with": before}), **entry, **measures}
     return TrainedRun(name, result, curve(name, history), network, model, history, error)
 
 
