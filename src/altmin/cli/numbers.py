@@ -21,7 +21,7 @@ KIND = "what moves these weights, by numbers of its own; short without .by"
 
 def add_method(parser: Any, method: object, prefix: str = "", hidden: bool = False) -> None:
     """An option for each number of `method`, nested ones dotted."""
-    for name, kind, value, about in _numbers(method):
+    for name, kind, value, about in number_fields(method):
         help = argparse.SUPPRESS if hidden else about
         parser.add_argument(f"--{prefix}{name.replace('_', '-')}", type=kind, default=value, help=help)
 
@@ -38,7 +38,7 @@ def add_option(parser: Any, f: Field[Any]) -> None:
     parser.add_argument(name, type=kind, default=default, help=help)
 
 
-def _numbers(method: Any) -> Iterator[tuple[str, Any, Any, str]]:
+def number_fields(method: Any) -> Iterator[tuple[str, Any, Any, str]]:
     """The dotted name, type, value and meaning of each number."""
     kinds = get_type_hints(type(method))
     for f in fields(method):
@@ -46,7 +46,7 @@ def _numbers(method: Any) -> Iterator[tuple[str, Any, Any, str]]:
         if is_dataclass(value):
             if known := kinds_of(method, f):
                 yield f"{name}.{BY}", Literal[tuple(known)], type(value).__name__, KIND
-            yield from ((f"{name}.{inner}", *rest) for inner, *rest in _numbers(value))  # type: ignore[misc]
+            yield from ((f"{name}.{inner}", *rest) for inner, *rest in number_fields(value))  # type: ignore[misc]
         elif "help" in f.metadata:
             choices = f.metadata["choices"]
             yield name, Literal[choices] if choices else kinds[f.name], value, _meaning(f.metadata)

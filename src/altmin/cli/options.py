@@ -9,15 +9,21 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser
 
 import altmin
+from altmin.cli.config import WHERE
 from altmin.cli.counts import Count, Seed
 from altmin.cli.failures import EXIT_CODES
 from altmin.cli.imports import add_import
 from altmin.cli.kinds import with_kinds
+from altmin.cli.labels import labels, require_free
 from altmin.cli.methods import numbers_of
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
+from altmin.cli.preset import add_preset, has_its_own
+from altmin.cli.then import add_then
+from altmin.cli.yaml_file import normal
 from altmin.data import names
 from altmin.methods.registry import METHODS, listed
+from altmin.study.run_files import CHECKPOINTS
 from altmin.study.setup import Setup
 
 COMMANDS = {
@@ -31,6 +37,14 @@ COMMANDS = {
 }
 CONFIG_HELP = "YAML file with any of these options; may be repeated, and what the command line says comes first"
 OWN = "FILE.py:CLASS of your own"
+SEEDS = (
+    "train so many times, with the seeds from --seed on, each as --seed alone has it; the table has means and "
+    "standard deviations, and each network is in a folder of its own, seed-0 and so on"
+)
+LABELS = (
+    "LABEL=METHOD has a method take part again under a name of its own, and with numbers of its own: "
+    "slow=ipdlam fast=ipdlam --slow.alpha 0.2 --fast.alpha 0.7."
+)
 
 
 def parser_of(
@@ -74,7 +88,7 @@ def _own(
 
 def method_names() -> str:
     """The names of all methods, and how one's own is named."""
-    return f"{', '.join(e.name for e in listed())}, or {OWN}"
+    return f"{', '.join(e.name for e in listed() if not e.of)}, or {OWN}"
 
 
 def _options(usage: str, description: str, config: bool = True) -> ArgumentParser:
@@ -97,9 +111,12 @@ def _train(method: str | None, shown: str | None, kinds: Mapping[str, str]) -> A
     else:
         about = f"Train by {method}: {METHODS[method].title} ({METHODS[method].paper})."
     parser = _options(f"altmin train {shown or 'METHOD'} [options]", about)
+    if method is None or not has_its_own(method):
+        add_preset(parser)
     if method is not None:
         own = with_kinds(METHODS[method].method, kinds)
         add_method(parser.add_argument_group(f"numbers of {method}"), own)
+    add_then(parser, kinds)
     _add_training(parser, out="altmin-train", without=numbers_of(method))
     return parser
 
@@ -108,11 +125,12 @@ def _compare(unexplained: set[str], kinds: Mapping[str, str]) -> ArgumentParser:
     about = (
         "Train the same network on the same data and batches by each METHOD; without one, by all methods without "
         "backpropagation that support the network, and by Adam. A number of a method is set by --METHOD.NUMBER, such "
-        "as --dladmm.rho 1e-3; altmin compare METHOD --help lists them."
+        f"as --dladmm.rho 1e-3; altmin compare METHOD --help lists them. {LABELS}"
     )
     parser = _options("altmin compare [METHOD ...] [options]", about)
     _add_methods(parser, unexplained, kinds)
     _add_training(parser, out="altmin-compare")
+    _add_labels(parser, kinds)
     return parser
 
 
@@ -121,7 +139,7 @@ def _bench(unexplained: set[str], kinds: Mapping[str, str]) -> ArgumentParser:
         "Time each METHOD beside PyTorch's own Adam on the same network, samples and batches; without one, all methods "
         "without backpropagation that support the network, and altmin's Adam. A number of a method is set by "
         "--METHOD.NUMBER, such as --am-adam.codes.steps 1; altmin bench METHOD --help lists them. All are held in "
-        "memory at once."
+        f"memory at once. {LABELS}"
     )
     parser = _options("altmin bench [METHOD ...] [options]", about)
     _add_methods(parser, unexplained, kinds)
@@ -129,14 +147,27 @@ def _bench(unexplained: set[str], kinds: Mapping[str, str]) -> ArgumentParser:
     parser.set_defaults({"threads": 1})
     group.add_argument("--rounds", type=Count, default=3, help="timed passes over the samples, of which the median")
     _add_output(parser, "altmin-bench")
+    _add_labels(parser, kinds)
     return parser
 
 
 def _add_methods(parser: ArgumentParser, unexplained: set[str], kinds: Mapping[str, str]) -> None:
     parser.add_argument("methods", nargs="*", default=[], metavar="METHOD", help=method_names())
     for e in listed():
+        if e.of:
+            continue
         group = parser.add_argument_group(None if e.name in unexplained else f"numbers of {e.name}")
         add_method(group, with_kinds(e.method, kinds, f"{e.name}."), f"{e.name}.", hidden=e.name in unexplained)
+
+
+def _add_labels(parser: ArgumentParser, kinds: Mapping[str, str]) -> None:
+    """The numbers of methods under labels, none of which may be the name of another option."""
+    require_free(
+        labels(), {normal(a.dest.partition(".")[0]) for a in parser._actions} | {*WHERE, "method", CHECKPOINTS}
+    )
+    for e in labels():
+        group = parser.add_argument_group(f"numbers of {e.name}, {e.of}")
+        add_method(group, with_kinds(e.method, kinds, f"{e.name}."), f"{e.name}.")
 
 
 def _predict() -> ArgumentParser:
@@ -208,7 +239,8 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
 
 
 def _add_training(parser: ArgumentParser, out: str, without: Sequence[str] = ()) -> None:
-    _add_task(parser, "digits", without)
+    group = _add_task(parser, "digits", without)
+    group.add_argument("--seeds", type=Count, default=1, help=SEEDS)
     group = _add_output(parser, out)
     about = "go on with the run in DIR as its config.yaml says; other options stay away. A finished run says so"
     group.add_argument("--resume", type=str | None, default=None, metavar="DIR", help=about)

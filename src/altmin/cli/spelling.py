@@ -93,7 +93,7 @@ class Spelling:
 
     def _nearest(self, name: str, preferred: Sequence[str], yaml: bool) -> list[str]:
         """The options that end in such a name (``lr``: ``rule.lr``), or that are written much like it."""
-        known = list(self.actions)
+        known = [name] if name in self.actions else list(self.actions)
         numbers = [n for n in known if "." in n and (not preferred or n.partition(".")[0] in map(normal, preferred))]
         ends = [n for n in numbers if n.rpartition(".")[2] == name]
         close = ends[:3] or get_close_matches(name, known, n=1, cutoff=0.7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -50,6 +51,7 @@ class Setup(FitOptions):
         dataset: The samples.
         network: What is trained; its `loss` is replaced by the run's.
         seed: Of the network's start and of the batches.
+        start: The folder of a network whose weights come first; `None` for those that the seed draws.
         threads: Of the CPU; `None` is one for products so small that threads only wait for each other, else as it is.
     """
 
@@ -62,6 +64,7 @@ class Setup(FitOptions):
     keep: Literal["last", "best"] = restated(FitOptions, "keep", "best")
     device: str = restated(FitOptions, "device", "cpu")
     seed: int = 0
+    start: Path | None = None
     threads: int | None = option(
         "of the CPU; none: one for small products, else PyTorch's choice",
         default=None,
