@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from altmin.cli.kinds import kinds_of
 from altmin.cli.network import CHOICES
 from altmin.cli.numbers import number_fields
 from altmin.cli.screen import complain
@@ -129,7 +130,8 @@ def _check(name: str, setting: Setting, given: set[str]) -> None:
 
 def _method(name: str, method: Method) -> str:
     """The name of a method that its numbers make the exhibit's."""
-    found = [e.name for e in METHODS.values() if not e.of and _within_reach(e.method, method)]
+    own = [e for e in METHODS.values() if not e.of]
+    found = [e.name for by_kind in (False, True) for e in own if _within_reach(e.method, method, by_kind)]
     if not found:
         values = {f.name: getattr(method, f.name) for f in fields(method)}  # type: ignore[arg-type]
         parts = ", ".join(f"{key}={type(value).__name__}" for key, value in values.items() if is_dataclass(value))
@@ -138,14 +140,15 @@ def _method(name: str, method: Method) -> str:
     return found[0]
 
 
-def _within_reach(base: Any, wanted: Any) -> bool:
-    """Whether other numbers make `base` the one that is wanted."""
+def _within_reach(base: Any, wanted: Any, by_kind: bool) -> bool:
+    """Whether other numbers, or also parts of other kinds, make `base` the one that is wanted."""
     if type(base) is not type(wanted):
         return False
     for f in fields(base):
         own, other = getattr(base, f.name), getattr(wanted, f.name)
         if is_dataclass(own):
-            if not _within_reach(own, other):
+            known = by_kind and type(other).__name__ in kinds_of(base, f)
+            if not known and not _within_reach(own, other, by_kind):
                 return False
         elif "help" not in f.metadata and own != other:
             return False
