@@ -220,6 +220,7 @@ def test_every_altmin_command_in_the_text_has_known_options(
             cli.main(line)
         HELPS[line] = capsys.readouterr().out
     known = options(HELPS[line]) | {"--help"}
+    known |= {option.removesuffix(".by") for option in known}  # the kind of a part, in short
     assert options(command) <= known, f"{name}: known are {', '.join(sorted(known))}"
 
 

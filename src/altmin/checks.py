@@ -21,6 +21,7 @@ def number(
     most: float | None = None,
     choices: tuple[str, ...] | None = None,
     optional: bool = False,
+    each: bool = False,
     paper: str | None = None,
 ) -> Any:
     """A dataclass field that knows what it means, what is allowed and what the paper has.
@@ -33,6 +34,7 @@ def number(
         most: It must be at most this.
         choices: It must be one of these.
         optional: It may be `None`.
+        each: It may be a tuple of such numbers.
         paper: The paper's value, where it differs from the default or deserves a word.
     """
     metadata = {
@@ -42,6 +44,7 @@ def number(
         "most": most,
         "choices": choices,
         "optional": optional,
+        "each": each,
         "paper": paper,
     }
     return field(default=default, metadata=metadata)
@@ -80,9 +83,14 @@ def check_number(
     most: float | None = None,
     choices: tuple[str, ...] | None = None,
     optional: bool = False,
+    each: bool = False,
     **_: object,
 ) -> None:
     """Raise `ValueError` or `TypeError` where a number is not what its field allows."""
+    if each and isinstance(value, tuple) and value:
+        for one in value:
+            check_number(name, one, default, above=above, least=least, most=most)
+        return
     if choices is not None:
         if value not in choices:
             raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}, got {value!r}")

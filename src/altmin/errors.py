@@ -36,6 +36,10 @@ class PenaltyWarning(UserWarning):
     """A penalty below the bound of the method's convergence proof (dlADMM: ``rho > 2H``)."""
 
 
+class LemmaWarning(UserWarning):
+    """An inequality of a method's convergence theory that does not hold although what it supposes does."""
+
+
 class PrecisionWarning(UserWarning):
     """A precision that was asked for cannot be had, or not for a step: float32 is used instead."""
 

@@ -167,15 +167,19 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     def make(self, text: str) -> T:
         """An object from ``NAME`` or ``NAME:NUMBER:NUMBER``, the numbers being the arguments of the class.
 
+        An argument whose default is a text takes a text.
+
         Raises:
             ValueError: An unknown name, too many or too few numbers, or some that the class refuses; the message says
                 which, and every form.
         """
         name, *words = text.split(":")
         try:
-            kind, numbers = self.find(name), [float(word) for word in words]
-            inspect.signature(kind).bind(*numbers)
-            return kind(*numbers)
+            kind = self.find(name)
+            own = inspect.signature(kind)
+            own.bind(*words)
+            defaults = [parameter.default for parameter in own.parameters.values()]
+            return kind(*(_read(word, default) for word, default in zip(words, defaults, strict=False)))
         except (TypeError, ValueError) as error:
             *forms, last = map(repr, self.forms())
             wanted = f"{', '.join(forms)} or {last}" if forms else last
@@ -184,8 +188,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     def forms(self) -> list[str]:
         """What `make` takes: every name with the names of its numbers, such as ``"l1:WEIGHT"``."""
         arguments = {name: inspect.signature(kind).parameters for name, kind in self._kinds.items()}
-        numbers = {name: [p for p in own.values() if not isinstance(p.default, str)] for name, own in arguments.items()}
-        return [":".join([name, *(p.name.upper() for p in own)]) for name, own in numbers.items()]
+        return [":".join([name, *map(str.upper, own)]) for name, own in arguments.items()]
 
     def __getitem__(self, name: str) -> type[T]:
         return self._kinds[name]
@@ -195,6 +198,13 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._kinds)
+
+
+def _read(word: str, default: object) -> str | float:
+    """A word as the kind of value that its argument has by default: a text, a whole number, or else a number."""
+    if isinstance(default, str):
+        return word
+    return int(word) if isinstance(default, int) and word.lstrip("-").isdigit() else float(word)
 
 
 def _same(one: type, other: type) -> bool:

@@ -61,11 +61,14 @@ VALUES: dict[str, st.SearchStrategy[str]] = {
     "--csv.train": one_of(["nowhere.csv"], ["."]),
     "--csv.target": one_of(["label"], ["2020"]),
     "--task": one_of(["classification"], ["clasification"]),
+    "--seeds": one_of(["1", "2"], ["0", "-1", "1.5", "9" * 400]),
+    "--then": one_of(["bcd", "sgd", "taylor"], ["adm", "x=bcd"]),
+    "--preset": one_of(["none", "ipdlam"], ["ipdlam-tabel1", "ipdlam-table1/x"]),
     "--threads": one_of(["1"], ["0", "100000"]),
     "--config": one_of(["nowhere.yaml"], ["."]),
 }
 FLAGS = ["--batch-norm", "--center", "--audit", "--quiet"]
-METHOD = one_of([*METHODS], ["adm", "dladm", "m.py:Method", "--quiet"])
+METHOD = one_of([*METHODS], ["adm", "dladm", "m.py:Method", "--quiet", "a=bcd", "out=bcd", "=bcd"])
 
 
 @st.composite

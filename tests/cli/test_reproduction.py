@@ -145,7 +145,7 @@ def test_help_names_every_exhibit(capsys: pytest.CaptureFixture[str]):
 
 
 OWN = """
-from altmin.exhibits import Curves, Exhibit, Measure, Scale, Setting, register
+from altmin.exhibits import Curves, Exhibit, Measure, ExhibitScale, Setting, register
 from altmin.exhibits.rules import between
 from altmin.methods import BCD
 from dataclasses import dataclass
@@ -162,7 +162,7 @@ register(
         base=Setting(data="synthetic", method=Own(), options={"hidden": (4,)}, train_samples=40, epochs=2),
         panels={"p": {}}, arms={"a": {}}, picture=Curves(("test_accuracy",)),
         columns={"test": Measure("test_accuracy")}, checks={"it is one": between("test", ["a"], 0.0, 1.0)},
-        desk=Scale(seeds=1),
+        desk=ExhibitScale(seeds=1),
     )
 )
 """

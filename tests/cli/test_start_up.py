@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("IPython", "joblib", "matplotlib", "pandas", "scipy", "sklearn", "torch._dynamo", "torch._inductor")
+HEAVY = (
+    "IPython",
+    "altmin.exhibits",
+    "joblib",
+    "matplotlib",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "torch._dynamo",
+    "torch._inductor",
+)
 CODE = """
 import json, sys
 from altmin.cli import main

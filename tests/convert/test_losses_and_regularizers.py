@@ -46,7 +46,7 @@ def test_an_unknown_loss_is_answered_with_the_nearest_name_and_the_list():
 
 @pytest.mark.parametrize("text", ["l1", "l3:1", "l2:-1", "l2:x", "l1:inf", ""])
 def test_a_regulariser_of_another_form_is_a_value_error_that_says_the_form(text):
-    with pytest.raises(ValueError, match=rf"`regularizer` must be .*'l1:WEIGHT' or 'l2:WEIGHT'.*got {text!r}"):
+    with pytest.raises(ValueError, match=rf"`regularizer` must be .*'l1:WEIGHT', 'l2:WEIGHT'.*got {text!r}"):
         make_regularizer(text)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from altmin.exhibits import Curves, Exhibit, Measure, Outcome, Scale, Setting, runner
+from altmin.exhibits import Curves, Exhibit, ExhibitScale, Measure, Outcome, Setting, runner
 from altmin.exhibits.rules import between
-from altmin.exhibits.runner import KilledError, Progress, Study
+from altmin.exhibits.runner import KilledError, Study, StudyProgress
 from altmin.exhibits.store import Store
 from altmin.methods import BCD
 from exhibits.making import Pool, outcome, setting
@@ -47,7 +47,7 @@ def exhibit(base: Setting, **words: Any) -> Exhibit:
         picture=Curves(("test_accuracy",)),
         columns={"test %": Measure("test_accuracy", factor=100)},
         checks={"it is good": between("test %", ["a"], 50.0, 100.0)},
-        desk=Scale(),
+        desk=ExhibitScale(),
     )
 
 
@@ -55,7 +55,7 @@ def study(folder: Path, *exhibits: Exhibit, seeds: int = 2) -> Study:
     return Study(exhibits, "desk", seeds, Store(folder, pytest.fail))
 
 
-def ignore(progress: Progress) -> None:
+def ignore(progress: StudyProgress) -> None:
     pass
 
 
@@ -149,7 +149,7 @@ def test_a_process_that_is_killed_ends_it_all_and_keeps_what_is_finished(tmp_pat
 def test_progress_counts_what_is_to_be_made(tmp_path: Path, made: list):
     one = exhibit(setting())
     study(tmp_path, one, seeds=1).run(ignore)
-    seen: list[Progress] = []
+    seen: list[StudyProgress] = []
     study(tmp_path, one).run(seen.append)
     assert [(p.done, p.total) for p in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert seen[-1].left == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from altmin.exhibits import Scale, Setting
+from altmin.exhibits import ExhibitScale, Setting
 from altmin.exhibits.setting import described
 from altmin.methods import BCD, DLADMM, SGD, Adam, Backprop, Codes, OnlineAM
 from exhibits.making import setting
@@ -102,28 +102,28 @@ def test_trials_are_compared_on_validation_alone():
 
 def test_a_scale_takes_the_smaller():
     big = setting(options={"hidden": (500, 20)}, train_samples=None, epochs=200, validated="mnist")
-    small = Scale(samples=100, width=50, epochs=10, batches=5).of(big)
+    small = ExhibitScale(samples=100, width=50, epochs=10, batches=5).of(big)
     assert small.options == {"hidden": (50, 20)}
     assert (small.train_samples, small.epochs, small.batches) == (100, 10, None)
     assert (small.data, small.validated) == ("synthetic", "mnist")
-    assert Scale(samples=1000, epochs=1000, width=1000).of(setting()) == setting()
-    assert Scale(batches=5).of(setting(batches=50)).batches == 5
-    assert Scale(batches=50).of(setting(batches=5)).batches == 5
-    moved = Scale(data="digits").of(big)
+    assert ExhibitScale(samples=1000, epochs=1000, width=1000).of(setting()) == setting()
+    assert ExhibitScale(batches=5).of(setting(batches=50)).batches == 5
+    assert ExhibitScale(batches=50).of(setting(batches=5)).batches == 5
+    moved = ExhibitScale(data="digits").of(big)
     assert (moved.data, moved.validated) == ("digits", "digits")
 
 
 def test_the_papers_scale_changes_nothing():
     one = setting(trials=(BCD(gamma=0.1), BCD(gamma=0.2)), batches=3, validated="mnist")
-    assert Scale().of(one) == one
+    assert ExhibitScale().of(one) == one
 
 
 @pytest.mark.parametrize(("most", "left"), [(None, 3), (3, 3), (2, 2), (1, 0)])
 def test_a_scale_has_fewer_trials_and_never_a_single_one(most: int | None, left: int):
     trials = tuple(BCD(gamma=g) for g in (0.1, 0.2, 0.3))
-    assert Scale(trials=most).of(setting(trials=trials)).trials == trials[:left]
+    assert ExhibitScale(trials=most).of(setting(trials=trials)).trials == trials[:left]
 
 
 def test_a_scale_in_words():
-    assert Scale().words() == "as in the paper"
-    assert Scale(samples=5_000, epochs=60).words() == "at most 5,000 training samples, 60 epochs"
+    assert ExhibitScale().words() == "as in the paper"
+    assert ExhibitScale(samples=5_000, epochs=60).words() == "at most 5,000 training samples, 60 epochs"

@@ -14,7 +14,7 @@ from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 from torch.nn import functional
 
-from altmin.losses import LOSSES, CrossEntropy, Hinge, Loss, SquaredLoss
+from altmin.losses import LOSSES, CrossEntropy, Hinge, Loss, SquaredLoss, make_loss
 
 WEIGHTS = (1e-6, 1e-4, 1e-2, 0.5, 1.0, 3.0, 100.0)
 OBJECTS = {**{name: loss() for name, loss in LOSSES.items()}, "cross_entropy, fista": CrossEntropy("fista")}
@@ -189,6 +189,47 @@ def test_encode_for_one_output():
     assert torch.equal(Hinge().encode(labels, 1, torch.float32), 2 * column - 1)
     with pytest.raises(ValueError, match="hinge"):
         CrossEntropy().encode(labels, 1, torch.float32)
+
+
+def test_fista_on_the_command_line():
+    assert make_loss("cross_entropy:fista") == CrossEntropy("fista")
+    assert make_loss("cross_entropy:fista:7") == CrossEntropy("fista", 7)
+    assert make_loss("cross_entropy:newton") == make_loss("cross_entropy") == CrossEntropy()
+
+
+def test_fista_makes_as_many_iterations_as_it_is_told():
+    """Two by hand (Beck and Teboulle 2009): gradient steps of length 2 with the proximal term's prox behind them."""
+    v, y = problem(CrossEntropy())
+    r = 1e-4
+
+    def step(z: Tensor) -> Tensor:
+        return (z - 2.0 * (torch.softmax(z, 1) - y) + 2.0 * r * v) / (1.0 + 2.0 * r)
+
+    one = step(v)
+    assert torch.equal(CrossEntropy("fista", 1).prox(v, r, y), one)
+    t1 = (1.0 + math.sqrt(5.0)) / 2.0
+    two = step(one)  # t_0 = 1: the first extrapolation is none
+    torch.testing.assert_close(CrossEntropy("fista", 2).prox(v, r, y), two, rtol=1e-13, atol=1e-13)
+    t2 = (1.0 + math.sqrt(1.0 + 4.0 * t1 * t1)) / 2.0
+    three = step(two + (t1 - 1.0) / t2 * (two - one))
+    torch.testing.assert_close(CrossEntropy("fista", 3).prox(v, r, y), three, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cross_entropy:bfgs", "`solver` must be 'newton' or 'fista', got 'bfgs'"),
+        ("cross_entropy:fista:0", "`iterations` must be >= 1"),
+        ("cross_entropy:fista:1.5", "`iterations` must be an integer"),
+        ("cross_entropy:fista:few", "could not convert string to float"),
+        ("cross_entropy:fista:1:2", "too many positional arguments"),
+        ("hinge:1", "too many positional arguments"),
+        ("cross_entropi:fista", "did you mean 'cross_entropy'"),
+    ],
+)
+def test_losses_that_are_not_to_be_had_as_text(text: str, said: str):
+    with pytest.raises(ValueError, match=f"'cross_entropy:SOLVER:ITERATIONS', .*got {text!r}.*{said}"):
+        make_loss(text)
 
 
 def test_unknown_solver_is_refused():

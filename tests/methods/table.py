@@ -30,6 +30,7 @@ from altmin import (
     Method,
     Mu,
     Newton,
+    OfflineAM,
     OnlineAM,
     Problem,
     ProxProp,
@@ -101,16 +102,15 @@ ROWS = {
     "dladmm": Row(DLADMM(rho=3.0, nu=1.0, schedule="constant"), descends=1),
     "dladmm-one-step": Row(DLADMM(rho=3.0, nu=1.0, schedule="constant", per_sample=False, start=1.0), descends=1),
     "am-ridge": Row(AMRidge(), regularizers=SQUARES),
-    "taylor": Row(TaylorADMM(beta=0.1, gamma=10.0, start="forward"), learns=False, rounding=1e-7, regularizers=SQUARES),
+    "taylor": Row(TaylorADMM(beta=0.1, gamma=10.0, start="forward"), learns=False, rounding=1e-7),
     "taylor-warm-up": Row(
         TaylorADMM(beta=0.1, gamma=10.0, warmup=1000, start="forward"),
         descends=0,
         learns=False,
         rounding=1e-7,
-        regularizers=SQUARES,
     ),
-    "bcd": Row(BCD(), descends=0, regularizers=SQUARES),
-    "bcd-plain": Row(BCD(alpha=0.0), descends=0, rounding=1e-7, regularizers=SQUARES),
+    "bcd": Row(BCD(), descends=0),
+    "bcd-plain": Row(BCD(alpha=0.0), descends=0, rounding=1e-7),
     "mac": Row(MAC(), steps=15, rounding=1e-8, regularizers=SQUARES),
     "mac-fixed": Row(MAC(mu=1.0, factor=1.0, refit=False), descends=0, steps=15, rounding=1e-8, regularizers=SQUARES),
     "am-adam": Row(OnlineAM(rule=Adam(0.01), last=Adam(0.01)), steps=150, adds=False),
@@ -121,6 +121,8 @@ ROWS = {
     "am-mem-forgetting": Row(
         OnlineAM(rule=CoActivationMemory(forget=0.9, solver="ridge"), last=SGD(0.1)), adds=False, regularizers=SQUARES
     ),
+    "am-adam-off": Row(OfflineAM(), steps=150, adds=False),
+    "am-mem-off": Row(METHODS["am-mem-off"].method, steps=150, adds=False, units_alike=False),
     "am-newton": Row(METHODS["am-newton"].method, adds=False, regularizers=SQUARES),
     "am-newton-codes": Row(
         OnlineAM(rule=Newton(rank=0), last=Adam(0.01), codes=Codes(steps=1)), adds=False, regularizers=SQUARES

@@ -78,6 +78,34 @@ def test_unknown_optimizer_gets_the_nearest_name():
         Backprop("adm")
 
 
+@pytest.mark.parametrize("kind", [Backprop, altmin.ProxProp])
+def test_rates_fall_by_a_factor_an_epoch_as_by_pytorchs_own_scheduler(kind: type[Backprop]):
+    """The online paper's SGD: 0.9 an epoch, here of two batches."""
+    x, y = digits(200)
+    seen: list[float] = []
+    note = [lambda history, state: seen.append(state.memory.optimizer.param_groups[0]["lr"])]
+    model, twin = network(12), network(12)
+    altmin.fit(model, kind("sgd", lr=0.3, epoch_decay=0.9), (x, y), epochs=3, batch_size=100, callbacks=note)
+    assert seen == pytest.approx([0.3, 0.3 * 0.9, 0.3 * 0.81])
+
+    full = network(12)
+    altmin.fit(full, Backprop("sgd", lr=0.3, epoch_decay=0.9), (x, y), epochs=4, batch_size=200)
+    optimizer = torch.optim.SGD(twin.parameters(), lr=0.3)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    for _ in range(4):
+        optimizer.zero_grad()
+        F.cross_entropy(twin(x), y).backward()
+        optimizer.step()
+        scheduler.step()
+    torch.testing.assert_close(full[0].weight, twin[0].weight)
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.1, float("nan")])
+def test_a_decay_an_epoch_that_is_none_is_refused(factor: float):
+    with pytest.raises(ValueError, match=r"`epoch_decay` must be > 0 and <= 1"):
+        Backprop("sgd", epoch_decay=factor)
+
+
 # Presets
 
 

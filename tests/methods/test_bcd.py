@@ -211,9 +211,19 @@ def test_layer_without_bias_keeps_its_zeros():
     assert torch.equal(begin(model).step().b[0], torch.zeros(8, dtype=torch.float64))
 
 
-def test_refuses_l1_and_says_what_takes_it():
-    with pytest.raises(TypeError, match=r"none and l2, got L1.*; IPDLAM"):
-        BCD().check(problem_of(chain(), regularizer="l1:0.1"))
+def test_sparse_weights_are_the_minimiser_of_their_block():
+    """l1 of weight 2: the derivative of the rest is minus 2 sign(w), or at most 2 where a weight is zero."""
+    loop = Loop.of(BCD(gamma=0.7, alpha=1.5), chain().double(), "squared", 200, regularizer="l1:2").scattered()
+    layer, state = loop.sweep().layers[1], loop.state
+    old, a, z, b = state.W[1].clone(), state.a[0], state.z[1], state.b[1].clone()
+    layer.solve_weights(prox=1.5, exactly=True)
+    W = state.W[1].clone().requires_grad_()
+    (0.35 * (z - a @ W.T - b).square().sum() + 0.75 * (W - old).square().sum()).backward()
+    assert W.grad is not None
+    zero = W.detach() == 0
+    assert zero.any()
+    assert (W.grad[zero].abs() <= 2 + 1e-5).all()
+    torch.testing.assert_close(W.grad[~zero], -2 * W.detach()[~zero].sign(), rtol=0, atol=1e-4)
 
 
 def test_refuses_dropout():

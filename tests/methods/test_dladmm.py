@@ -12,6 +12,7 @@ import torch
 import altmin
 from altmin import DLADMM, PenaltyWarning, Sweep
 from altmin.sweep import LayerView
+from altmin.sweep.schedule import Schedule
 from methods.table import Loop, begun, digits, network
 
 CONVERGING = DLADMM(rho=2.5, nu=1.0, schedule="constant")  # softmax cross-entropy: 2H = 1; squared: 2H = 2
@@ -92,13 +93,12 @@ def paper_run(rho: float, start: float | None, iterations: int) -> tuple[list[fl
     """Augmented Lagrangian and residual, begun as the authors' code: W, b ~ N(0, 0.1^2), Z_L at -1 and +1."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PenaltyWarning)
-        loop = Loop.on_digits(DLADMM(rho=rho, nu=rho, schedule="constant", start=start), n=1000)
+        loop = Loop.on_digits(DLADMM(rho=rho, nu=rho, schedule="constant", start=start, outputs="signs"), n=1000)
         weights, g = loop.state.weights(), torch.Generator().manual_seed(0)
         for group in (weights.W, weights.b):
             for t in group:
                 t.copy_(0.1 * torch.randn(t.shape, generator=g, dtype=t.dtype))
         loop.state = begun(loop.method, loop.problem, loop.batch, weights)
-    loop.state.z[-1].copy_(2 * loop.batch.y - 1)
     values, residual = [], []
     for _ in range(iterations):
         loop.step()
@@ -110,6 +110,32 @@ def paper_run(rho: float, start: float | None, iterations: int) -> tuple[list[fl
 def rises(values: list[float]) -> float:
     """The share of iterations in which `values` rose."""
     return sum(after > before for before, after in itertools.pairwise(values)) / (len(values) - 1)
+
+
+@quiet
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared", "hinge"])
+def test_outputs_start_at_one_for_a_samples_class_and_at_minus_one_for_others(loss: str):
+    """The authors' code; all else is of a forward pass as ever, and the dual variable zero."""
+    method = DLADMM(outputs="signs")
+    loop, plain = Loop.on_digits(method, loss, n=50), Loop.on_digits(DLADMM(), loss, n=50)
+    wanted = torch.full((50, 10), -1.0, dtype=torch.float64)
+    wanted[range(50), digits(50)[1]] = 1.0
+    assert torch.equal(loop.state.z[-1], wanted)
+    for one, other in zip([*loop.state.z[:-1], *loop.state.a], [*plain.state.z[:-1], *plain.state.a], strict=True):
+        assert torch.equal(one, other)
+    assert loop.state.u is not None
+    assert not loop.state.u.any()
+    before = float(loop.residuals()["E_3"])
+    loop.step()
+    assert float(loop.residuals()["E_3"]) != before
+    assert not torch.equal(loop.state.z[-1], loop.batch.y)
+
+
+@quiet
+def test_signs_of_real_targets_are_refused():
+    x, y = digits(40)
+    with pytest.raises(ValueError, match=r"`outputs`: class labels alone have signs"):
+        altmin.fit(network(5), DLADMM(outputs="signs"), (x, y[:, None] / 7 * x.new_ones(10)), loss="squared", epochs=1)
 
 
 @pytest.mark.slow
@@ -181,12 +207,12 @@ def test_recorded_penalty_is_that_of_the_iteration():
 @pytest.mark.parametrize(("rho", "rho_max", "last"), [(1e-3, None, 0.1), (0.5, None, 0.5), (0.5, 3.0, 3.0)])
 def test_penalty_grows_to_its_limit(rho: float, rho_max: float | None, last: float):
     """To 0.1 where none is given, and not at all where it is larger than that already."""
-    method, value = DLADMM(rho=rho, rho_max=rho_max), rho
-    for _ in range(5):
-        value = method.grown(value)
-    assert value == last
-    if rho < last / 10:
-        assert method.grown(rho) == pytest.approx(10 * rho)
+    limit, schedule = DLADMM(rho=rho, rho_max=rho_max).limit, Schedule(rho)
+    for k in range(100, 600, 100):
+        schedule.count(k, limit)
+        if k == 100 and rho < last / 10:
+            assert schedule.rho == pytest.approx(10 * rho)
+    assert schedule.rho == last
 
 
 @quiet

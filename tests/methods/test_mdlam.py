@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import altmin
 from altmin import MDLAM
-from methods.table import Loop, network
+from methods.table import Loop, digits, network
 
 BAND = MDLAM(rho=0.01, eps=0.05, eps_rule="fixed", accelerated=False)
 
@@ -148,7 +149,7 @@ def test_every_samples_activation_update_descends(accelerated: bool):
         loop.step()
         twin = loop.twin()
         before = block_objective(twin, 1)
-        twin.sweep().layers[1].step_a(0.6 if accelerated else 0.0, band=BAND.eps)
+        twin.sweep().layers[1].step_a(0.6 if accelerated else 0.0, band=0.05)
         after = block_objective(twin, 1)
         assert (after <= before * (1 + 1e-12)).all()
         assert after.sum() < before.sum()
@@ -235,3 +236,90 @@ def test_accelerated_activations_step_from_the_point_ahead():
     assert accepted.double().mean() > 0.5
     torch.testing.assert_close(found[accepted], expected[accepted])
     assert not torch.allclose(ahead, a)
+
+
+# Bands of several widths, and Algorithm 3 as printed
+
+
+def gaps(loop: Loop) -> list[float]:
+    """``max |A_l - s_l(Z_l)|`` of each hidden layer."""
+    layers, state = loop.problem.layers, loop.state
+    return [float((a - f.activation(z)).abs().max()) for f, z, a in zip(layers, state.z, state.a, strict=False)]
+
+
+def test_each_layer_keeps_within_its_own_band_and_uses_it():
+    loop = Loop.on_digits(replace(BAND, eps=(0.2, 0.03))).scattered()
+    wide = gaps(loop)
+    for _ in range(15):
+        loop.step()
+        wide = [max(pair) for pair in zip(wide, gaps(loop), strict=True)]
+        assert all(gap <= eps + 1e-12 for gap, eps in zip(gaps(loop), (0.2, 0.03), strict=True))
+    assert wide == pytest.approx([0.2, 0.03])
+
+
+def test_bands_of_one_width_are_the_band():
+    one, two = (Loop.on_digits(replace(BAND, eps=eps, eps_rule="mean")).scattered() for eps in (0.3, (0.3, 0.3)))
+    for _ in range(6):
+        one.step()
+        two.step()
+    for a, b in zip([*one.state.W, *one.state.a], [*two.state.W, *two.state.a], strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_widest_band_follows_the_loss_and_the_others_keep_their_share():
+    loop = Loop.on_digits(MDLAM(eps=(0.1, 0.4), eps_rule="halving"))
+    loop.step()
+    assert loop.method.scalars(loop.state) == {"eps": 0.2}
+    assert loop.method.bands(loop.sweep()) == pytest.approx([0.05, 0.2])  # type: ignore[attr-defined]
+
+
+def test_another_number_of_bands_than_layers_is_refused():
+    with pytest.raises(ValueError, match=r"`eps` must have a number for each of the 2 hidden layers, got \(1.0,\)"):
+        altmin.fit(network(4, 4), MDLAM(eps=(1.0,)), digits(20), epochs=1)
+    with pytest.raises(ValueError, match=r"`eps` must be > 0, got -1\.0"):
+        MDLAM(eps=(1.0, -1.0))
+    with pytest.raises(TypeError, match="`eps` must be a number"):
+        MDLAM(eps=())
+
+
+@pytest.mark.parametrize("start", [None, 1e-3])
+def test_without_the_clip_steps_are_those_of_algorithm_3(start: float | None):
+    """A sample at a time: ``t`` from its start, doubled until the step ends within the band and ``phi <= Q``."""
+    method = replace(BAND, clip=False, start=start, eps=0.4)
+    loop = Loop.on_digits(method, hidden=(6,), n=20).scattered()
+    before, eps = loop.state.clone(), 0.4
+    view = Loop(method, loop.problem, loop.batch, before).sweep().layers
+    view[0].step_W()
+    view[0].solve_b()
+    view[0].solve_z_in_band(eps)
+    A, s, W = before.a[0].clone(), torch.relu(before.z[0]), before.W[1]
+    E = before.z[1] - A @ W.T - before.b[1]
+    grad = -0.01 * E @ W
+    loop.step()
+    moved = 0
+    for a, g, middle, new in zip(A, grad, s, loop.state.a[0], strict=True):
+        curvature = float(0.01 * (W @ g).square().sum() / g.square().sum())
+        room = torch.where(g > 0, a - (middle - eps), (middle + eps) - a).clamp_min(0)
+        need = float((g.abs() / room)[g != 0].max())
+        t = max(curvature, need) if start is None else start
+        while start is not None and (t < need or t < curvature):
+            t *= 2.0
+        torch.testing.assert_close(new, a - g / t if math.isfinite(t) else a, rtol=1e-9, atol=1e-12)
+        moved += math.isfinite(t)
+    assert moved > 0
+
+
+def test_without_the_clip_activations_stay_in_their_band_and_the_objective_never_rises():
+    loop = Loop.on_digits(replace(BAND, clip=False, eps=0.3)).scattered()
+    values = [loop.objective()]
+    for _ in range(30):
+        loop.step()
+        values.append(loop.objective())
+        assert violation(loop) <= 1e-12
+    assert all(after <= before * (1 + 1e-12) for before, after in itertools.pairwise(values))
+    assert values[-1] < 0.9 * values[0]
+
+
+def test_without_the_clip_samples_have_their_own_steps():
+    with pytest.raises(ValueError, match="`clip` must be True where `per_sample` is False"):
+        MDLAM(clip=False, per_sample=False)

@@ -198,6 +198,15 @@ def test_learning_rates_halve_every_so_many_epochs():
     assert seen == pytest.approx([0.4, 0.2, 0.4, 0.2, 0.2, 0.1, 0.2, 0.1, 0.1, 0.05])
 
 
+def test_learning_rates_fall_by_a_factor_an_epoch_and_over_the_run():
+    loop = on(network(8), OnlineAM(rule=SGD(0.4), last=Adam(0.2), epoch_decay=0.9, halve_every=2, decay="linear"))
+    seen = []
+    for done in (0.0, 0.25, 0.5):
+        loop.step(replace(loop.batch, done=done))
+        seen += [own.optimizer.param_groups[0]["lr"] for own in loop.state.memory.rules]
+    assert seen == pytest.approx([0.4, 0.2, 0.36 * 0.75, 0.18 * 0.75, 0.4 * 0.81 / 4, 0.2 * 0.81 / 4])
+
+
 @pytest.mark.parametrize(("decay", "half"), [("linear", 0.5), ("cosine", 0.5), ("none", 1.0)])
 def test_learning_rates_fall_over_the_run(decay: str, half: float):
     seen = []
@@ -210,7 +219,7 @@ def test_learning_rates_fall_over_the_run(decay: str, half: float):
     quarter = {"linear": 0.75, "cosine": 0.5 + 0.5**1.5, "none": 1.0}[decay]
     last = {"linear": 0.25, "cosine": 0.5 - 0.5**1.5, "none": 1.0}[decay]
     assert seen == pytest.approx([0.2 * quarter, 0.2 * last] * 3)
-    assert half == DECAYS[decay](0.5)
+    assert half == DECAYS[decay](0.5, 7)
 
 
 def convolutional() -> nn.Sequential:

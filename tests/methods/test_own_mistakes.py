@@ -248,7 +248,7 @@ def test_numbers_of_losses_and_regularisers_are_checked(cls: Any):
 
 def test_advice_for_a_regulariser_that_is_no_square():
     with pytest.raises(TypeError, match="IPDLAM takes any with a prox"):
-        altmin.fit(network(), altmin.BCD(), (X, Y), epochs=1, regularizer="l1:0.1")
+        altmin.fit(network(), altmin.MAC(), (X, Y), epochs=1, regularizer="l1:0.1")
 
 
 # What a call gets wrong

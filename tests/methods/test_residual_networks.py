@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import altmin
 import forked
-from altmin import DLADMM, DLAM, IPDLAM, MDLAM, Batch, Residual, State, Sweep, problem_of
+from altmin import DLADMM, DLAM, IPDLAM, MDLAM, Batch, Residual, State, Sweep, TaylorADMM, problem_of
 from altmin.core.forward import forward, per_channel
 from altmin.core.problem import Skip
 from altmin.sweep import step as steps
@@ -33,6 +33,7 @@ METHODS = {
     "mdlam-accelerated": (replace(BAND, accelerated=True), 0),
     "mdlam-one-step": (replace(BAND, per_sample=False, start=1e-3), 0),
     "dladmm": (DLADMM(rho=3.0, nu=1.0, schedule="constant"), 1),
+    "taylor": (TaylorADMM(beta=0.5, gamma=2.0, warmup=1000, start="forward"), 0),
     "dladmm-one-step": (DLADMM(rho=3.0, nu=1.0, schedule="constant", per_sample=False, start=1.0), 1),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -12,11 +12,19 @@ import torch
 from torch import Tensor, nn
 
 import altmin
-from altmin import Residual, State, TaylorADMM, problem_of, state_of
-from altmin.core.forward import forward
+from altmin import State, TaylorADMM, problem_of, state_of
+from altmin.activations import Tanh
+from altmin.core.forward import forward, skip_value
+from altmin.regularizers import Regularizer
 from methods.table import Loop, begun, digits, network
+from residual_networks import model_of
 
 METHOD = TaylorADMM(beta=0.6, gamma=1.7, start="forward")
+
+
+@dataclass(frozen=True)
+class Other(Regularizer):
+    """Neither a square nor l1."""
 
 
 def chain() -> nn.Sequential:
@@ -53,7 +61,9 @@ def written_out(loop: Loop, s: State[Any]) -> Tensor:
     total = p.loss(s.z[-1], loop.batch.y) + (s.z[-1] * s.u).sum()
     for i, layer in enumerate(p.layers):
         total = total + p.regularizer(s.W[i])
-        total = total + method.beta * (s.z[i] - layer.map(s.W[i], s.b[i], inputs[i])).square().sum()
+        skip = skip_value(layer, loop.batch.x, s.z, s.a)
+        prediction = layer.map(s.W[i], s.b[i], inputs[i]) + (0.0 if skip is None else skip)
+        total = total + method.beta * (s.z[i] - prediction).square().sum()
         if i + 1 < len(p.layers):
             total = total + method.gamma * (s.a[i] - layer.activation(s.z[i])).square().sum()
     return total
@@ -93,6 +103,44 @@ def test_every_block_is_stationary(loss: str, regularizer: str | None, ridge: fl
             assert_stationary(loop, old, "a", layer.i)
         layer.solve_z()
         assert_stationary(loop, old, "z", layer.i)
+
+
+@pytest.mark.parametrize("net", ["pre-activation", "activation", "ends", "outputs"])
+def test_every_block_of_a_residual_network_is_stationary(net: str):
+    """Those of smooth activations; the blocks of ReLUs end at their kinks, and may not rise."""
+    loop = begin(model_of(net))
+    for layer in loop.sweep().layers:
+        smooth = layer.last or isinstance(layer.activation, Tanh)
+        old = loop.state.clone()
+        layer.solve_weights(jointly=True)
+        assert_stationary(loop, old, "W", layer.i)
+        if not layer.last:
+            layer.solve_a()
+            assert_stationary(loop, old, "a", layer.i)
+        before = written_out(loop, loop.state)
+        layer.solve_z()
+        assert written_out(loop, loop.state) < before
+        if smooth:
+            assert_stationary(loop, old, "z", layer.i)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_sparse_weights_and_their_intercept_are_at_the_minimum(layer: int):
+    """l1 of weight 2: the derivative of the rest is minus 2 sign(w), or at most 2 where a weight is zero."""
+    loop = begin(chain(), regularizer="l1:2")
+    plain = begin(chain()).problem
+    loop.sweep().layers[layer].solve_weights(jointly=True, exactly=True)
+    at = loop.state.clone()
+    W, b = (t[layer].clone().requires_grad_() for t in (at.W, at.b))
+    at.W[layer], at.b[layer] = W, b
+    written_out(replace(loop, problem=plain), at).backward()
+    assert W.grad is not None
+    assert b.grad is not None
+    assert b.grad.abs().max() < 1e-6
+    zero = W.detach() == 0
+    assert zero.any()
+    assert (W.grad[zero].abs() <= 2 + 1e-4).all()
+    torch.testing.assert_close(W.grad[~zero], -2 * W.detach()[~zero].sign(), rtol=0, atol=1e-3)
 
 
 def test_weights_and_intercept_are_those_of_least_squares():
@@ -230,12 +278,9 @@ def test_layer_without_bias_keeps_its_zeros():
     assert state.b[1].any()
 
 
-def test_refuses_residual_connections_and_l1():
-    joined = nn.Sequential(nn.Linear(64, 8), Residual(nn.ReLU(), nn.Linear(8, 8)), nn.ReLU(), nn.Linear(8, 10))
-    with pytest.raises(TypeError, match="TaylorADMM does not support residual connections"):
-        METHOD.check(problem_of(joined))
-    with pytest.raises(TypeError, match=r"none and l2, got L1.*; IPDLAM"):
-        METHOD.check(problem_of(chain(), regularizer="l1:0.1"))
+def test_refuses_regularizers_that_are_neither_squares_nor_l1():
+    with pytest.raises(TypeError, match=r"none, l1 and l2, got Other.*; IPDLAM"):
+        METHOD.check(problem_of(chain(), regularizer=Other()))
 
 
 def test_numbers_are_checked():

@@ -7,6 +7,8 @@ import math
 import pytest
 import torch
 
+import altmin
+from altmin import Backprop, OnlineAM
 from altmin.activations import Identity
 from altmin.core.problem import Layer
 from altmin.errors import DivergenceError
@@ -16,6 +18,7 @@ from altmin.online.rules import SGD, Adam, CoActivationMemory, descend
 from altmin.online.targets import SquaresTarget
 from altmin.regularizers import L1, L2, NoRegularizer, Regularizer
 from altmin.solvers.coordinate_descent import column_sweep
+from methods.table import Loop
 from solvers.test_coordinate_descent import column_loop, problem, randn
 
 
@@ -121,3 +124,57 @@ def test_gradient_rules_are_pytorchs():
 def test_memory_refuses(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         CoActivationMemory(**bad)
+
+
+# The ball of Theorem 3.2, and its falling steps
+
+
+@pytest.mark.parametrize("radius", [0.05, 1e9])
+def test_layers_stay_in_the_ball_around_their_start(radius: float):
+    """Equation 8 in one step: the gradient step, and the nearest point of the ball, weights and intercept together."""
+    free, held = (
+        Loop.on_digits(OnlineAM(rule=SGD(5.0, radius=r), last=SGD(5.0, radius=r)), n=60) for r in (None, radius)
+    )
+    start = held.state.clone()
+    free.step()
+    held.step()
+    for i, (W0, b0) in enumerate(zip(start.W, start.b, strict=True)):
+        move = torch.cat([(free.state.W[i] - W0).flatten(), free.state.b[i] - b0])
+        size = float(move.norm())
+        assert size > 0.05
+        share = min(1.0, radius / size)
+        torch.testing.assert_close(held.state.W[i], W0 + share * (free.state.W[i] - W0))
+        torch.testing.assert_close(held.state.b[i], b0 + share * (free.state.b[i] - b0))
+    for _ in range(5):
+        held.step()
+        for W, b, W0, b0 in zip(held.state.W, held.state.b, start.W, start.b, strict=True):
+            assert float(((W - W0).square().sum() + (b - b0).square().sum()).sqrt()) <= radius * (1 + 1e-9)
+
+
+def test_the_balls_centre_is_saved():
+    method = OnlineAM(rule=SGD(5.0, radius=0.1), last=SGD(5.0, radius=0.1))
+    loop, fresh = (Loop.on_digits(method, n=60) for _ in range(2))
+    loop.step()
+    fresh.state.load_state_dict(loop.state.clone().state_dict())
+    loop.step()
+    fresh.step()
+    for one, two in zip(loop.state.W, fresh.state.W, strict=True):
+        assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("kind", ["online", "backprop"])
+def test_steps_fall_as_one_over_their_number(kind: str):
+    online = kind == "online"
+    method = OnlineAM(SGD(0.4), SGD(0.4), decay="1/t") if online else Backprop("sgd", lr=0.4, decay="1/t")
+    loop, seen = Loop.on_digits(method, n=40), []
+    for _ in range(4):
+        memory = loop.step().memory
+        seen.append((memory.rules[0] if online else memory).optimizer.param_groups[0]["lr"])
+    assert seen == pytest.approx([0.4, 0.2, 0.4 / 3, 0.1])
+
+
+def test_a_radius_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="`radius` must be > 0"):
+        SGD(radius=0.0)
+    with pytest.raises(ValueError, match="`feedback`: a `radius` holds layers of the network alone"):
+        altmin.DTP(feedback=SGD(radius=1.0))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from altmin.activations import DropoutBefore, Estimated, Identity, ReLU, Sign
 from altmin.losses import LOSSES, CrossEntropy
 from altmin.registration import conversion_of, modules_of
-from altmin.regularizers import L1, L2, REGULARIZERS, NoRegularizer
+from altmin.regularizers import L1, L2, REGULARIZERS, Binary, Box, GroupSparsity, Nonnegative, NoRegularizer
 
 LABELS = torch.tensor([0, 2, 1, 1])
 
@@ -27,7 +27,7 @@ class Case(NamedTuple):
     kind: str
 
     def target(self, v: Tensor) -> Tensor | None:
-        if self.kind == "regulariser":
+        if self.kind in ("regulariser", "set"):
             return None
         return self.f.encode(LABELS, 3, v.dtype) if self.kind == "loss" else torch.sin(3 * v.flip(0)) + 0.2
 
@@ -67,6 +67,8 @@ CASES = {
     **{f"loss {name}": Case(kind(), "loss") for name, kind in OWN.items()},
     "loss fista": Case(CrossEntropy("fista"), "loss"),
     **{f"regulariser {omega!r}": Case(omega, "regulariser") for omega in (NoRegularizer(), L1(0.3), L2(0.7))},
+    **{f"set {omega!r}": Case(omega, "set") for omega in (Nonnegative(), Box(-0.5, 1.0), Binary(0.5))},
+    "set GroupSparsity": Case(GroupSparsity(0.3), "set"),
 }
 
 
@@ -124,7 +126,7 @@ def test_a_start_does_not_change_the_minimiser(name: str):
     torch.testing.assert_close(there, here, rtol=1e-6, atol=1e-6)
 
 
-CONVEX = [name for name, case in CASES.items() if case.kind != "activation"]
+CONVEX = [name for name, case in CASES.items() if case.kind not in ("activation", "set")]
 
 
 @pytest.mark.parametrize("name", CONVEX)

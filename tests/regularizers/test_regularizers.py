@@ -65,7 +65,7 @@ def test_make(text, expected):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        *[(text, "must be 'none', 'l1:WEIGHT' or 'l2:WEIGHT'") for text in ("l1", "l1:", "l1:x", "l1:1:2", "none:1")],
+        *[(text, "must be 'none', 'l1:WEIGHT', 'l2:WEIGHT', ") for text in ("l1", "l1:", "l1:x", "l1:1:2", "none:1")],
         *[(text, ">= 0 and finite") for text in ("l1:-1", "l2:nan", "l1:inf")],
         *[(text, "unknown .*did you mean 'l[12]'.*known: none, l1, l2") for text in ("l3:1", "L1:1", "l:2")],
         ("", "unknown .*known: none, l1, l2"),

@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from altmin.solvers.coordinate_descent import column_sweep, soft_column_sweep
+from altmin.core.batch import Batch
+from altmin.maps import Linear
+from altmin.solvers.coordinate_descent import column_sweep, soft_column_sweep, sparse_weights
+from altmin.solvers.statistics import statistics
 
 
 def randn(seed: int, *shape: int) -> Tensor:
@@ -83,3 +86,20 @@ def test_repeated_soft_sweeps_minimise_the_l1_problem(sparsity):
 def test_a_sparse_dead_column_vanishes():
     W, M, B, *_ = problem(dead=(1,))
     assert (soft_column_sweep(W, M, B, 0.1)[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize(("c", "d"), [(1.0, 0.0), (0.7, 2.5)])
+@pytest.mark.parametrize("sparsity", [0.0, 3.0, 1e6])
+def test_sparse_weights_fulfil_the_conditions_of_the_minimum(c: float, d: float, sparsity: float):
+    """The derivative of the squares is ``-sparsity sign(w)`` where a weight is none, and no larger where it is zero."""
+    W, _, _, a, z = problem(p=5, q=3, n=40)
+    b, W0 = randn(7, 3), randn(8, 3, 5)
+    s = statistics(Linear(5, 3, True), a, z, Batch(a, z))
+    found = sparse_weights(s, b, W, W0, c, d, sparsity).requires_grad_()
+    (0.5 * c * (z - b - a @ found.T).square().sum() + 0.5 * d * (found - W0).square().sum()).backward()
+    assert found.grad is not None
+    slope, zero = found.grad, found.detach() == 0
+    assert (slope[zero].abs() <= sparsity + 1e-6).all()
+    torch.testing.assert_close(slope[~zero], -sparsity * found.detach()[~zero].sign(), rtol=0, atol=2e-6)
+    assert bool(zero.any()) == (sparsity > 0)
+    assert bool(zero.all()) == (sparsity == 1e6)

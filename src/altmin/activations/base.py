@@ -57,6 +57,17 @@ class Activation:
         """``s'(z) g``, the vector-Jacobian product: a derivative `g` in the value becomes one in `z`."""
         return g * self.derivative(z)
 
+    def least_subgradient(self, z: Tensor, target: Tensor, g: Tensor, d: float) -> Tensor:
+        """The element of least norm of ``g + d/dz d/2 (s(z) - target)^2``, elementwise.
+
+        Args:
+            z: Pre-activations, any shape.
+            target: What the value is to be near, the same shape.
+            g: A further gradient, the same shape.
+            d: Weight of the square, > 0.
+        """
+        return g + self.vjp(self(z) - target, z) * d
+
     def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """``argmin_z 1/2 (s(z) - target)^2 + r/2 (z - v)^2``, elementwise: the global minimiser (P1).
 

@@ -104,6 +104,28 @@ class PiecewiseLinear(Activation):
         assert best is not None
         return best
 
+    def least_subgradient(self, z: Tensor, target: Tensor, g: Tensor, d: float) -> Tensor:
+        """The element of least norm of the limiting subdifferential of ``g z + d/2 (s(z) - target)^2``, elementwise.
+
+        Where two lines meet, with slopes `p` and `q` of the sum on the left and on the right, the set is ``[p, q]`` at
+        a kink that is convex, ``p <= q``, else ``{p, q}``. Where `s` jumps and the sum is larger on the other side, no
+        slope towards that side counts; where it is smaller there, the slope of the own side is what is left.
+        """
+        least = super().least_subgradient(z, target, g, d)
+        for left, right in pairwise(self.pieces):
+            before, after = left.value(left.high), right.value(right.low)
+            p, q = (g + d * line.slope * (s - target) for line, s in ((left, before), (right, after)))
+            if after - before <= 1e-9 * max(1.0, abs(before)):
+                smaller = torch.where(p.abs() <= q.abs(), p, q)
+                kink = torch.where(p <= q, torch.zeros_like(g).clamp(p, q), smaller)
+                least = torch.where(z == left.high, kink, least)
+            else:
+                up = 2.0 * target < before + after  # the jump takes the value away from the target
+                least = torch.where(z == left.high, torch.where(up, p.clamp_min(0.0), p), least)
+                behind = z == torch.full_like(z, right.low) + torch.finfo(z.dtype).tiny
+                least = torch.where(behind, torch.where(up, q, q.clamp_max(0.0)), least)
+        return least
+
     def interval(self, a: Tensor, eps: float) -> tuple[Tensor, Tensor]:
         """Ends of ``{z : |s(z) - a| <= eps}``, the shapes of `a`; ``low > high`` where the set is empty."""
         ends = [self._ends(p, a - eps, a + eps) for p in self.pieces]

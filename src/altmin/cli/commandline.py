@@ -8,10 +8,15 @@ from difflib import get_close_matches
 
 from jsonargparse import Namespace
 
+from altmin.cli import then
 from altmin.cli.config import HELP, resumed, with_copy
 from altmin.cli.imports import FLAG, import_files
-from altmin.cli.methods import FILE, absolute, leading, load_all, name_of
+from altmin.cli.kinds import by_name, chosen_kinds
+from altmin.cli.labels import method_name, named
+from altmin.cli.methods import leading, load_all, name_of
 from altmin.cli.options import COMMANDS, method_names, parser_of
+from altmin.cli.preset import FLAG as PRESET
+from altmin.cli.preset import given_in, has_its_own, preset, taken
 from altmin.cli.spelling import Spelling
 from altmin.cli.tokens import tokens_of
 from altmin.cli.yaml_file import YamlEntry, normal, read_yaml
@@ -43,8 +48,9 @@ def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
     with_copy(entries)
     files: dict[str, str] = {}
     rest, method, shown = _methods(command, rest, entries, files)
-    parser, own = parser_of(command, method, shown, _unexplained(rest))
+    parser, own = parser_of(command, method, shown, _unexplained(rest), chosen_kinds(rest, entries))
     spelling.learn(own)
+    rest = by_name(rest, entries, spelling.actions)
     _scan(rest, own, spelling)
     tokens = tokens_of(entries, spelling, [text for text in rest if text in METHODS])
     try:
@@ -96,31 +102,30 @@ def _methods(
     if command in ("compare", "bench"):
         if "methods" in entries:
             value = entries["methods"].value
-            names = [_name(text, files) for text in entries["methods"].texts]
+            names = named(entries["methods"].texts, files)
             entries["methods"] = entries["methods"]._replace(value=names if isinstance(value, list) else "".join(names))
         count = len(leading(rest))
-        return [*(_name(text, files) for text in rest[:count]), *rest[count:]], None, None
+        return [*named(rest[:count], files), *rest[count:]], None, None
     if command != "train":
         return rest, None, None
     given, entry = bool(rest) and not rest[0].startswith("-"), entries.pop("method", None)
     shown = rest[0] if given else None if entry is None else str(entry.value)
-    if shown is None:
-        if HELP & set(rest):
-            return rest, None, None
-        raise ValueError(f"name the method first: altmin train METHOD [options]; known: {method_names()}")
-    method = name_of(_name(shown, files))
+    method = None if shown is None else name_of(method_name(shown, files))
     if given and entry is not None and entry.value != shown and name_of(str(entry.value)) != method:
         raise entry.error(f"is {entry.value}, but the command line has {shown}; leave one of them out")
-    return rest[given:], method, shown
-
-
-def _name(text: str, files: dict[str, str]) -> str:
-    """The name of a method in the registry where `text` is ``FILE.py:CLASS``; else `text`."""
-    if not FILE.fullmatch(text):
-        return text
-    name = name_of(text)
-    files[name] = absolute(text)
-    return name
+    rest = then.taken(rest[given:], entries, files)
+    if method is None or not has_its_own(method):
+        rest, exhibit = taken(rest, entries)
+        if exhibit is not None:
+            its, options = preset(exhibit, given_in(rest, entries))
+            if method not in (None, its):
+                raise ValueError(f"{PRESET} {exhibit} trains by {its}, not by {method}; leave one of them out")
+            entries.update({key: entry for key, entry in options.items() if key not in entries})
+            return rest, its, shown or f"{PRESET} {exhibit}"
+    if method is None and not HELP & set(rest):
+        first = f"name the method first: altmin train METHOD [options], or a paper's run: altmin train {PRESET} EXHIBIT"
+        raise ValueError(f"{first}; known methods: {method_names()}")
+    return rest, method, shown
 
 
 def _unexplained(argv: Sequence[str]) -> set[str]:

@@ -10,6 +10,8 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from altmin.cli.kinds import BY, kinds_of
+from altmin.cli.methods import numbers_of
 from altmin.cli.network import CHOICES
 from altmin.cli.yaml_file import YamlEntry
 from altmin.methods import Method
@@ -20,13 +22,13 @@ from altmin.study.saved_network import SOURCE
 from altmin.study.setup import Setup
 
 # Where a run is written and how much is printed, which is no part of what is run.
-WHERE = ("command", "config", "out", "overwrite", "resume", "quiet", "spelled")
+WHERE = ("command", "config", "out", "overwrite", "resume", "quiet", "spelled", "preset", "then")
 HELP = {"-h", "--help"}
 
 
 def config_of(options: Namespace, setup: Setup) -> Config:
     """What all methods of a run have in common: data, network and training, as absolute paths and without defaults."""
-    own = {name for e in METHODS.values() for name in _numbers(e.method)} if options.get("method") else set()
+    own = numbers_of(options.get("method"))
     tables = {e.name.replace("-", "_") for e in METHODS.values()}
     left = {*WHERE, "method", "methods", *tables, *own}
     values = {name: _plain(value) for name, value in options.as_dict().items() if name not in left}
@@ -46,23 +48,32 @@ def config_of_method(options: Namespace, setup: Setup, name: str, method: Method
     return {"method": spelled(options, name), **_numbers(method), **config_of(options, setup), **_plain(own)}
 
 
+def config_with_second(options: Namespace, first: Config, setup: Setup, name: str, method: Method) -> Config:
+    """The options that train by a first method, and go on by a second one under the label `name`."""
+    own = _plain({"epochs": setup.epochs_of(name), "batch_size": setup.batch_size_of(method)})
+    left = {key: value for key, value in config_of(options, setup).items() if key in ("loss", "threads")}
+    return {**first, **left, name: {"method": spelled(options, name), **_numbers(method), **own}}
+
+
 def config_of_methods(options: Namespace, setup: Setup, methods: dict[str, Method]) -> Config:
     """The options that take several methods, and their numbers."""
     numbers = {name.replace("-", "_"): _numbers(method) for name, method in methods.items()}
-    return {"methods": [spelled(options, name) for name in methods], **numbers, **config_of(options, setup)}
+    spellings = [f"{name}={spelled(options, name)}" if METHODS[name].of else spelled(options, name) for name in methods]
+    return {"methods": spellings, **numbers, **config_of(options, setup)}
 
 
 def spelled(options: Namespace, name: str) -> str:
-    """A method as a command line names it from any folder: by its name, or as ``FILE.py:CLASS``."""
-    return options.spelled.get(name, name)
+    """A method as a command line names it from any folder, without a label: by its name, or as ``FILE.py:CLASS``."""
+    return options.spelled.get(name, METHODS[name].of or name)
 
 
 def _numbers(method: Any) -> Config:
     """The numbers of a method, nested as its options are."""
     values = {f.name: getattr(method, f.name) for f in fields(method)}
     known = {f.name for f in fields(method) if "help" in f.metadata}
+    kinds = {f.name: {BY: type(values[f.name]).__name__} for f in fields(method) if kinds_of(method, f)}
     return {
-        name: _numbers(value) if is_dataclass(value) else _plain(value)
+        name: {**kinds.get(name, {}), **_numbers(value)} if is_dataclass(value) else _plain(value)
         for name, value in values.items()
         if name in known or is_dataclass(value)
     }

@@ -38,6 +38,11 @@ def name_of(text: str) -> str:
     return entry(text).name if found is None else _from_file(found["path"], found["name"] or "")
 
 
+def numbers_of(method: str | None) -> list[str]:
+    """The names of a method's numbers: `train` has no option of training by such a name, which is the method's own."""
+    return [] if method is None else [f.name for f in fields(METHODS[method].method)]  # type: ignore[arg-type]
+
+
 def leading(argv: Sequence[str]) -> Sequence[str]:
     """What a command line says before its first option."""
     count = next((i for i, text in enumerate(argv) if text.startswith("-")), len(argv))

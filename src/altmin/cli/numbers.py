@@ -12,14 +12,16 @@ from jsonargparse import Namespace
 
 from altmin.checks import allowed_range
 from altmin.cli.counts import Count
+from altmin.cli.kinds import BY, kinds_of, of_kind
 from altmin.train.option_field import described
 
 T = TypeVar("T")
+KIND = "what moves these weights, by numbers of its own; short without .by"
 
 
 def add_method(parser: Any, method: object, prefix: str = "", hidden: bool = False) -> None:
     """An option for each number of `method`, nested ones dotted."""
-    for name, kind, value, about in _numbers(method):
+    for name, kind, value, about in number_fields(method):
         help = argparse.SUPPRESS if hidden else about
         parser.add_argument(f"--{prefix}{name.replace('_', '-')}", type=kind, default=value, help=help)
 
@@ -36,13 +38,15 @@ def add_option(parser: Any, f: Field[Any]) -> None:
     parser.add_argument(name, type=kind, default=default, help=help)
 
 
-def _numbers(method: Any) -> Iterator[tuple[str, Any, Any, str]]:
+def number_fields(method: Any) -> Iterator[tuple[str, Any, Any, str]]:
     """The dotted name, type, value and meaning of each number."""
     kinds = get_type_hints(type(method))
     for f in fields(method):
         name, value = f.name, getattr(method, f.name)
         if is_dataclass(value):
-            yield from ((f"{name}.{inner}", *rest) for inner, *rest in _numbers(value))  # type: ignore[misc]
+            if known := kinds_of(method, f):
+                yield f"{name}.{BY}", Literal[tuple(known)], type(value).__name__, KIND
+            yield from ((f"{name}.{inner}", *rest) for inner, *rest in number_fields(value))  # type: ignore[misc]
         elif "help" in f.metadata:
             choices = f.metadata["choices"]
             yield name, Literal[choices] if choices else kinds[f.name], value, _meaning(f.metadata)
@@ -71,6 +75,7 @@ def configured(method: T, options: Namespace, prefix: str = "") -> T:
     for f in fields(method):  # type: ignore[arg-type]
         value, given = getattr(method, f.name), options.get(f.name)
         if is_dataclass(value):
+            value = of_kind(method, given.get(BY), f)
             changes[f.name] = configured(value, given, f"{prefix}{f.name}.")
         elif "help" in f.metadata:
             changes[f.name] = given

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import ArgumentParser
 
 import altmin
+from altmin.cli.config import WHERE
 from altmin.cli.counts import Count, Seed
 from altmin.cli.failures import EXIT_CODES
 from altmin.cli.imports import add_import
+from altmin.cli.kinds import with_kinds
+from altmin.cli.labels import labels, require_free
+from altmin.cli.methods import numbers_of
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
+from altmin.cli.preset import add_preset, has_its_own
+from altmin.cli.then import add_then
+from altmin.cli.yaml_file import normal
 from altmin.data import names
 from altmin.methods.registry import METHODS, listed
+from altmin.study.run_files import CHECKPOINTS
 from altmin.study.setup import Setup
 
 COMMANDS = {
@@ -29,9 +37,19 @@ COMMANDS = {
 }
 CONFIG_HELP = "YAML file with any of these options; may be repeated, and what the command line says comes first"
 OWN = "FILE.py:CLASS of your own"
+SEEDS = (
+    "train so many times, with the seeds from --seed on, each as --seed alone has it; the table has means and "
+    "standard deviations, and each network is in a folder of its own, seed-0 and so on"
+)
+LABELS = (
+    "LABEL=METHOD has a method take part again under a name of its own, and with numbers of its own: "
+    "slow=ipdlam fast=ipdlam --slow.alpha 0.2 --fast.alpha 0.7."
+)
 
 
-def parser_of(command: str, method: str | None, shown: str | None, unexplained: set[str]) -> tuple[Any, Any]:
+def parser_of(
+    command: str, method: str | None, shown: str | None, unexplained: set[str], kinds: Mapping[str, str]
+) -> tuple[Any, Any]:
     """The parser of a command line, and that of its command, the only one that knows its options.
 
     Args:
@@ -39,6 +57,7 @@ def parser_of(command: str, method: str | None, shown: str | None, unexplained: 
         method: That of ``train``, in the registry.
         shown: The same as the user wrote it.
         unexplained: Methods whose numbers the help leaves out.
+        kinds: Of which kinds the methods' parts are to be (`altmin.cli.kinds`).
     """
     parser = ArgumentParser(
         prog="altmin",
@@ -49,17 +68,19 @@ def parser_of(command: str, method: str | None, shown: str | None, unexplained: 
         epilog=EXIT_CODES,
     )
     commands = parser.add_subcommands(dest="command", metavar="COMMAND")
-    own = _own(command, method, shown, unexplained)
+    own = _own(command, method, shown, unexplained, kinds)
     for name, help in COMMANDS.items():
         commands.add_subcommand(name, own if name == command else ArgumentParser(exit_on_error=False), help=help)
     return parser, own
 
 
-def _own(command: str, method: str | None, shown: str | None, unexplained: set[str]) -> ArgumentParser:
+def _own(
+    command: str, method: str | None, shown: str | None, unexplained: set[str], kinds: Mapping[str, str]
+) -> ArgumentParser:
     if command == "train":
-        return _train(method, shown)
+        return _train(method, shown, kinds)
     if command in ("compare", "bench"):
-        return (_compare if command == "compare" else _bench)(unexplained)
+        return (_compare if command == "compare" else _bench)(unexplained, kinds)
     if command in ("predict", "reproduce"):
         return (_predict if command == "predict" else _reproduce)()
     return _options(f"altmin {command}", COMMANDS.get(command, ""), config=False)
@@ -67,7 +88,7 @@ def _own(command: str, method: str | None, shown: str | None, unexplained: set[s
 
 def method_names() -> str:
     """The names of all methods, and how one's own is named."""
-    return f"{', '.join(e.name for e in listed())}, or {OWN}"
+    return f"{', '.join(e.name for e in listed() if not e.of)}, or {OWN}"
 
 
 def _options(usage: str, description: str, config: bool = True) -> ArgumentParser:
@@ -84,51 +105,69 @@ def _options(usage: str, description: str, config: bool = True) -> ArgumentParse
     return parser
 
 
-def _train(method: str | None, shown: str | None) -> ArgumentParser:
+def _train(method: str | None, shown: str | None, kinds: Mapping[str, str]) -> ArgumentParser:
     if method is None:
         about = f"METHOD is one of {method_names()}. See its own options by: altmin train METHOD --help"
     else:
         about = f"Train by {method}: {METHODS[method].title} ({METHODS[method].paper})."
     parser = _options(f"altmin train {shown or 'METHOD'} [options]", about)
+    if method is None or not has_its_own(method):
+        add_preset(parser)
     if method is not None:
-        add_method(parser.add_argument_group(f"numbers of {method}"), METHODS[method].method)
-    _add_training(parser, out="altmin-train")
+        own = with_kinds(METHODS[method].method, kinds)
+        add_method(parser.add_argument_group(f"numbers of {method}"), own)
+    add_then(parser, kinds)
+    _add_training(parser, out="altmin-train", without=numbers_of(method))
     return parser
 
 
-def _compare(unexplained: set[str]) -> ArgumentParser:
+def _compare(unexplained: set[str], kinds: Mapping[str, str]) -> ArgumentParser:
     about = (
         "Train the same network on the same data and batches by each METHOD; without one, by all methods without "
         "backpropagation that support the network, and by Adam. A number of a method is set by --METHOD.NUMBER, such "
-        "as --dladmm.rho 1e-3; altmin compare METHOD --help lists them."
+        f"as --dladmm.rho 1e-3; altmin compare METHOD --help lists them. {LABELS}"
     )
     parser = _options("altmin compare [METHOD ...] [options]", about)
-    _add_methods(parser, unexplained)
+    _add_methods(parser, unexplained, kinds)
     _add_training(parser, out="altmin-compare")
+    _add_labels(parser, kinds)
     return parser
 
 
-def _bench(unexplained: set[str]) -> ArgumentParser:
+def _bench(unexplained: set[str], kinds: Mapping[str, str]) -> ArgumentParser:
     about = (
         "Time each METHOD beside PyTorch's own Adam on the same network, samples and batches; without one, all methods "
         "without backpropagation that support the network, and altmin's Adam. A number of a method is set by "
         "--METHOD.NUMBER, such as --am-adam.codes.steps 1; altmin bench METHOD --help lists them. All are held in "
-        "memory at once."
+        f"memory at once. {LABELS}"
     )
     parser = _options("altmin bench [METHOD ...] [options]", about)
-    _add_methods(parser, unexplained)
-    group = _add_task(parser, "synthetic", without=("epochs", "keep", "audit", "every"))
+    _add_methods(parser, unexplained, kinds)
+    group = _add_task(parser, "synthetic", without=("epochs", "keep", "audit", "every", "diagnose", "tol"))
     parser.set_defaults({"threads": 1})
     group.add_argument("--rounds", type=Count, default=3, help="timed passes over the samples, of which the median")
     _add_output(parser, "altmin-bench")
+    _add_labels(parser, kinds)
     return parser
 
 
-def _add_methods(parser: ArgumentParser, unexplained: set[str]) -> None:
+def _add_methods(parser: ArgumentParser, unexplained: set[str], kinds: Mapping[str, str]) -> None:
     parser.add_argument("methods", nargs="*", default=[], metavar="METHOD", help=method_names())
     for e in listed():
+        if e.of:
+            continue
         group = parser.add_argument_group(None if e.name in unexplained else f"numbers of {e.name}")
-        add_method(group, e.method, f"{e.name}.", hidden=e.name in unexplained)
+        add_method(group, with_kinds(e.method, kinds, f"{e.name}."), f"{e.name}.", hidden=e.name in unexplained)
+
+
+def _add_labels(parser: ArgumentParser, kinds: Mapping[str, str]) -> None:
+    """The numbers of methods under labels, none of which may be the name of another option."""
+    require_free(
+        labels(), {normal(a.dest.partition(".")[0]) for a in parser._actions} | {*WHERE, "method", CHECKPOINTS}
+    )
+    for e in labels():
+        group = parser.add_argument_group(f"numbers of {e.name}, {e.of}")
+        add_method(group, with_kinds(e.method, kinds, f"{e.name}."), f"{e.name}.")
 
 
 def _predict() -> ArgumentParser:
@@ -199,8 +238,9 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
     group.add_argument("--seed", type=seed_type, default=seed, help=about)
 
 
-def _add_training(parser: ArgumentParser, out: str) -> None:
-    _add_task(parser, "digits")
+def _add_training(parser: ArgumentParser, out: str, without: Sequence[str] = ()) -> None:
+    group = _add_task(parser, "digits", without)
+    group.add_argument("--seeds", type=Count, default=1, help=SEEDS)
     group = _add_output(parser, out)
     about = "go on with the run in DIR as its config.yaml says; other options stay away. A finished run says so"
     group.add_argument("--resume", type=str | None, default=None, metavar="DIR", help=about)

@@ -25,7 +25,7 @@ FIXED = 2**20  # bytes of descriptions and pictures
 Plan = dict[str, tuple[Setup, Method]]
 
 
-def check_start(plan: Plan, out: Path, screen: Screen, at_once: bool = False) -> None:
+def check_start(plan: Plan, out: Path, screen: Screen, at_once: bool = False, seeds: int = 1) -> None:
     """Refuse what is known to fail later, and say what memory will be needed.
 
     Args:
@@ -33,6 +33,7 @@ def check_start(plan: Plan, out: Path, screen: Screen, at_once: bool = False) ->
         out: The folder for the results, which exists.
         screen: Where the need is said.
         at_once: All methods are held in memory together.
+        seeds: How many times each will be trained, one after the other.
 
     Raises:
         ValueError: Samples of any split that do not fit, a network that cannot be saved and read back, or too little
@@ -41,7 +42,7 @@ def check_start(plan: Plan, out: Path, screen: Screen, at_once: bool = False) ->
     for name in {setup.loss_of(name): name for name, (setup, _) in plan.items()}.values():
         plan[name][0].check_samples(name)
     setup = next(iter(plan.values()))[0]
-    _check_disk(plan, out, _check_way_back(setup.network, out))
+    _check_disk(plan, out, _check_way_back(setup.network, out), seeds)
     _check_memory(plan, screen, at_once)
 
 
@@ -56,9 +57,9 @@ def _check_way_back(network: NetworkDescription, out: Path) -> int:
         return sum(path.stat().st_size for path in Path(folder).iterdir())
 
 
-def _check_disk(plan: Plan, out: Path, network: int) -> None:
+def _check_disk(plan: Plan, out: Path, network: int, seeds: int) -> None:
     records = sum(setup.epochs_of(name) for name, (setup, _) in plan.items())
-    needed, free = FIXED + 2 * network * len(plan) + RECORD * records, shutil.disk_usage(out).free
+    needed, free = FIXED + seeds * (2 * network * len(plan) + RECORD * records), shutil.disk_usage(out).free
     if needed > free:
         raise ValueError(
             f"--out {out}: about {in_units(needed)} will be written there, and {in_units(free)} are free; "

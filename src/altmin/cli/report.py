@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from altmin.cli.screen import Screen
 from altmin.data import Dataset
 from altmin.study.description import DESCRIPTION
 from altmin.study.model_source import ModelSource
-from altmin.study.run import Run, TrainedRun
+from altmin.study.run import Run, TrainedRun, by_name
 from altmin.study.saved_network import ENCODER, SOURCE, WEIGHTS
 from altmin.study.setup import Setup
 
@@ -52,28 +54,50 @@ def network_files(setup: Setup) -> str:
 
 
 def tabulate(runs: Sequence[Run], screen: Screen) -> None:
-    """Print a comparison: a row for each run."""
+    """Print a comparison: a row for each method, with means and standard deviations where it has several seeds."""
     if not runs:
         return
+    groups = by_name(runs)
+    several = any(len(group) > 1 for group in groups)
     screen.result(f"{_task(runs[0])}, {_unit(*runs)}; kept: the iteration whose weights were kept, of all;")
     screen.result("last: on test, by the last iteration's weights; s: of training, evaluation not counted")
+    if several:
+        screen.result(f"{_seeds(runs)}: means ± standard deviations (n - 1); of iterations means alone")
     units = ["R^2", "RMSE"] if _regression(*runs) else []
-    columns = ["method", "loss", "kept", "train", "valid.", "test", "last", *units, "s", "CPU s", "status"]
-    screen.table(columns, [_row(run.result, units) for run in runs], left=2)
+    seeds = ["seeds"] if several else []
+    columns = ["method", "loss", *seeds, "kept", "train", "valid.", "test", "last", *units, "s", "CPU s", "status"]
+    screen.table(columns, [_row([run.result for run in group], units, several) for group in groups], left=2)
 
 
-def _row(result: dict[str, Any], units: Sequence[str]) -> list[str]:
-    kept = f"{result['kept_iteration'] or '-'}/{result['iterations']}"
-    figures = [_figure(result, name) for name in ("train", "validation", "test", "last_test")]
-    times = [f"{result[name]:.2f}" for name in ("seconds", "cpu_seconds")]
-    regression = _quality(result, "test") if units else []
-    return [result["method"], result["loss"], kept, *figures, *regression, *times, result["status"]]
+def _row(results: Sequence[dict[str, Any]], units: Sequence[str], seeds: bool) -> list[str]:
+    first = results[0]
+    kept, made = ([result[name] for result in results] for name in ("kept_iteration", "iterations"))
+    figures = [_figures(results, name) for name in ("train", "validation", "test", "last_test")]
+    times = [_spread([result[name] for result in results], ".2f") for name in ("seconds", "cpu_seconds")]
+    regression = _quality(results, "test") if units else []
+    count = [str(len(results))] if seeds else []
+    iterations = f"{_spread(kept, '.4g', alone=True)}/{_spread(made, '.4g', alone=True)}"
+    return [first["method"], first["loss"], *count, iterations, *figures, *regression, *times, _statuses(results)]
 
 
-def _quality(result: dict[str, Any], name: str) -> list[str]:
+def _statuses(results: Sequence[dict[str, Any]]) -> str:
+    """How runs ended, such as ``2 ok, 1 diverged``."""
+    counts = Counter(result["status"] for result in results)
+    return next(iter(counts)) if len(counts) == 1 else ", ".join(f"{n} {status}" for status, n in counts.items())
+
+
+def _spread(values: Sequence[float | None], form: str, alone: bool = False) -> str:
+    """The mean of figures and, but where it stands `alone`, their standard deviation; of those that there are."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    deviation = "" if alone or len(known) == 1 else f" ± {stdev(known):{form}}"
+    return f"{fmean(known):{form}}{deviation}"
+
+
+def _quality(results: Sequence[dict[str, Any]], name: str) -> list[str]:
     """R^2 and RMSE of a regression."""
-    r2, rmse = result[f"{name}_r2"], result[f"{name}_rmse"]
-    return ["-" if r2 is None else f"{r2:.4f}", "-" if rmse is None else f"{rmse:.4g}"]
+    return [_spread([r[f"{name}_{what}"] for r in results], form) for what, form in (("r2", ".4f"), ("rmse", ".4g"))]
 
 
 def report(done: TrainedRun, screen: Screen) -> None:
@@ -84,10 +108,12 @@ def report(done: TrainedRun, screen: Screen) -> None:
     screen.result(f"{_task(done)}, {done.name}, {result['loss']}: {ended}, {times}; {_unit(done)}")
     kept = "best on validation" if result["keep"] == "best" else "kept"
     rows = [(kept, result["kept_iteration"], ""), ("last", result["iterations"], "last_")]
-    figures = [[name, str(i or "-"), *(_figure(result, prefix + part) for part in parts)] for name, i, prefix in rows]
+    figures = [
+        [name, str(i or "-"), *(_figures([result], prefix + part) for part in parts)] for name, i, prefix in rows
+    ]
     units = ["test R^2", "test RMSE"] if _regression(done) else []
     for line, (_, _, prefix) in zip(figures, rows, strict=True):
-        line += _quality(result, f"{prefix}test") if units else []
+        line += _quality([result], f"{prefix}test") if units else []
     screen.table(["weights", "iteration", *parts, *units], figures)
 
 
@@ -99,6 +125,11 @@ def _task(run: Run) -> str:
     return f"{run.result['data']}, {model}{widths}"
 
 
+def _seeds(runs: Sequence[Run]) -> str:
+    seeds = sorted({run.seed for run in runs})
+    return f"{len(seeds)} seeds, {seeds[0]} to {seeds[-1]}"
+
+
 def _unit(*runs: Run) -> str:
     return "loss" if _regression(*runs) else "accuracy in %"
 
@@ -107,9 +138,7 @@ def _regression(*runs: Run) -> bool:
     return all(run.result["train_accuracy"] is None for run in runs)
 
 
-def _figure(result: dict[str, Any], name: str) -> str:
+def _figures(results: Sequence[dict[str, Any]], name: str) -> str:
     """A percentage; for regression a loss."""
-    accuracy, loss = result[f"{name}_accuracy"], result[f"{name}_loss"]
-    if accuracy is not None:
-        return f"{100 * accuracy:.2f}"
-    return "-" if loss is None else f"{loss:.4g}"
+    accuracies = [100 * r[f"{name}_accuracy"] for r in results if r[f"{name}_accuracy"] is not None]
+    return _spread(accuracies, ".2f") if accuracies else _spread([r[f"{name}_loss"] for r in results], ".4g")

@@ -16,7 +16,7 @@ from altmin.cli.failures import FAILED
 from altmin.cli.screen import Screen, complain
 from altmin.exhibits import Exhibit
 from altmin.exhibits.report import REPORT, write_exhibit, write_report
-from altmin.exhibits.runner import KilledError, Progress, Study
+from altmin.exhibits.runner import KilledError, Study, StudyProgress
 from altmin.exhibits.store import Store
 from altmin.train.place import check_device
 
@@ -87,7 +87,7 @@ class _Bar:
         self._screen = screen
         self._task: Any = None
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: StudyProgress) -> None:
         """Show a training that has just ended."""
         left = f"{progress.latest}: {progress.seconds:.0f} s; about {_duration(progress.left)} left"
         if self._screen.plain:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from altmin.files import replacing, write_json
 from altmin.study.run import Run, TrainedRun
@@ -16,7 +17,7 @@ from altmin.train.checkpoint import Checkpoints
 from altmin.train.history import finite
 
 
-def keep(done: TrainedRun, runs: Sequence[Run], folder: Path, own: Path) -> None:
+def keep(done: TrainedRun, runs: Sequence[Run], folder: Path, own: Path, seeds: bool = False) -> None:
     """Write a run's network, then the results, after which a finished run needs its checkpoints no more.
 
     Args:
@@ -24,10 +25,11 @@ def keep(done: TrainedRun, runs: Sequence[Run], folder: Path, own: Path) -> None
         runs: All runs of the results, this one included.
         folder: Where results are written.
         own: Where the run has its network and checkpoints.
+        seeds: Whether there are runs that differ in nothing but their seeds, so that curves have these.
     """
     if done.worthwhile:
         save(done.network, done.model, own)
-    write_results(runs, folder)
+    write_results(runs, folder, seeds)
     if done.finished:
         remove_checkpoints(own)
 
@@ -56,16 +58,17 @@ def _kept(command: str, folder: Path) -> str:
     ways = f"altmin {command} --resume {folder}"
     files = {"weights": any(folder.rglob(WEIGHTS)), "results": (folder / RESULTS).is_file()}
     kept = [f"{' and '.join(name for name in files if files[name]) or 'the options'} in {folder}"]
-    places = [folder / CHECKPOINTS, *sorted(folder.glob(f"*/{CHECKPOINTS}"))]
+    below = (path for depth in ("*", "*/*") for path in sorted(folder.glob(f"{depth}/{CHECKPOINTS}")))
+    places = [folder / CHECKPOINTS, *below]
     kept += [
         f"the checkpoint of step {max(found)} in {place}" for place in places if (found := Checkpoints(place).steps())
     ]
     return f"kept: {', '.join(kept)}; `{ways}` {'goes on' if len(kept) > 1 else 'starts anew what is not done'}"
 
 
-def write_results(runs: Sequence[Run], folder: Path) -> None:
+def write_results(runs: Sequence[Run], folder: Path, seeds: bool = False) -> None:
     """Write ``curves.csv`` and, once that is there, ``results.json``, which says that these runs are done."""
-    rows = [row for run in runs for row in run.curve]
+    rows = [{"method": run.name, **({"seed": run.seed} if seeds else {}), **row} for run in runs for row in run.curve]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(folder / CURVES) as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
@@ -87,8 +90,13 @@ def read_results(folder: Path) -> list[Run]:
         with curves.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         runs = json.loads(results.read_text(encoding="utf-8"))["runs"]
-        return [Run(r["method"], r, [row for row in rows if row["method"] == r["method"]]) for r in runs]
+        return [Run(r["method"], r, [row for row in rows if _is_of(row, r)]) for r in runs]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise ValueError(
             f"{folder}: {RESULTS} and {CURVES} are damaged ({error}); begin anew by --overwrite"
         ) from error
+
+
+def _is_of(row: dict[str, str], result: dict[str, Any]) -> bool:
+    """Whether a row of ``curves.csv``, which has seeds where there are several, is of an entry in ``results.json``."""
+    return row["method"] == result["method"] and row.get("seed") in (None, str(result["seed"]))

@@ -83,6 +83,14 @@ class Screen:
         return update
 
     @contextmanager
+    def bars_of_its_own(self) -> Iterator[None]:
+        """A context that shows progress; what it showed is not shown again by the next."""
+        with self.progress:
+            yield
+        for task in self.progress.task_ids:
+            self.progress.remove_task(task)
+
+    @contextmanager
     def loading(self, name: str) -> Iterator[Any]:
         """While data are read; yields the progress callback of `altmin.data.load`."""
         task, announced = self.progress.add_task(f"loading {name}", total=None, note=""), set()

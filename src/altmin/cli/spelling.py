@@ -93,7 +93,7 @@ class Spelling:
 
     def _nearest(self, name: str, preferred: Sequence[str], yaml: bool) -> list[str]:
         """The options that end in such a name (``lr``: ``rule.lr``), or that are written much like it."""
-        known = list(self.actions)
+        known = [name] if name in self.actions else list(self.actions)
         numbers = [n for n in known if "." in n and (not preferred or n.partition(".")[0] in map(normal, preferred))]
         ends = [n for n in numbers if n.rpartition(".")[2] == name]
         close = ends[:3] or get_close_matches(name, known, n=1, cutoff=0.7)
@@ -122,4 +122,6 @@ def _alternatives(kind: Any) -> list[str]:
         return list(map(str, get_args(kind)))
     if get_origin(kind) in (Union, types.UnionType):
         return [words for part in get_args(kind) for words in _alternatives(part)]
+    if get_origin(kind) is tuple:
+        return ["several in brackets"]
     return [getattr(kind, "words", None) or KINDS.get(kind, "a value")]

@@ -57,6 +57,8 @@ def _tokens(action: argparse.Action, entry: YamlEntry) -> list[str]:
         return [name] if str(value).lower() in TRUE else []
     if value is None:
         return [] if action.default is None else [f"{name}=null"]
+    if isinstance(value, list) and value and wanted(action).endswith("in brackets"):
+        return [f"{name}=[{', '.join(value)}]"]
     if isinstance(value, list) and not several:
         raise entry.error(f"takes one value, got a list of {len(value)}; it must be {wanted(action)}")
     texts = [_whole(text) if "whole" in wanted(action) else text for text in entry.texts]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -12,16 +12,18 @@ from typing import Any
 from jsonargparse import Namespace
 
 from altmin.cli.comparison import Comparison, draw
-from altmin.cli.config import config_of_method, config_of_methods
+from altmin.cli.config import config_of_method, config_of_methods, config_with_second
 from altmin.cli.data import load_data, require_writable
 from altmin.cli.failures import DIVERGED, FAILED
+from altmin.cli.methods import numbers_of
 from altmin.cli.network import chosen
 from altmin.cli.numbers import configured
-from altmin.cli.preflight import check_start
+from altmin.cli.preflight import Plan, check_start
 from altmin.cli.report import network_files, report, tabulate, tell
 from altmin.cli.results import keep, keep_what_fits, noting_what_is_kept, read_results
 from altmin.cli.screen import Screen, complain
 from altmin.cli.signals import Interrupt, exit_code
+from altmin.cli.then import THEN, naming, second, setup_of_second
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, Entry, entry, listed
 from altmin.study.claim import claimed
@@ -30,7 +32,7 @@ from altmin.study.folder import prepare
 from altmin.study.footprint import check_weights
 from altmin.study.machine import free_memory
 from altmin.study.run import Run, run
-from altmin.study.run_files import CHECKPOINTS, remove_checkpoints
+from altmin.study.run_files import CHECKPOINTS, Config, remove_checkpoints
 from altmin.study.setup import REFUSED, Setup
 
 YARDSTICK = "adam"
@@ -39,6 +41,8 @@ YARDSTICK = "adam"
 def train(options: Namespace) -> int:
     """Train by one method, write the results and the network; the exit code."""
     screen, name, resume = Screen(options.quiet), options.method, bool(options.resume)
+    if options.seeds > 1 or options.then.method is not None:
+        return _train_several(options, screen)
     with folder_of("train", options) as folder:
         if resume and (before := read_results(folder)) and before[0].finished:
             return finished(before[0], folder, screen)
@@ -68,30 +72,120 @@ def train(options: Namespace) -> int:
 
 def compare(options: Namespace) -> int:
     """Train by several methods, write the results, the picture and the networks; the exit code."""
-    screen, methods, resume = Screen(options.quiet), methods_of(options), bool(options.resume)
-    with folder_of("compare", options) as folder:
-        before = {done.name: done for done in read_results(folder) if done.finished} if resume else {}
-        if list(before) == list(methods):
-            return finished_comparison(list(before.values()), folder, screen)
-        setup = setup_of(options, screen, checkpoint=folder / CHECKPOINTS, resume=resume)
-        plan = plan_of(methods, setup, screen, listed=bool(options.methods))
+    screen, methods = Screen(options.quiet), methods_of(options)
+    plan_on = partial(plan_of, methods, listed=bool(options.methods))
+    return _together("compare", options, list(methods), plan_on, screen)
+
+
+def _train_several(options: Namespace, screen: Screen) -> int:
+    """Train by one method from several seeds, or by a second one after it; the exit code."""
+    name, then = options.method, second(options)
+    method = configured(METHODS[name].method, options)
+
+    def plan_on(setup: Setup, screen: Screen) -> Plan:
+        setup.check(name, method, setup.problem(name))
+        plan = {name: (setup, method)}
+        if then is not None:
+            own = setup_of_second(options, setup)
+            with naming():
+                own.check(THEN, then, own.problem(THEN))
+            plan[THEN] = own, then
+        return plan
+
+    return _together("train", options, [name] if then is None else [name, THEN], plan_on, screen)
+
+
+def _together(
+    command: str, options: Namespace, names: Sequence[str], plan_on: Callable[[Setup, Screen], Plan], screen: Screen
+) -> int:
+    """Make several runs, of which there is one table.
+
+    Args:
+        command: ``train`` or ``compare``.
+        options: Its options.
+        names: The methods.
+        plan_on: Gives what is trained on a setup; says on the screen what is left out.
+        screen: Where progress and results are shown.
+    """
+    resume, seeds = bool(options.resume), seeds_of(options)
+    with folder_of(command, options) as folder:
+        before = {(done.name, done.seed): done for done in read_results(folder) if done.finished} if resume else {}
+        known = Comparison(command, names, seeds, folder, screen, before)
+        if known.finished:
+            return finished_comparison(known)
+        setup_with = setups_of(options, screen, resume=resume)
+        setup = setup_with(seeds[0])
+        plan, files = plan_on(setup, screen), network_files(setup)
+        comparison = replace(known, names=list(plan))
         require_writable(folder)
-        parts = {name: config_of_method(options, own, name, method) for name, (own, method) in plan.items()}
-        whole = config_of_methods(options, setup, {name: method for name, (_, method) in plan.items()})
         tell(setup.dataset, screen)
-        check_start(plan, folder, screen)
-        prepare(folder, "compare", whole, setup.network.model, parts, resume)
-        comparison = Comparison(plan, folder, screen, before)
-        with Interrupt() as interrupt, noting_what_is_kept("compare", folder):
+        check_start(plan, folder, screen, seeds=len(seeds))
+        prepare_for = partial(_prepare, comparison, _config_of_all(command, options, setup, plan), options)
+        prepare_for(seeds[0], plan, resume)
+        first = {seeds[0]: plan}
+        del setup, plan  # of all data, those of one seed are in memory
+
+        def plan_with(seed: int) -> Plan:
+            plan = first.pop(seed, None)
+            first.clear()
+            if plan is None:
+                plan = plan_on(setup_with(seed), Screen(quiet=True))
+                prepare_for(seed, plan, True)
+            return plan
+
+        with Interrupt() as interrupt, noting_what_is_kept(command, folder):
             try:
-                comparison.run(interrupt)
+                comparison.run(plan_with, interrupt)
             finally:  # before anything else can fail
                 tabulate(comparison.runs, screen)
-            drawn = draw(comparison.runs, folder)
-        files = f"results.json, curves.csv, {'compare.png ' if drawn else ''}and each method's {network_files(setup)}"
-        screen.where(f"wrote {files}", folder, told=options.out)
-        failed = not drawn or any(done.result["status"] == "failed" for done in comparison.runs)
-        return _exit_code("compare", folder, interrupt, comparison.runs, FAILED if failed else 0)
+            drawn = command == "train" or draw(comparison.runs, folder)
+        picture = ", compare.png" if command == "compare" and drawn else ""
+        each = "method" if len(seeds) == 1 else "seed" if len(comparison.names) == 1 else "method's and seed"
+        screen.where(f"wrote results.json, curves.csv{picture} and each {each}'s {files}", folder, told=options.out)
+        return _exit_code(command, folder, interrupt, comparison.runs, _worst(command, comparison.runs, drawn))
+
+
+def _prepare(comparison: Comparison, whole: Config, options: Namespace, seed: int, plan: Plan, resume: bool) -> None:
+    """Prepare the folders of the runs with a seed, and that of the whole before them."""
+    own = {
+        part: (whole if name == THEN else config_of_method(options, *_named(plan, name))) | {"seed": seed, "seeds": 1}
+        for part, name in comparison.parts(seed).items()
+    }
+    parts = {part: own.get(part) for part in comparison.parts()}
+    model = next(iter(plan.values()))[0].network.model
+    prepare(comparison.folder, comparison.command, whole, model, parts, resume)
+
+
+def _named(plan: Plan, name: str) -> tuple[Setup, str, Method]:
+    setup, method = plan[name]
+    return setup, name, method
+
+
+def _config_of_all(command: str, options: Namespace, setup: Setup, plan: Plan) -> Config:
+    if command == "train":
+        first = config_of_method(options, *_named(plan, options.method))
+        return config_with_second(options, first, *_named(plan, THEN)) if THEN in plan else first
+    return config_of_methods(options, setup, {name: method for name, (_, method) in plan.items()})
+
+
+def _worst(command: str, runs: Sequence[Run], drawn: bool) -> int:
+    """The exit code of several runs, where nobody ended them."""
+    statuses = {done.result["status"] for done in runs}
+    if not drawn or "failed" in statuses:
+        return FAILED
+    return DIVERGED if command == "train" and "diverged" in statuses else 0
+
+
+def seeds_of(options: Namespace) -> range:
+    """The seeds of the runs.
+
+    Raises:
+        ValueError: The last one is too large.
+    """
+    seeds = range(options.seed, options.seed + options.seeds)
+    if seeds[-1] >= 2**32:
+        raise ValueError(f"`seeds={options.seeds}` leads from {options.seed} beyond the largest seed, {2**32 - 1:,}")
+    return seeds
 
 
 def folder_of(command: str, options: Namespace) -> AbstractContextManager[Path]:
@@ -118,7 +212,7 @@ def _numbers_of(named: Entry, options: Namespace) -> Method:
     return configured(named.method, options[named.name.replace("-", "_")], f"{named.name}.")
 
 
-def plan_of(methods: dict[str, Method], setup: Setup, screen: Screen, listed: bool) -> dict[str, tuple[Setup, Method]]:
+def plan_of(methods: dict[str, Method], setup: Setup, screen: Screen, listed: bool) -> Plan:
     """Each method and what it is trained on, checked; those that nobody listed may lack support for the network."""
     whole = replace(setup, batch_size=None)  # for methods that do not take batches
     plan = {name: (setup if method.batched else whole, method) for name, method in methods.items()}
@@ -135,7 +229,12 @@ def plan_of(methods: dict[str, Method], setup: Setup, screen: Screen, listed: bo
 
 
 def setup_of(options: Namespace, screen: Screen, data: str = "digits", **shared: Any) -> Setup:
-    """What the options say about data, network and training; cheap checks come before the data are read.
+    """What the options say about data, network and training, with their seed; see `setups_of`."""
+    return setups_of(options, screen, data, **shared)(options.seed)
+
+
+def setups_of(options: Namespace, screen: Screen, data: str = "digits", **shared: Any) -> Callable[[int], Setup]:
+    """A function that reads the data with a seed, for all that the options say beside them; that is checked here.
 
     Args:
         options: Those of a command; what it does not have stays as `Setup` has it.
@@ -143,25 +242,33 @@ def setup_of(options: Namespace, screen: Screen, data: str = "digits", **shared:
         data: The data set where none is named.
         **shared: What else `Setup` has, which no option says.
     """
-    names = ["seed", *(f.name for f in Setup.listed() if f.metadata["flag"] is not None)]
-    shared |= {name: options[name] for name in names if name in options}
+    own_numbers = numbers_of(options.get("method"))
+    flags = (f.name for f in Setup.listed() if f.metadata["flag"] is not None)
+    names = [name for name in flags if name not in own_numbers]
+    known: dict[str, Any] = shared | {name: options[name] for name in names if name in options}
     model, own = chosen(options)  # first: the model's file may register the loss and the regulariser
-    Setup.check_each(shared)
+    Setup.check_each(known)
     dtype = {None: options.dtype, "bf16": "float32"}.get(options.precision, options.precision)
-    dataset, origin = load_data(options, dtype, screen, Origin(name=data))
-    network = NetworkDescription(
-        model=model,
-        inputs=dataset.image or (dataset.features,),
-        outputs=dataset.outputs,
-        options=own,
-        dtype=dtype,
-        classes=dataset.classes,
-        data=origin,
-        init=options.get("init"),
-        encoder=dataset.encoder,
-    )
-    check_weights(network, free_memory(options.device))
-    return Setup(dataset=dataset, network=network, **shared)
+
+    def with_seed(seed: int) -> Setup:
+        seeded = options.clone()
+        seeded.seed = seed
+        dataset, origin = load_data(seeded, dtype, screen, Origin(name=data))
+        network = NetworkDescription(
+            model=model,
+            inputs=dataset.image or (dataset.features,),
+            outputs=dataset.outputs,
+            options=own,
+            dtype=dtype,
+            classes=dataset.classes,
+            data=origin,
+            init=options.get("init"),
+            encoder=dataset.encoder,
+        )
+        check_weights(network, free_memory(options.device))
+        return Setup(dataset=dataset, network=network, **known, seed=seed)
+
+    return with_seed
 
 
 def _exit_code(command: str, folder: Path, interrupt: Interrupt, runs: Sequence[Run], code: int) -> int:
@@ -182,10 +289,10 @@ def finished(run: Run, folder: Path, screen: Screen) -> int:
     return 0
 
 
-def finished_comparison(runs: Sequence[Run], folder: Path, screen: Screen) -> int:
-    """The same of a comparison, whose process may have been killed before it printed and drew them."""
-    for name in (done.name for done in runs):
-        remove_checkpoints(folder / name)
-    screen.result(f"{folder} holds a finished comparison")
-    tabulate(runs, screen)
-    return 0 if draw(runs, folder) else FAILED
+def finished_comparison(known: Comparison) -> int:
+    """The same of several runs, whose process may have been killed before it printed and drew them."""
+    known.tidy()
+    whole = "a finished comparison" if known.command == "compare" else f"{len(known.runs)} finished runs"
+    known.screen.result(f"{known.folder} holds {whole}")
+    tabulate(known.runs, known.screen)
+    return 0 if known.command == "train" or draw(known.runs, known.folder) else FAILED

@@ -21,7 +21,7 @@ def problem_of(
     Args:
         model: An `nn.Sequential`; `altmin.convert.reading` says of what.
         loss: A name (``"cross_entropy"``, ``"squared"``, ``"hinge"``) or an object.
-        regularizer: `None`, ``"l1:WEIGHT"``, ``"l2:WEIGHT"`` or an object.
+        regularizer: `None`, text such as ``"l1:WEIGHT"``, or an object.
 
     Raises:
         TypeError: A module that is not supported; the message names it, its place, and what is.

@@ -8,9 +8,9 @@ from importlib import import_module
 from altmin.errors import UnknownNameError, nearest
 from altmin.exhibits.exhibit import EXHIBITS, Curves, Exhibit, Grid, register
 from altmin.exhibits.outcomes import Measure, Outcome, Outcomes
-from altmin.exhibits.setting import Scale, Setting
+from altmin.exhibits.setting import ExhibitScale, Setting
 
-PAPERS = "ipdlam", "mdlam", "dladmm", "online"
+PAPERS = "ipdlam", "mdlam", "dladmm", "online", "beyond"
 
 
 def names() -> list[str]:
@@ -41,11 +41,11 @@ def load(name: str) -> Exhibit:
 __all__ = [
     "Curves",
     "Exhibit",
+    "ExhibitScale",
     "Grid",
     "Measure",
     "Outcome",
     "Outcomes",
-    "Scale",
     "Setting",
     "load",
     "names",

@@ -8,13 +8,13 @@ from typing import Any
 
 from altmin.errors import UnknownNameError, nearest
 from altmin.exhibits.outcomes import Measure, Outcomes
-from altmin.exhibits.setting import Changes, Scale, Setting
+from altmin.exhibits.setting import Changes, ExhibitScale, Setting
 
 Arm = str | tuple[str, str]
 """A row of a table, or a curve: its name, or the row and the column of a grid."""
 Check = Callable[[Outcomes], tuple[bool, str]]
 """Whether a statement holds, and the figures that tell."""
-SMOKE = Scale(samples=120, width=8, epochs=2, batches=3, seeds=1, trials=1, data="synthetic")
+SMOKE = ExhibitScale(samples=120, width=8, epochs=2, batches=3, seeds=1, trials=1, data="synthetic")
 SCALES = "smoke", "desk", "paper"
 
 
@@ -95,13 +95,13 @@ class Exhibit:
     choices: tuple[str, ...] = ()
     deviations: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
-    desk: Scale
+    desk: ExhibitScale
     seeds: int = 1
     leading: Arm | None = None
 
-    def scale(self, name: str) -> Scale:
+    def scale(self, name: str) -> ExhibitScale:
         """How much smaller than the paper's the trainings of ``smoke``, ``desk`` or ``paper`` are."""
-        return {"smoke": SMOKE, "desk": self.desk, "paper": Scale(seeds=self.seeds)}[name]
+        return {"smoke": SMOKE, "desk": self.desk, "paper": ExhibitScale(seeds=self.seeds)}[name]
 
     def settings(self, scale: str = "paper") -> dict[tuple[str, Arm], Setting]:
         """What is trained, by panel and arm."""

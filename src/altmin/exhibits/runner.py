@@ -59,7 +59,7 @@ class Task(NamedTuple):
         return products * samples * self.setting.epochs
 
 
-class Progress(NamedTuple):
+class StudyProgress(NamedTuple):
     """How far the trainings are.
 
     Attributes:
@@ -110,7 +110,7 @@ class Study:
         settings = [setting for exhibit in self.exhibits for setting in exhibit.settings(self.scale).values()]
         return {name for setting in settings for name in (setting.data, setting.validated) if name is not None}
 
-    def run(self, report: Callable[[Progress], object]) -> list[str]:
+    def run(self, report: Callable[[StudyProgress], object]) -> list[str]:
         """Make all trainings that are not there; what failed, in words.
 
         Raises:
@@ -159,7 +159,7 @@ class Study:
         merits = [_merit(outcome) for outcome in outcomes if outcome is not None]
         return replace(setting, method=setting.trials[merits.index(max(merits))], trials=(), validated=None)
 
-    def _make(self, tasks: Iterable[Task], report: Callable[[Progress], object]) -> list[str]:
+    def _make(self, tasks: Iterable[Task], report: Callable[[StudyProgress], object]) -> list[str]:
         """Train what is not there."""
         wanted = {
             task.setting.digest(task.seed): task for task in tasks if self.store.get(task.setting, task.seed) is None
@@ -179,7 +179,7 @@ class Study:
             pool.shutdown(cancel_futures=True)
 
     def _collect(
-        self, pool: ProcessPoolExecutor, ahead: Sequence[Task], report: Callable[[Progress], object]
+        self, pool: ProcessPoolExecutor, ahead: Sequence[Task], report: Callable[[StudyProgress], object]
     ) -> list[str]:
         """Hand the tasks to the processes, and keep what they give."""
         start, done, failed, lost = time.monotonic(), 0.0, [], 0
@@ -197,7 +197,8 @@ class Study:
             except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:  # of this training alone
                 failed.append(f"{task.name}: {type(error).__name__}: {error}")
             done += task.size
-            report(Progress(i + 1, len(ahead), task.name, seconds, (time.monotonic() - start) * (whole - done) / done))
+            left = (time.monotonic() - start) * (whole - done) / done
+            report(StudyProgress(i + 1, len(ahead), task.name, seconds, left))
         if lost:
             raise KilledError(
                 "a process that trains was killed, probably by the system for want of memory; with fewer --jobs less "

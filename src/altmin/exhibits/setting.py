@@ -93,7 +93,7 @@ def described(method: Method) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
+class ExhibitScale:
     """How much smaller than the paper's a setting is; `None` leaves it.
 
     Attributes:

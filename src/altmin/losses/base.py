@@ -49,6 +49,16 @@ class Loss(Checked):
         """
         raise absent(self, "grad")
 
+    def least_subgradient(self, z: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        """The element of least norm of ``g + dR(z)``, ``(N, q)``; a loss with kinks has a set of subgradients there.
+
+        Args:
+            z: Outputs, ``(N, q)``.
+            y: Targets, ``(N, q)``.
+            g: A further gradient, ``(N, q)``.
+        """
+        return g + self.grad(z, y)
+
     def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """``argmin_z R(z; target) + r/2 ||z - v||^2``, ``(N, q)``, each row by itself (P2).
 
@@ -72,6 +82,16 @@ class Loss(Checked):
             ValueError: A number of outputs that the loss cannot take.
         """
         raise absent(self, "encode")
+
+    def signs(self, y: Tensor) -> Tensor:
+        """Encoded class labels ``(N, q)`` as 1 for a sample's class and -1 for the others.
+
+        Raises:
+            ValueError: Targets that are no class labels.
+        """
+        if not (((y == 0) | (y == 1)).all() or (y.abs() == 1).all()):
+            raise ValueError("`outputs`: class labels alone have signs, and these targets are none; use 'forward'")
+        return torch.where(y > 0, 1.0, -1.0).to(y.dtype)
 
     def probabilities(self, z: Tensor) -> Tensor:
         """Outputs ``(N, q)`` as the share of each class, ``(N, max(q, 2))``, rows that sum to 1.

@@ -8,8 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from altmin.checks import number
 from altmin.losses.base import Loss, one_hot, register_loss
-from altmin.prox.softmax import softmax_prox_fista, softmax_prox_newton
+from altmin.prox.softmax import FISTA_STEPS, softmax_prox_fista, softmax_prox_newton
 
 
 @register_loss("cross_entropy")
@@ -18,10 +19,12 @@ class CrossEntropy(Loss):
     """Softmax cross-entropy ``log sum exp z - <y, z>`` with one-hot `y`.
 
     Attributes:
-        solver: How the prox is computed: ``"newton"`` (exact, the default) or ``"fista"`` (as the papers do).
+        solver: How the prox is computed: ``"newton"`` (exact, the default) or ``"fista"`` (as the papers do). As text
+            the loss is ``"cross_entropy:fista"``, or ``"cross_entropy:fista:100"`` with so many iterations.
+        iterations: The most of FISTA.
 
     Raises:
-        ValueError: Another solver.
+        ValueError: Another solver, or less than one iteration.
 
     Examples:
         >>> import torch
@@ -30,9 +33,11 @@ class CrossEntropy(Loss):
     """
 
     solver: Literal["newton", "fista"] = "newton"
+    iterations: int = number(FISTA_STEPS, "most iterations of FISTA", least=1, paper="the authors' code: 500")
     lipschitz = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.solver not in ("newton", "fista"):
             raise ValueError(f"`solver` must be 'newton' or 'fista', got {self.solver!r}")
 
@@ -46,8 +51,9 @@ class CrossEntropy(Loss):
 
     def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """``argmin_z log sum exp z - <target, z> + r/2 ||z - v||^2``, ``(N, q)``, from `start`, by the solver (P2)."""
-        solve = softmax_prox_newton if self.solver == "newton" else softmax_prox_fista
-        return solve(v, r, target, start)
+        if self.solver == "newton":
+            return softmax_prox_newton(v, r, target, start)
+        return softmax_prox_fista(v, r, target, start, iterations=self.iterations)
 
     def encode(self, labels: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
         """Class indices ``(N,)`` as one-hot rows ``(N, outputs)``; `ValueError` for a single output."""

@@ -32,6 +32,11 @@ class Hinge(Loss):
         """``-y`` where ``y z < 1``, else 0, ``(N, q)``: a subgradient."""
         return torch.where(y * z < 1.0, -y, 0.0)
 
+    def least_subgradient(self, z: Tensor, y: Tensor, g: Tensor) -> Tensor:
+        """The element of least norm of ``g + dR(z)``, ``(N, q)``: at ``y z = 1`` the set is ``g - [0, 1] y``."""
+        least, most = torch.minimum(g, g - y), torch.maximum(g, g - y)
+        return torch.where(y * z == 1.0, torch.zeros_like(g).clamp(least, most), g + self.grad(z, y))
+
     def prox(self, v: Tensor, r: float, target: Tensor, start: Tensor | None = None) -> Tensor:
         """``argmin_z sum max(0, 1 - target z) + r/2 ||z - v||^2``, ``(N, q)`` (P2).
 

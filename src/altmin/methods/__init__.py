@@ -16,6 +16,7 @@ from altmin.methods.dtp import DTP
 from altmin.methods.ipdlam import DLAM, IPDLAM
 from altmin.methods.mac import MAC
 from altmin.methods.mdlam import MDLAM
+from altmin.methods.offline import OfflineAM
 from altmin.methods.online import OnlineAM
 from altmin.methods.proxprop import ProxProp
 from altmin.methods.registry import method, register_method
@@ -41,6 +42,7 @@ __all__ = [
     "Method",
     "Mu",
     "Newton",
+    "OfflineAM",
     "OnlineAM",
     "OptimizerRule",
     "ProxProp",

@@ -15,6 +15,7 @@ from altmin.core.problem import Problem
 from altmin.core.state import State
 from altmin.errors import absent
 from altmin.methods.definition import check_definition
+from altmin.regularizers import L1
 from altmin.solvers.backtracking import Backtracking
 from altmin.sweep import Penalty, Sweep, penalty_terms
 
@@ -35,6 +36,8 @@ class Method(Checked):
         gradients: What it uses gradients for.
         unsupported: The features of networks that it does not take (`Layer.features`).
         quadratic: Whether the regulariser must be none or l2.
+        sparse: Whether it may then be l1 as well.
+        discrete: Whether weights may be held in a finite set, between whose points small steps do not lead.
         differentiable: Whether activations must have a derivative, which sign and step have not.
         reuse: How often a step asks again for the prediction of the first, of a hidden, and of the last layer, while
             nothing that it is made of has changed; where that is not zero, such predictions are kept.
@@ -59,6 +62,8 @@ class Method(Checked):
     gradients: ClassVar[Gradients] = Gradients.NONE
     unsupported: ClassVar[frozenset[str]] = frozenset({"batch normalisation", "dropout", "Elman"})
     quadratic: ClassVar[bool] = False
+    sparse: ClassVar[bool] = False
+    discrete: ClassVar[bool] = False
     differentiable: ClassVar[bool] = False
     reuse: ClassVar[tuple[int, int, int]] = (0, 0, 0)
 
@@ -81,9 +86,11 @@ class Method(Checked):
                 s = type(layer.activation).__name__
                 raise TypeError(f"{name} needs activations with a derivative, {s} (layer {i + 1}) has none; DLADMM can")
         omega = problem.regularizer
-        if self.quadratic and omega.curvature is None:
-            advice = "IPDLAM takes any with a prox"
-            raise TypeError(f"{name} supports the regularisers none and l2, got {omega!r}; {advice}")
+        if omega.discrete and not (self.discrete or self.quadratic):
+            raise TypeError(f"{name} takes small steps, by which weights of {omega!r} never change; IPDLAM can")
+        if self.quadratic and omega.curvature is None and not (self.sparse and isinstance(omega, L1)):
+            known, advice = "none, l1 and l2" if self.sparse else "none and l2", "IPDLAM takes any with a prox"
+            raise TypeError(f"{name} supports the regularisers {known}, got {omega!r}; {advice}")
 
     def init(self, sweep: Sweep[Any]) -> None:
         """Give a state that has weights what else the method needs: by default ``Z`` and ``A`` by a forward pass.

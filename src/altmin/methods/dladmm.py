@@ -14,33 +14,13 @@ import torch
 
 from altmin.checks import number
 from altmin.core.forward import outputs
-from altmin.core.memory import Memory
 from altmin.core.state import State
 from altmin.errors import PenaltyWarning
 from altmin.methods.base import Method
 from altmin.methods.registry import method
 from altmin.solvers.backtracking import Backtracking
 from altmin.sweep import Penalty, Sweep
-
-PERIOD = 100  # iterations from one growth of rho to the next (schedule "steps")
-RISES = 3  # of the loss in a row, after which rho grows (schedule "adaptive")
-
-
-@dataclass(eq=False)
-class Schedule(Memory):
-    """What dlADMM keeps beside the variables; all but `rho` is for the adaptive schedule.
-
-    Attributes:
-        rho: The present penalty of the last layer.
-        scale: What first trials of step sizes are multiplied by.
-        loss: The network's loss after the last iteration.
-        rises: How often it rose in a row.
-    """
-
-    rho: float
-    scale: float = 1.0
-    loss: float = math.inf
-    rises: int = 0
+from altmin.sweep.schedule import Schedule
 
 
 @method("dladmm", title="ADMM with backward and forward sweeps", paper="Wang et al. (KDD 2019)")
@@ -56,20 +36,21 @@ class DLADMM(Method):
     Deviations: the dual step has ``Z_L``, where the paper prints ``a_L``. The first trial of a weight step includes the
     regulariser's prox. Step sizes are found without trial steps and start from the exact quotient, not from 1.
     Intercepts are means over the samples, where the paper prints a gradient step of length ``1/nu`` (``1/rho``). The
-    proxes of cross-entropy and smooth activations are found by Newton's method, where the paper has FISTA and a look-up
-    table; all are exact. ``rho`` ends at 0.1 or `rho_max`, a cap that only the authors' code has.
+    proxes of cross-entropy and smooth activations are found by Newton's method, where the paper has FISTA (the loss
+    ``"cross_entropy:fista"``) and a look-up table; all are exact. ``rho`` ends at 0.1 or `rho_max`, and outputs start
+    by `outputs`: of these, the paper says nothing. ``DLADMM(nu=None, schedule="adaptive", start=1.0, outputs="signs")``
+    are the authors' code's numbers.
 
     Example:
         >>> method = DLADMM(rho=2.0, nu=1.0, schedule="constant")
     """
 
+    discrete = True
     cure = "a larger `rho` (the proof needs rho > 2H)"
     reuse = 1, 2, 7
 
     rho: float = number(1e-6, "penalty of the last layer at the start", above=0.0, paper="1e-6")
-    nu: float | None = number(
-        1e-6, "penalty of the hidden layers; none: follow rho", above=0.0, optional=True, paper="1e-6"
-    )
+    nu: float | None = number(1e-6, "penalty of hidden layers; none: rho", above=0.0, optional=True, paper="1e-6")
     schedule: str = number(
         "steps",
         "how rho grows: not, tenfold every 100 iterations, or tenfold where the loss rose three times in a row",
@@ -82,6 +63,12 @@ class DLADMM(Method):
     per_sample: bool = number(True, "a step size of A for each sample, not one for all", paper="a parameter vector")
     start: float | None = number(
         None, "first trial of a step size; none: the exact quotient", above=0.0, optional=True, paper="1"
+    )
+    outputs: str = number(
+        "forward",
+        "the outputs Z_L at the start: of a forward pass, or 1 for a sample's class and -1 for the others",
+        choices=("forward", "signs"),
+        paper="not given; the authors' code: signs",
     )
     factor: float = number(2.0, "growth of a step size that failed", above=1.0, paper="not given; the authors' code: 2")
 
@@ -100,13 +87,15 @@ class DLADMM(Method):
         return Backtracking(self.start, self.factor, sweep.memory.scale, self.per_sample)
 
     def init(self, sweep: Sweep[Any]) -> None:
-        """``Z``, ``A`` by a forward pass, ``U = 0``."""
+        """``Z``, ``A`` by a forward pass, ``Z_L`` perhaps the labels' signs (`outputs`), ``U = 0``."""
         H = sweep.problem.loss.lipschitz
         if self.rho <= 2 * H:
             bound = f"not above 2H = {2 * H:g}" if math.isfinite(H) else "of no avail: the loss is not smooth"
             text = f"`rho` = {self.rho:g} is {bound}; dlADMM is proved to converge for rho > 2H"
             warnings.warn(text, PenaltyWarning, stacklevel=2)
         super().init(sweep)
+        if self.outputs == "signs":
+            sweep.state.z[-1] = sweep.problem.loss.signs(sweep.batch.y)
         sweep.state.u = torch.zeros_like(sweep.state.z[-1])
         sweep.state.memory = Schedule(self.rho)
 
@@ -130,19 +119,17 @@ class DLADMM(Method):
 
     def update_rho(self, sweep: Sweep[Schedule]) -> None:
         """The schedule of ``rho``, before every iteration but the first."""
-        memory = sweep.memory
-        if self.schedule == "steps" and sweep.state.k % PERIOD == 0:
-            memory.rho = self.grown(memory.rho)
+        if self.schedule == "steps":
+            sweep.memory.count(sweep.state.k, self.limit)
         if self.schedule == "adaptive":
             problem, batch = sweep.problem, sweep.batch
-            loss = float(batch.sum(problem.loss(outputs(problem, sweep.state, batch.x), batch.y)))
-            memory.rises, memory.loss = memory.rises + 1 if loss > memory.loss else 0, loss
-            if memory.rises == RISES:
-                memory.rho, memory.scale, memory.rises = self.grown(memory.rho), 10 * memory.scale, 0
+            loss = batch.sum(problem.loss(outputs(problem, sweep.state, batch.x), batch.y))
+            sweep.memory.watch(float(loss), self.limit)
 
-    def grown(self, rho: float) -> float:
-        """Ten times `rho`, within its limit."""
-        return min(10 * rho, max(0.1, self.rho) if self.rho_max is None else self.rho_max)
+    @property
+    def limit(self) -> float:
+        """The largest ``rho`` of the schedules."""
+        return max(0.1, self.rho) if self.rho_max is None else self.rho_max
 
     def scalars(self, state: State[Schedule]) -> dict[str, float]:
         """``rho`` of the iteration."""

@@ -71,6 +71,11 @@ class DTP(Method):
     eta: float = number(3.0, "step from the last hidden activation to its target", above=0.0)
     noise: float = number(0.1, "standard deviation of the noise that feedback maps learn on", least=0.0)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.feedback, SGD) and self.feedback.radius is not None:
+            raise ValueError("`feedback`: a `radius` holds layers of the network alone, not feedback maps")
+
     def init(self, sweep: Sweep[Any]) -> None:
         """Feedback maps drawn from the state's generator (Glorot's uniform), and the optimisers of all weights."""
         state = sweep.state

@@ -49,6 +49,7 @@ class IPDLAM(Method):
     """
 
     batched = True
+    discrete = True
     cure = "inertial factors below 1, a larger `delta`, or a smaller `theta`"
 
     alpha: float = number(0.7, "inertia of Z", least=0.0, paper="0.2, 0.5, 0.7")

@@ -17,14 +17,14 @@ from altmin.core.state import State
 from altmin.layerwise.function import layer_functions
 from altmin.layerwise.last_layer import refit_last
 from altmin.methods.base import Method, Terms
-from altmin.methods.registry import method, register_method
+from altmin.methods.registry import method
 from altmin.online.codes import Codes, Mu
 from altmin.online.compiled import prepare_compiled, refuse, require_compiler
 from altmin.online.forward_pass import forward_pass
 from altmin.online.memory import OnlineMemory
 from altmin.online.rules import SGD, Adam, CoActivationMemory, Newton, OptimizerRule, Rule, StepRule
 from altmin.online.targets import BatchTargets, layer_targets
-from altmin.schedules import DECAYS, decay, halved
+from altmin.schedules import DECAYS, decay, epoch_decay, halved
 from altmin.sweep import Sweep, network_terms
 
 PAPER = "Choromanska et al. (ICML 2019)"
@@ -75,6 +75,7 @@ class OnlineAM(Method):
     regressors: str = number("forward", "what weights learn from", choices=("codes", "forward"), paper="codes")
     halve_every: int = number(0, "epochs between halvings of rates; 0: none", least=0, paper="the authors' code: 8")
     decay: str = decay("linear")
+    epoch_decay: float = epoch_decay()
     refit: bool = number(False, "fit the last layer to the whole data at the end; the records do not show it")
     compile: bool = number(False, "compile the steps, for long runs of small linear layers: it takes up to a minute")
 
@@ -93,6 +94,10 @@ class OnlineAM(Method):
         super().check(problem)
         self.rule.check(problem)
         self.last.check(problem)
+        if self.refit and problem.regularizer.constraint:
+            raise TypeError(
+                f"`refit` fits a last layer without its regulariser, which {problem.regularizer!r} must have"
+            )
         if self.compile:
             refuse(problem, self.rule, self.mu, self.weight_steps)
 
@@ -115,7 +120,8 @@ class OnlineAM(Method):
         memory.update_mu(self.mu, state)
         found = prepare_compiled(self.prepare, sweep) if self.compile else self.prepare(sweep)
         sweep.note_outputs(found.outputs)
-        factor = halved(state.epoch, self.halve_every) * DECAYS[self.decay](sweep.batch.done)
+        factor = self.epoch_decay**state.epoch * halved(state.epoch, self.halve_every)
+        factor *= DECAYS[self.decay](sweep.batch.done, state.k)
         for (rule, targets), own in zip(self.groups(list(found.layers)), memory.rules, strict=True):
             rule.learn(own, targets, sweep.problem.regularizer, self.weight_steps, factor)
         memory.power, memory.codes, memory.forward = found.power, found.codes, found.forward
@@ -142,9 +148,3 @@ class OnlineAM(Method):
         """Where asked, the last layer refitted to all samples, unregularised (Carreira-Perpinan and Wang 2014)."""
         if self.refit:
             refit_last(sweep)
-
-
-_sgd = OnlineAM(rule=SGD(0.5), last=SGD(0.2), decay="none")
-register_method("am-sgd", _sgd, title="online alternating minimisation by SGD", paper=PAPER)
-register_method("am-mem", OnlineAM(rule=CoActivationMemory()), title="online least squares from a memory", paper=PAPER)
-register_method("am-newton", OnlineAM.newton(), title="online Newton steps from a memory", paper="of this library")

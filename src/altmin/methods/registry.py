@@ -25,6 +25,7 @@ class Entry:
         paper: Where it comes from.
         loss: The loss that its paper uses.
         epochs: How many it is trained for where the user names no number; `None` for the usual number of its kind.
+        of: The name of the method that this is a label of, a user's own for other numbers of it; empty for a method.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Entry:
     paper: str
     loss: str = "cross_entropy"
     epochs: int | None = None
+    of: str = ""
 
 
 METHODS: dict[str, Entry] = {}

@@ -33,18 +33,19 @@ class TaylorADMM(Method):
     forward pass at best 77%, with `gamma` a hundred times `beta`. A convolution cannot fit random ``Z``: begin those
     networks at a forward pass, with such a `gamma`. Longer warm-ups change little.
 
-    Deviations: the paper has no intercepts; where a layer has one, it is solved for together with the weights. The
-    pseudo-inverse is a ridge at rounding level centred at the present weights, or `ridge` where that is positive. A
-    layer's first activations are solved for with the start's weights above it, which the paper leaves open. Below max
-    pooling the activations' block is not convex: it is lowered, not minimised.
+    Deviations: the paper has no intercepts; where a layer has one, it is solved for together with the weights. It has
+    no regularisers and no residual connections either. Under l1 the weights are found by at most a hundred sweeps of
+    coordinate descent. The pseudo-inverse is a ridge at rounding level centred at the present weights, or `ridge` where
+    that is positive. A layer's first activations are solved for with the start's weights above it, which the paper
+    leaves open. Below max pooling the activations' block is not convex: it is lowered, not minimised.
 
     Example:
         >>> TaylorADMM(beta=582.8, gamma=54.15).start
         'gaussian'
     """
 
-    unsupported = Method.unsupported | {"residual connections"}
     quadratic = True
+    sparse = True
     cure = "a longer `warmup` or a larger `beta`"
     reuse = 0, 0, 1
 
@@ -72,10 +73,10 @@ class TaylorADMM(Method):
         """One iteration of Algorithm 1."""
         *hidden, last = sweep.layers
         for layer in hidden:
-            layer.solve_weights(prox=2 * self.ridge, jointly=True)
+            layer.solve_weights(prox=2 * self.ridge, jointly=True, exactly=True)
             layer.solve_a()
             layer.solve_z()
-        last.solve_weights(prox=2 * self.ridge, jointly=True)
+        last.solve_weights(prox=2 * self.ridge, jointly=True, exactly=True)
         last.solve_z()
         if sweep.state.k >= self.warmup:
             sweep.ascend_dual(self.beta)

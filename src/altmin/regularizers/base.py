@@ -12,7 +12,7 @@ from altmin.registration import Registry
 
 
 class Regularizer(Checked):
-    """A convex function ``Omega(W)`` of one layer's weights, with its prox.
+    """A function ``Omega(W)`` of one layer's weights, convex unless it says that it is discrete, with its prox.
 
     A subclass gives a call and `prox`; `altmin.register_regularizer` gives it a name. Methods ask no more of it than
     whether it is zero and whether it is a square, for which weights have closed forms. In a dataclass, fields made by
@@ -20,9 +20,13 @@ class Regularizer(Checked):
 
     Class attributes:
         name: What it is called in text such as ``"l1:1e-4"``.
+        constraint: Whether it is zero on a set of weights and infinite elsewhere; its prox is the projection.
+        discrete: Whether that set is finite.
     """
 
     name: ClassVar[str] = "a regulariser"
+    constraint: ClassVar[bool] = False
+    discrete: ClassVar[bool] = False
 
     @property
     def is_zero(self) -> bool:
@@ -48,6 +52,18 @@ class Regularizer(Checked):
             start: Not used by closed forms.
         """
         raise absent(self, "prox")
+
+    def least_subgradient(self, W: Tensor, g: Tensor) -> Tensor:
+        """The element of least norm of ``g + dOmega(W)``, the shape of `W`.
+
+        Squares and l1 have it in closed form. By default it is the prox mapping ``W - prox_Omega(W - g)``, which is
+        never longer, and zero at the same points.
+
+        Args:
+            W: Weights of any shape.
+            g: A further gradient, the same shape.
+        """
+        return W - self.prox(W - g, 1.0) if self.curvature is None else g + self.curvature * W
 
     def complete_square(self, center: Tensor, d: float) -> tuple[Tensor, float]:
         """Centre and weight of the one square that ``d/2 ||W - center||^2 + Omega(W)`` is, up to a constant.
@@ -90,3 +106,8 @@ def check_weight(weight: float) -> None:
     """Raise `ValueError` where the weight of a regulariser is negative, infinite or nan."""
     if not 0.0 <= weight < float("inf"):
         raise ValueError(f"`weight` of a regulariser must be >= 0 and finite, got {weight}")
+
+
+def indicator(inside: Tensor, W: Tensor) -> Tensor:
+    """Zero where all of `inside` is true, else infinity; a scalar like `W`."""
+    return W.new_zeros(()).masked_fill(~inside.all(), float("inf"))

@@ -36,6 +36,11 @@ class L1(Regularizer):
         """``weight ||W||_1``, a scalar."""
         return self.weight * W.abs().sum()
 
+    def least_subgradient(self, W: Tensor, g: Tensor) -> Tensor:
+        """The element of least norm of ``g + dOmega(W)``: where ``W = 0``, `g` moved towards 0 by the weight."""
+        at_zero = torch.sign(g) * (g.abs() - self.weight).clamp_min(0.0)
+        return torch.where(W == 0, at_zero, g + self.weight * torch.sign(W))
+
     def prox(self, v: Tensor, r: float | Tensor, target: Tensor | None = None, start: Tensor | None = None) -> Tensor:
         """``argmin_W weight ||W||_1 + r/2 ||W - v||^2``: soft thresholding at ``weight/r``, the shape of `v`."""
         return torch.sign(v) * (v.abs() - 1.0 / r * self.weight).clamp_min(0.0)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -60,6 +61,13 @@ class Backtracking:
         for _ in range(3):
             trial = torch.where(trial < quotient, trial * self.factor, trial)
         return trial
+
+    def at(self, rows: slice, some: Tensor | slice) -> Self:
+        """The same search, for `some` of these samples; who looks at step sizes then knows whose they are."""
+        return self
+
+    def accept(self, size: Tensor) -> None:
+        """Is told each step size that is taken: a scalar, or ``(N,)`` for samples that have their own; does nothing."""
 
 
 @exact()
@@ -132,6 +140,7 @@ def gradient_step(
     quotient = torch.where(size > 0, curvature(grad) / size, size)
     alpha = search.first(quotient)
     if regularizer.is_zero:
+        search.accept(alpha)
         return torch.where(alpha == 0, W, W - grad / alpha)
     if search.start is not None:
         alpha = search.first(torch.zeros_like(quotient))
@@ -140,6 +149,7 @@ def gradient_step(
         new = regularizer.prox(W - grad / alpha, alpha)
         move = new - W
         if curvature(move) <= alpha * move.square().sum() * (1 + 8 * torch.finfo(W.dtype).eps):
+            search.accept(alpha)
             return new
         alpha = alpha * search.factor
     raise DivergenceError(
@@ -168,8 +178,46 @@ def activations_step(
         ``A+``, and what the layer above makes of the movement.
     """
     tau = _tau(grad, image, c1, c2, search, batch)
+    search.accept(tau)
     step = torch.where(tau > 0, -1.0 / tau, torch.zeros_like(tau))
     return torch.addcmul(a, grad, column(step, a)), image * column(step, image)
+
+
+def shortened_step(
+    a: Tensor,
+    grad: Tensor,
+    image: Tensor,
+    c1: float,
+    c2: float,
+    low: Tensor,
+    high: Tensor,
+    search: Backtracking,
+    batch: Batch,
+) -> tuple[Tensor, Tensor]:
+    """One step ``A+ = A - grad/tau`` of each sample that ends within a box by itself (mDLAM, Algorithm 3 as printed).
+
+    ``tau`` is where backtracking ends, as in `activations_step`, among those for which ``low <= A+ <= high``. A sample
+    with an entry at the end of its interval that wants to leave it stays where it is.
+
+    Args:
+        a: Present activations, ``(N, ...)``.
+        grad: The gradient there, the same shape.
+        image: ``grad W^T``, what the layer above makes of it.
+        c1: Weight of the layer above, > 0.
+        c2: Weight of squares of the activations themselves, >= 0.
+        low: Lower ends.
+        high: Upper ends.
+        search: Start and factor of the trials; each sample has its own ``tau``.
+        batch: Whose samples they are.
+
+    Returns:
+        ``A+``, and what the layer above makes of the movement.
+    """
+    room = torch.where(grad > 0, a - low, high - a).clamp_min(0.0)
+    least = torch.where(grad == 0, 0.0, grad.abs() / room).flatten(1).amax(1)
+    tau = torch.maximum(_tau(grad, image, c1, c2, replace(search, per_sample=True), batch), search.first(least))
+    step = torch.where(tau > 0, -1.0 / tau, torch.zeros_like(tau))
+    return torch.addcmul(a, grad, column(step, a)).clamp_(low, high), image * column(step, image)
 
 
 def clipped_step(
@@ -217,6 +265,7 @@ def clipped_step(
         moved, size = image(move), _total(move, search.per_sample, batch)
         fails = c1 * _total(moved, search.per_sample, batch) + c2 * size > slack * tau * size
         if not fails.any():
+            search.accept(tau)
             return move.add_(a).clamp_(low, high), moved
         tau = torch.where(fails, search.factor * tau, tau)
     raise DivergenceError(

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from altmin.errors import DivergenceError
+from altmin.solvers.statistics import Statistics
 from altmin.solvers.weight_least_squares import cholesky
 
 BLOCK = 128  # columns that move before the others' part of the gradient is made anew
+SWEEPS = 100  # the most of `sparse_weights`
 GUARD = 1e-10  # added to a diagonal entry that a dead unit leaves at zero
 
 
@@ -34,6 +36,27 @@ def descend_columns(W: Tensor, M: Tensor, B: Tensor, sparsity: float, free: int,
         if change <= tol:
             break
     return W
+
+
+def sparse_weights(s: Statistics, b: Tensor, W: Tensor, W0: Tensor, c: float, d: float, sparsity: float) -> Tensor:
+    """``argmin_V c/2 ||Z - b - A V^T||^2 + d/2 ||V - W0||^2 + sparsity ||V||_1`` by sweeps over the columns, from `W`.
+
+    They end where no weight changes by more than the square root of the machine precision times the largest one, or
+    after a hundred: the objective is then not at its minimum, but has fallen with every sweep.
+
+    Args:
+        s: Statistics of the layer.
+        b: Intercept, ``(q,)``.
+        W: Where it begins, ``(q, p)``.
+        W0: Centre of the proximal term, the same shape.
+        c: Weight of the squares, > 0.
+        d: Weight of the proximal term, >= 0.
+        sparsity: Weight of the l1 norm, >= 0.
+    """
+    M = c * s.gram
+    diagonal(M).add_(d)
+    tol = torch.finfo(W.dtype).eps ** 0.5 * float(W.abs().amax())
+    return descend_columns(W, M, c * s.targets(b) + d * W0, sparsity, 0, SWEEPS, tol)
 
 
 def column_sweep(W: Tensor, M: Tensor, B: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from altmin.study.run_files import CHECKPOINTS, CONFIG, PART, WRITTEN, Owner, sweep_up
+from altmin.study.run_files import CHECKPOINTS, CONFIG, PART, WRITTEN, Owner, sweep_up, whole_of
 
 LOCK = ".lock"
 
@@ -134,7 +134,9 @@ def _require(folder: Path, command: str, overwrite: bool) -> None:
     if owner is None:
         require_no_files(folder, command)
     elif owner.command == PART:
-        raise FolderTakenError(f"{folder} is a part of the comparison in {folder.absolute().parent}", "run that again")
+        whole, its = whole_of(folder)
+        what = "comparison" if its == "compare" else "runs"
+        raise FolderTakenError(f"{folder} is a part of the {what} in {whole}", "run that again")
     elif not overwrite:
         go_on = "" if owner.command == "bench" else f"`altmin {owner.command} --resume {folder}` goes on with it, "
         what = f"{folder} holds a run of altmin {owner.command} ({go_on}--overwrite replaces it)"
@@ -147,8 +149,9 @@ def require_run(folder: Path, command: str) -> None:
     if owner is None:
         raise ValueError(f"--resume {folder}: no run of altmin has left its {CONFIG} there; start it anew")
     if owner.command == PART:
-        whole = folder.absolute().parent
-        raise ValueError(f"--resume {folder}: a part of a comparison; altmin compare --resume {whole} goes on with it")
+        whole, its = whole_of(folder)
+        what = "a comparison" if its == "compare" else "several runs"
+        raise ValueError(f"--resume {folder}: a part of {what}; altmin {its} --resume {whole} goes on with it")
     if owner.command != command:
         raise ValueError(f"--resume {folder}: this folder is by altmin {owner.command}, not by altmin {command}")
 

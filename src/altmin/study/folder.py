@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def prepare(
     command: str,
     config: Config,
     model: str | ModelSource = "",
-    parts: dict[str, Config] | None = None,
+    parts: Mapping[str, Config | None] | None = None,
     resume: bool = False,
 ) -> None:
     """Take an older run out of a claimed folder, and leave there what makes this one again.
@@ -26,24 +27,25 @@ def prepare(
         command: Whose it is from now on.
         config: The options that make the same run again.
         model: The network's; of a user's own file there is a copy from now on.
-        parts: Of a comparison: its methods, each of which has a folder, and their options.
+        parts: Of several runs: the folders within this one, each with the options of its run, or `None` where another
+            call will prepare it.
         resume: Whether it is the run that is there which goes on, perhaps one that was killed while it prepared.
 
     Raises:
-        ValueError: A folder of a method holds what must not be replaced, or a user's own ``model.py`` is in the way;
+        ValueError: A folder of a part holds what must not be replaced, or a user's own ``model.py`` is in the way;
             nothing is removed then.
     """
     parts = parts or {}
     with ExitStack() as stack:
         _require_source(folder, model)
         for name in parts:
-            _require_part(folder / name, stack, model, ours=Owner.of(folder))
+            _require_part(folder, name, stack, model)
         if not resume:
             clear(folder)
             begin(folder, command, config, model, tuple(parts))
         for name, own in parts.items():
-            if Owner.of(folder / name) is None:
-                (folder / name).mkdir(exist_ok=True)
+            if own is not None and Owner.of(folder / name) is None:
+                (folder / name).mkdir(parents=True, exist_ok=True)
                 begin(folder / name, PART, own, model)
 
 
@@ -57,8 +59,9 @@ def _require_source(folder: Path, model: str | ModelSource) -> None:
         raise ValueError(f"--out {folder}: {text}")
 
 
-def _require_part(part: Path, stack: ExitStack, model: str | ModelSource, ours: Owner | None) -> None:
-    """A `ValueError` where a method's folder holds something else than a part of the comparison that is replaced."""
+def _require_part(folder: Path, name: str, stack: ExitStack, model: str | ModelSource) -> None:
+    """A `ValueError` where a part's folder holds something else than a part of the runs that are replaced."""
+    part, ours = folder / name, Owner.of(folder)
     if not part.exists():
         return
     stack.enter_context(locked(part))
@@ -66,5 +69,5 @@ def _require_part(part: Path, stack: ExitStack, model: str | ModelSource, ours: 
     owner = Owner.of(part)
     if owner is None:
         require_no_files(part, PART)
-    elif ours is None or part.name not in ours.methods or owner.command != PART:
+    elif ours is None or name not in ours.parts or owner.command != PART:
         raise FolderTakenError(f"{part} holds a run of its own", "move it")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
 
 from altmin.files import replacing
-from altmin.study.run import Run
+from altmin.study.run import Run, by_name
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F")
 """Of Okabe and Ito, told apart with any colour vision; grey for their yellow, which is faint on white."""
@@ -24,41 +24,60 @@ PERCENT = (0, 50, 80, 90, 95, 98, 99, 100)
 
 
 def plot(runs: Sequence[Run], path: Path) -> None:
-    """Write a picture with a curve for each run: validation by epoch, and by CPU seconds; test as a dot.
+    """Write a picture with a curve for each method: validation by epoch, and by CPU seconds; test as a dot.
 
-    Where no sample is held out for validation, curves are of the samples that were trained on.
+    Of several seeds it is the mean, up to where the first of them ended, in a band of a standard deviation. Where no
+    sample is held out for validation, curves are of the samples that were trained on.
     """
     figure, regression = Figure(figsize=(12, 5), layout="constrained"), all(_accuracy(run) is None for run in runs)
     panels = figure.subplots(1, 2, sharey=True)
     part = "validation" if any(row["validation_loss"] for run in runs for row in run.curve) else "train"
-    lines = [_draw(panels, i, run, f"{part}_{'loss' if regression else 'accuracy'}") for i, run in enumerate(runs)]
+    groups, kind = by_name(runs), "loss" if regression else "accuracy"
+    lines = [_draw(panels, i, group, f"{part}_{kind}") for i, group in enumerate(groups)]
     _label(panels, regression)
-    figure.suptitle(f"Lines: {part}. Dots: test, once, of the weights kept.", fontsize="medium")
+    seeds = max(map(len, groups))
+    means = "" if seeds == 1 else f" Means of {seeds} seeds; bands and bars: a standard deviation each way."
+    figure.suptitle(f"Lines: {part}. Dots: test, once, of the weights kept.{means}", fontsize="medium")
     figure.legend(handles=lines, loc="outside right upper", title="method, test", frameon=False)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=150)
 
 
-def _draw(panels: Sequence[Axes], i: int, run: Run, figure: str) -> Line2D:
-    """One run's `figure` in both panels; no two of 32 runs share colour and dashes."""
+def _draw(panels: Sequence[Axes], i: int, runs: Sequence[Run], figure: str) -> Line2D:
+    """One method's `figure` in both panels; no two of 32 methods share colour and dashes."""
     colour, dashes = COLOURS[i % len(COLOURS)], DASHES[(i + i // len(COLOURS)) % len(DASHES)]
     style: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.6}
     regression = figure.endswith("loss")
-    test, iteration = run.result["test_loss"] if regression else _accuracy(run), run.result["kept_iteration"]
-    values = [value if regression else 100 * value for value in _column(run, figure)]
+    tests = [run.result["test_loss"] if regression else _accuracy(run) for run in runs]
+    test, deviation = _spread([[value] for value in tests if value is not None] or [[nan]])
+    trained = [run for run in runs if run.result["kept_iteration"] is not None]
+    factor = 1.0 if regression else 100.0
     for axes, name in zip(panels, ("iteration", "elapsed_cpu_seconds"), strict=True):
-        if iteration is not None:
-            x = _column(run, name)
-            axes.plot(x, values, **style)
-            axes.plot(
-                x[iteration - 1],
-                nan if test is None else test,
-                "o",
-                color=colour,
-                markersize=7,
-                markeredgecolor="white",
-            )
-    return Line2D([], [], label=_name(run, test, regression), **style)
+        if trained:
+            x, _ = _spread([_column(run, name) for run in trained])
+            mean, spread = _spread([[factor * value for value in _column(run, figure)] for run in trained])
+            axes.plot(x, mean, **style)
+            at, _ = _spread([[_at_kept(run, name)] for run in trained])
+            dot: dict[str, Any] = {"color": colour, "markersize": 7, "markeredgecolor": "white"}
+            if len(runs) == 1:
+                axes.plot(at, test, "o", **dot)
+            else:
+                axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+                axes.errorbar(at, test, deviation, fmt="o", ecolor=colour, capsize=3, **dot)
+    return Line2D([], [], label=_name(runs, float(test[0]), regression), **style)
+
+
+def _spread(columns: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations at each place that all columns have."""
+    rows = np.array([column[: min(map(len, columns))] for column in columns])
+    return rows.mean(0), rows.std(0, ddof=1) if len(rows) > 1 else np.zeros(rows.shape[1])
+
+
+def _at_kept(run: Run, name: str) -> float:
+    """A column's value in the record of the iteration whose weights were kept, or the first one behind it."""
+    places = _column(run, "iteration")
+    kept = next((i for i, place in enumerate(places) if place >= run.result["kept_iteration"]), -1)
+    return _column(run, name)[kept]
 
 
 def _accuracy(run: Run) -> float | None:
@@ -71,10 +90,10 @@ def _column(run: Run, name: str) -> list[float]:
     return [float(row[name]) for row in run.curve]
 
 
-def _name(run: Run, test: float | None, regression: bool) -> str:
-    figure = "" if test is None else f"{test:.4g}" if regression else f"{test:.1f}%"
-    status = run.result["status"]
-    return f"{run.name}  {figure}" + ("" if status == "ok" else f" ({status})")
+def _name(runs: Sequence[Run], test: float, regression: bool) -> str:
+    figure = "" if isnan(test) else f"{test:.4g}" if regression else f"{test:.1f}%"
+    statuses = dict.fromkeys(run.result["status"] for run in runs)
+    return f"{runs[0].name}  {figure}" + ("" if list(statuses) == ["ok"] else f" ({', '.join(statuses)})")
 
 
 def _label(panels: Sequence[Axes], regression: bool) -> None:

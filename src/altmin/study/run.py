@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Any
 
 import torch
@@ -19,9 +19,10 @@ from altmin.core.state import State
 from altmin.data import Dataset
 from altmin.errors import DivergenceError
 from altmin.methods import Method
+from altmin.methods.registry import METHODS
 from altmin.study.description import NetworkDescription
 from altmin.study.measures import Measures, measured
-from altmin.study.saved_network import new_run
+from altmin.study.saved_network import load, new_run
 from altmin.study.setup import Setup
 from altmin.train.checkpoint import Checkpoints
 from altmin.train.fit import fit
@@ -37,7 +38,7 @@ class Run:
     """What the files of results have of one method's training.
 
     Attributes:
-        name: The method's name in the registry.
+        name: The method's name in the registry, or its label.
         result: The entry in ``results.json``.
         curve: The rows in ``curves.csv``.
     """
@@ -45,6 +46,11 @@ class Run:
     name: str
     result: dict[str, Any]
     curve: list[Record]
+
+    @property
+    def seed(self) -> int:
+        """The seed of its start and its batches."""
+        return self.result["seed"]
 
     @property
     def finished(self) -> bool:
@@ -79,6 +85,11 @@ class TrainedRun(Run):
         return bool(self.history.records) or self.failure is None
 
 
+def by_name(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs that differ in nothing but their seeds, together."""
+    return [list(group) for _, group in groupby(runs, key=lambda run: run.name)]
+
+
 def run(
     setup: Setup,
     name: str,
@@ -96,7 +107,11 @@ def run(
         within: Makes a context that training, and nothing else, stands in.
     """
     network = replace(setup.network, loss=setup.loss_of(name), run=new_run())
-    model = network.build(setup.seed)
+    model, before = network.build(setup.seed), None
+    if setup.start is not None:
+        trained, described = load(setup.start, trust_code=True)  # this run's own, whose code has run already
+        model.load_state_dict(trained.state_dict())
+        before = described.run
     problem = problem_of(model, network.loss, setup.regularizer)
     last, error, train = _Last(), None, setup.dataset.train
     options: dict[str, Any] = setup.options_of(name) | {"callbacks": (last, *callbacks)}
@@ -121,7 +136,8 @@ def run(
         measures = dict.fromkeys(
             f"{which}{part}_{what}" for which in ("", "last_") for part in PARTS for what in FIGURES
         )
-    result = {"run": network.run} | _entry(setup, name, method, problem, history, error) | measures
+    entry = _entry(setup, name, method, problem, history, error)
+    result = {"run": network.run, **({} if before is None else {"begins_with": before}), **entry, **measures}
     return TrainedRun(name, result, curve(name, history), network, model, history, error)
 
 
@@ -163,6 +179,7 @@ def _entry(
     spoken = {f.name: getattr(setup, f.name) for f in Setup.listed() if f.metadata["flag"] is not None}
     return {
         "method": name,
+        **({"label_of": METHODS[name].of} if METHODS[name].of else {}),
         "parameters": asdict(method),
         "data": setup.dataset.name,
         "model": setup.network.name,

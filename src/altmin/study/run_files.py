@@ -30,10 +30,11 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "bench": ("bench.json", "bench.png", CONFIG),
     PART: (*NETWORK, CONFIG),
 }
-"""The files of a command, and of a method's folder in a comparison, in the order in which they are removed: without the
+"""The files of a command, and of a folder of one of several runs, in the order in which they are removed: without the
 first one a run is not finished, and the last one says whose the others are."""
 Config = dict[str, Any]
 MARK = re.compile(r"# altmin \S+ (train|compare|bench|part)\n")
+BELOW = re.compile(r"(?!\.\.?(/|$))[^/\\]+(/seed-\d+)?")  # a run's folder within that of the whole
 FOLDERS, COPY = "# folders: ", f"# {SOURCE} is a copy of "
 
 
@@ -42,13 +43,13 @@ class Owner:
     """The run that a folder holds, as its ``config.yaml`` says.
 
     Attributes:
-        command: The command that wrote it, or ``part`` of a comparison.
-        methods: Of a comparison, each of which has a folder.
+        command: The command that wrote it, or ``part`` where it is one of several runs.
+        parts: The folders of its runs where it has several, such as ``adam`` or ``adam/seed-0``.
         source: The user's file of which ``model.py`` is a copy; empty where it is none.
     """
 
     command: str
-    methods: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
     source: str = ""
 
     @property
@@ -66,7 +67,7 @@ class Owner:
             return None
         said = {key: re.search(rf"^{re.escape(key)}(.*)$", text, flags=re.MULTILINE) for key in (FOLDERS, COPY)}
         folders, source = ("" if match is None else match[1] for match in said.values())
-        return cls(found[1], tuple(name for name in folders.split() if Path(name).name == name), source)
+        return cls(found[1], tuple(name for name in folders.split() if BELOW.fullmatch(name)), source)
 
 
 def source_of(path: str, function: str) -> ModelSource:
@@ -77,6 +78,13 @@ def source_of(path: str, function: str) -> ModelSource:
     """
     source, owner = ModelSource.read(path, function), Owner.of(Path(path).parent)
     return replace(source, copy_of=owner.source) if owner is not None and Path(path).name == SOURCE else source
+
+
+def whole_of(part: Path) -> tuple[Path, str]:
+    """The folder that the run in `part` is one of several in, and the command that wrote it."""
+    around = [(path, Owner.of(path)) for path in part.absolute().parents[:2]]
+    path, owner = next(((p, o) for p, o in around if o is not None and o.parts), (around[0][0], None))
+    return path, "compare" if owner is None else owner.command
 
 
 def begin(folder: Path, command: str, config: Config, model: str | ModelSource, parts: Sequence[str] = ()) -> None:
@@ -101,11 +109,12 @@ def clear(folder: Path) -> None:
         return
     first, *others = WRITTEN[owner.command]
     (folder / first).unlink(missing_ok=True)
-    for name in owner.methods:
+    for name in owner.parts:
         if (part := Owner.of(folder / name)) is not None and part.command == PART:
             clear(folder / name)
             with suppress(OSError):  # files of the user's own are there
-                (folder / name).rmdir()
+                for path in (folder / name, *(folder / name).parents[: name.count("/")]):
+                    path.rmdir()
     remove_checkpoints(folder)
     for name in [*([SOURCE] if owner.copied else []), *others]:
         (folder / name).unlink(missing_ok=True)
@@ -124,7 +133,7 @@ def remove_checkpoints(folder: Path) -> None:
 def sweep_up(folder: Path) -> None:
     """Remove what a killed process has left half written; nobody else writes here."""
     names, owner = {SOURCE, *(name for names in WRITTEN.values() for name in names)}, Owner.of(folder)
-    for place in [folder, *(folder / name for name in (owner.methods if owner else ()))]:
+    for place in [folder, *(folder / name for name in (owner.parts if owner else ()))]:
         for path in abandoned(place):
             if re.sub(r"^\.(.+?)\.\d+(\.[0-9a-f]+)?\.part$", r"\1", path.name) in names:
                 path.unlink(missing_ok=True)

@@ -97,7 +97,8 @@ def _described(folder: Path) -> tuple[NetworkDescription, Seal]:
     """The description in `folder`, and what it says of the other files."""
     path = folder / DESCRIPTION
     if not path.is_file():
-        below = sorted(p.parent.name for p in folder.glob(f"*/{DESCRIPTION}"))
+        found = [path for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{DESCRIPTION}")]
+        below = sorted(str(path.parent.relative_to(folder)) for path in found)
         raise DataError(f"{folder} holds no {DESCRIPTION}" + (f"; its folders {', '.join(below)} do" if below else ""))
     try:
         values = dict(read_json(path, MOST))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -13,6 +14,7 @@ from altmin.audit import Gradients
 from altmin.convert import problem_of
 from altmin.core.problem import Problem
 from altmin.data import Dataset
+from altmin.diagnostics import require_penalty
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, listed
 from altmin.study.description import NetworkDescription
@@ -49,6 +51,7 @@ class Setup(FitOptions):
         dataset: The samples.
         network: What is trained; its `loss` is replaced by the run's.
         seed: Of the network's start and of the batches.
+        start: The folder of a network whose weights come first; `None` for those that the seed draws.
         threads: Of the CPU; `None` is one for products so small that threads only wait for each other, else as it is.
     """
 
@@ -61,6 +64,7 @@ class Setup(FitOptions):
     keep: Literal["last", "best"] = restated(FitOptions, "keep", "best")
     device: str = restated(FitOptions, "device", "cpu")
     seed: int = 0
+    start: Path | None = None
     threads: int | None = option(
         "of the CPU; none: one for small products, else PyTorch's choice",
         default=None,
@@ -119,6 +123,9 @@ class Setup(FitOptions):
         self.batch_size_of(method)
         if self.audit and method.gradients in REFUSED:
             raise ValueError(f"--audit refuses {name}, whose label is {method.gradients.value!r}")
+        for name_of, given in (("diagnose", self.diagnose), ("tol", self.tol is not None)):
+            if given:
+                require_penalty(method, name_of)
         method.check(problem)
 
     def check_samples(self, name: str) -> None:

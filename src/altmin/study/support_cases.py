@@ -49,7 +49,15 @@ LAYERS: dict[str, Callable[[Activated], list[nn.Module]]] = {
     "elman": lambda s: [Elman(12, 3), s(), nn.Flatten(), nn.Linear(9, OUTPUTS)],
 }
 """Kinds of layers, with the modules of a tiny network that has one, by the activation; a variant in parentheses."""
-REGULARIZERS = {"none": "none", "l1": "l1:0.01", "l2": "l2:0.01"}
+REGULARIZERS = {
+    "none": "none",
+    "l1": "l1:0.01",
+    "l2": "l2:0.01",
+    "group": "group:0.01",
+    "nonnegative": "nonnegative",
+    "box": "box:-1:1",
+    "binary": "binary:0.1",
+}
 PARTS: dict[str, list[str]] = {
     "layers": list(LAYERS),
     "activation": list(ACTIVATION_NAMES),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from altmin.maps import MapAt
-from altmin.solvers.backtracking import activations_step, clipped_step
+from altmin.solvers.backtracking import activations_step, clipped_step, shortened_step
 from altmin.sweep.penalty import row_squares
 
 if TYPE_CHECKING:
@@ -23,14 +23,15 @@ class ActivationBlock:
         layer: The layer.
         rows: The samples.
         band: Half-width of the constraint ``|A - s(Z)| <= band``; `None` for none.
+        clip: Whether steps are clipped to it, or else shortened.
 
     Attributes:
         now: The present activations.
         E: The residuals of the layer above and of those that a residual connection reaches.
     """
 
-    def __init__(self, layer: StepVerbs, rows: slice, band: float | None):
-        self.layer, self.rows, self.above = layer, rows, layer.above
+    def __init__(self, layer: StepVerbs, rows: slice, band: float | None, clip: bool = True):
+        self.layer, self.rows, self.above, self.clip = layer, rows, layer.above, clip
         self.moved = [self.above, *layer.skipped_to("a")]
         self.now, self.s = layer.a[rows], layer.activation(layer.z[rows])
         self.box = None if band is None else (self.s - band, self.s + band)
@@ -68,10 +69,16 @@ class ActivationBlock:
         near, layer = self.above.map.at(point), self.layer
         grad = self._gradient(near, point, E, some)
         image = partial(near.image, self.above.W)
-        weights, search, batch = (self.c[0], self.d + sum(self.c[1:])), layer.sweep.search, layer.sweep.batch
+        weights, search, batch = (
+            (self.c[0], self.d + sum(self.c[1:])),
+            layer.sweep.search.at(self.rows, some),
+            layer.sweep.batch,
+        )
         if self.box is None:
             return activations_step(point, grad, image(grad), *weights, search, batch)
         low, high = (end[some] for end in self.box)
+        if not self.clip:
+            return shortened_step(point, grad, image(grad), *weights, low, high, search, batch)
         return clipped_step(point, grad, image, *weights, low, high, search, batch)
 
     def _gradient(self, near: MapAt, point: Tensor, E: list[Tensor], some: Tensor | slice) -> Tensor:

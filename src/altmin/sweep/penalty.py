@@ -28,6 +28,7 @@ class Penalty:
         activation: ``d``; 0 where another constraint ties ``A_l`` to ``Z_l``.
         last: ``c_L``; `None` for `linear`.
         dual: What the dual variable ``U`` is multiplied by, where there is one: ``<U, E_L>`` or ``<U, Z_L>``.
+        band: ``eps`` where ``A_l`` is tied to ``Z_l`` by ``|D_l| <= eps``; `None` for no such constraint.
 
     Example:
         >>> Penalty(linear=0.1, activation=0.1, last=2.0).of(last=True)
@@ -38,6 +39,7 @@ class Penalty:
     activation: float = 0.0
     last: float | None = None
     dual: Literal["residual", "outputs"] = "residual"
+    band: float | None = None
 
     def of(self, last: bool) -> float:
         """``c_l`` of a hidden layer or of the last one."""

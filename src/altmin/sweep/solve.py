@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from altmin.core.forward import numel_per_sample, per_channel, stretches
+from altmin.regularizers import L1
 from altmin.solvers.activation_least_squares import ActivationLeastSquares
 from altmin.solvers.backtracking import Backtracking, weights_step
+from altmin.solvers.coordinate_descent import sparse_weights
 from altmin.solvers.weight_least_squares import fit_weights, intercept
 from altmin.sweep.writes import LayerWrites
 
@@ -73,17 +75,24 @@ class SolveVerbs(LayerWrites):
         if over:
             self._swap("a")
 
-    def solve_weights(self, prox: float = 0.0, inertia: float | None = None, jointly: bool = False) -> None:
+    def solve_weights(
+        self, prox: float = 0.0, inertia: float | None = None, jointly: bool = False, exactly: bool = False
+    ) -> None:
         """``argmin_{W_l} c/2 ||E_l||^2 + Omega(W_l) + prox/2 ||W_l - W^||^2``, then the same of ``b_l``.
 
-        With a regulariser that is no square, ``W_l`` takes one majorised step instead.
+        With a regulariser that is no square, ``W_l`` takes one majorised step instead, unless it is l1 and `exactly`.
 
         Args:
             prox: Weight of the proximal terms, >= 0.
             inertia: Extrapolation of their centres; `None` for the present values.
             jointly: Minimise over ``W_l`` and ``b_l`` together; the intercept then has no proximal term.
+            exactly: Solve for ``W_l`` under l1, too, by coordinate descent.
         """
-        W, residual_sum, count = self._weights(prox, inertia, jointly)
+        omega = self.sweep.problem.regularizer
+        if exactly and isinstance(omega, L1):
+            W, residual_sum, count = self._sparse_weights(omega, prox, inertia, jointly)
+        else:
+            W, residual_sum, count = self._weights(prox, inertia, jointly)
         self._write("W", W, inertia)
         if self.map.bias:
             d, centre = (0.0, None) if jointly else (prox, self._small_centre("b", inertia))
@@ -107,6 +116,16 @@ class SolveVerbs(LayerWrites):
             v.sub_(u[rows], alpha=1 / self.c)
         v = v if centre is None else v.lerp_(centre, prox / r)
         return self.sweep.problem.loss.prox(v, r, self.sweep.batch.y[rows], self.z[rows])
+
+    def _sparse_weights(
+        self, omega: L1, prox: float, inertia: float | None, jointly: bool
+    ) -> tuple[Tensor, Tensor, int]:
+        """What `_weights` gives, with an l1 regulariser."""
+        s, centre = self.statistics(), self._small_centre("W", inertia)
+        free = jointly and self.map.bias
+        fitted, b = (s.centred(), torch.zeros_like(self.b)) if free else (s, self.b)
+        W = sparse_weights(fitted, b, self.W, centre, self.c, prox, omega.weight)
+        return W, s.mean_residual(W), s.count
 
     def _weights(self, prox: float, inertia: float | None, jointly: bool) -> tuple[Tensor, Tensor, int]:
         """``W_l``, and what the intercept needs: ``sum_i (Z_i - W A_i)`` and the number of rows."""

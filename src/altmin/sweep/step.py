@@ -69,21 +69,22 @@ class StepVerbs(LayerWrites):
             middle = self.activation(self.z[rows])
             self.a[rows] = torch.clamp(self.a[rows], middle - eps, middle + eps)
 
-    def step_a(self, ahead: float = 0.0, band: float | None = None) -> None:
+    def step_a(self, ahead: float = 0.0, band: float | None = None, clip: bool = True) -> None:
         """``A+ = A - grad/tau`` on ``sum c/2 ||E||^2 (+ <U, E_L>) + d/2 ||A_l - s_l(Z_l)||^2``.
 
         The sum has the residuals of the layer above and of residual connections from ``A_l``. With a band ``A+`` is
-        clipped to ``|A_l - s_l(Z_l)| <= band`` inside the search for ``tau``. The result is written in the place of the
-        previous iterate where one is kept.
+        clipped to ``|A_l - s_l(Z_l)| <= band`` inside the search for ``tau``, or ``tau`` is large enough for that. The
+        result is written in the place of the previous iterate where one is kept.
 
         Args:
             ahead: Share of the last change that the step starts from.
             band: Half-width of the band; `None` for no constraint.
+            clip: Whether ``A+`` is clipped to it, or else a sample's step shortened.
         """
         previous = self.sweep.state.previous
         out = self.a if previous is None else previous.a[self.i]
         for rows in stretches(out, whole=not self.sweep.search.per_sample):
-            block = ActivationBlock(self, rows, band)
+            block = ActivationBlock(self, rows, band, clip)
             point = torch.lerp(out[rows], block.now, 1.0 + ahead) if ahead else None
             new, image = block.step(block.now, block.E) if point is None else self._ahead(block, point)
             if self.above.map.piecewise:

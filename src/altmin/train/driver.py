@@ -16,6 +16,7 @@ from altmin.convert.comparison import check_same_function
 from altmin.core.batch import Batch
 from altmin.core.score import Tally
 from altmin.core.state import State
+from altmin.diagnostics import Diagnosis
 from altmin.errors import DivergenceError
 from altmin.methods.base import Method
 from altmin.precision import computing, exact
@@ -41,6 +42,7 @@ class Driver:
         reader: Turns what users hand in into batches.
         samples: What objective, residuals and records are about: all training samples, or an online method's latest
             batch; `None` before the first step.
+        diagnosis: Watches the iterations, with the option `diagnose`.
         tally: Is told, where there is one, of the outputs that an online method's steps have for their batches.
     """
 
@@ -52,6 +54,7 @@ class Driver:
             self.problem = problem_of(model, options.loss, options.regularizer)
             self.place = Place.of(model, options.device, options.precision)
             method.check(self.problem)
+        self.diagnosis = Diagnosis(method, options.precision == "bf16") if options.diagnose else None
         self.reader = SampleReader(model, self.problem, self.place)
         self.samples: Batch | None = None
         self._state: State[Any] | None = None
@@ -107,7 +110,7 @@ class Driver:
         sweep = Sweep(self.method, self.problem, self.state, batch, self._products if whole else None, tally)
         before = versions_of(batch)
         try:
-            sweep.run()
+            sweep = sweep.run() if self.diagnosis is None else self.diagnosis.run(sweep)
         except DivergenceError as error:
             raise error.at(self.state.k + 1, self.method.cure) from error
         self._guard.check_weights(self.state)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from altmin.core.batch import Batch
+from altmin.diagnostics import require_penalty
 from altmin.methods.base import Method
 from altmin.train.history import History
 from altmin.train.identity import loop_facts
@@ -59,6 +60,8 @@ def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> Hist
     """
     chosen = FitOptions.given("fit", options)
     trainer = Trainer(model, method, **chosen.of(Options))
+    if chosen.tol is not None:
+        require_penalty(method, "tol")
     saver = Saver.of(chosen, chosen.every)
     with trainer.active():
         train = trainer.reader.read("data", data)
@@ -67,7 +70,7 @@ def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> Hist
         held = read_held(trainer, chosen)
         size = check_batch_size(chosen.batch_size, method, len(train.x))
         trainer.reader.variance.check_split(size, train)
-        loop = Loop(trainer, chosen, held, saver=saver, last=chosen.epochs)
+        loop = Loop(trainer, chosen, held, saver=saver, last=chosen.epochs, tol=chosen.tol)
         numbers = {"epochs": chosen.epochs, "batch_size": size, "record_every": chosen.record_every}
         facts = partial(loop_facts, chosen, held, data=train, **numbers)
         loop.begin(train, saved=saver and saver.begin(trainer, facts))

@@ -24,6 +24,10 @@ class History:
     without a validation set) and the method's own changing numbers, such as ``rho``. What was not to be recorded
     (option `record`) is `None`.
 
+    With the option `diagnose` a record of a penalty method also has ``stationarity`` by block and
+    ``relative_stationarity`` (these with `tol` too), ``c_k`` and ``change``, ``step_sizes`` by block, ``lyapunov``,
+    ``descent`` and ``descent_bound``, ``holds`` by inequality, and further numbers of the method's theory.
+
     Of an online method ``objective``, ``train_loss`` and ``train_accuracy`` are, unless `record` names them, means over
     the batches since the record before, each at the weights that its step began with, dropout drawn and batches
     normalised by themselves. They cost no pass over the samples, and lag behind the weights that the epoch ends with;
@@ -38,8 +42,9 @@ class History:
 
     Attributes:
         records: One dict each.
-        status: ``"ok"``, ``"diverged"`` (nan, inf, or a network far worse than one that predicts zero), ``"stopped"``
-            (by a callback or an interrupt), or ``"failed"`` (by another exception, in a study that goes on).
+        status: ``"ok"``, ``"converged"`` (as stationary as the option `tol` asks for), ``"diverged"`` (nan, inf, or a
+            network far worse than one that predicts zero), ``"stopped"`` (by a callback or an interrupt), or
+            ``"failed"`` (by another exception, in a study that goes on).
         keep: Which weights the model holds: of the last iteration, or of the one best on validation.
         best: The iteration that was best on validation; `None` without a validation set.
         restored: The iteration whose weights the model was given back where training ended with an exception, 0 for the
@@ -54,7 +59,7 @@ class History:
     """
 
     records: list[Record] = field(default_factory=list)
-    status: Literal["ok", "diverged", "stopped", "failed"] = "ok"
+    status: Literal["ok", "converged", "diverged", "stopped", "failed"] = "ok"
     keep: Literal["last", "best"] = "last"
     best: int | None = None
     restored: int | None = None

@@ -52,7 +52,8 @@ def loop_facts(options: LoopOptions, held: Mapping[str, Batch], data: Batch, **m
     seed = None if options.generator is None else options.generator.initial_seed()
     samples = {"data": fingerprint(data), "validation": None} | {k: fingerprint(batch) for k, batch in held.items()}
     record = None if options.record is None else list(options.record)
-    return {**samples, "keep": options.keep, "record": record, "generator": seed, **more}
+    diagnose = options.diagnose or None  # as of a checkpoint that knows no such option
+    return {**samples, "keep": options.keep, "record": record, "diagnose": diagnose, "generator": seed, **more}
 
 
 def circumstances(trainer: Driver) -> Facts:

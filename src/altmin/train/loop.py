@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,7 +17,7 @@ from altmin.errors import DivergenceError
 from altmin.train.divergence import DivergenceWatch
 from altmin.train.history import History, Record
 from altmin.train.options import LoopOptions
-from altmin.train.record import record_of
+from altmin.train.record import record_of, theory_of_record
 from altmin.train.saver import Saver
 from altmin.train.shards import uncut
 from altmin.train.trainer import Trainer
@@ -33,6 +34,7 @@ class Loop:
         trainer: Makes the steps.
         options: What is kept, and who is called.
         held: What is evaluated for every record, by the name that its figures have.
+        tol: The relative stationarity below which training ends; `None` for no such end.
         counts: What else a record has.
         saver: Writes checkpoints.
         position: What else a checkpoint has.
@@ -50,6 +52,7 @@ class Loop:
     saver: Saver | None = None
     position: Callable[[], Record] = dict
     last: int | None = None
+    tol: float | None = None
     history: History = field(init=False)
     fallback: State[Nothing] = field(init=False)
     fallback_iteration: int = field(default=0, init=False)
@@ -69,6 +72,8 @@ class Loop:
         self.fallback, self.watch = self.trainer.state.weights(), self._watch()
         if saved is not None:
             self.history = History(**saved["history"] | {"status": "ok", "restored": None})
+            if self.trainer.diagnosis is not None and self.history.records:
+                self.trainer.diagnosis.c_k = self.history.records[-1]["c_k"]
             self.fallback_iteration = saved["fallback_iteration"]
             self.watch.load_state_dict(saved["watch"])
             if saved["fallback"] is not None:
@@ -96,11 +101,14 @@ class Loop:
         return self.history
 
     def _train(self, rounds: Rounds) -> None:
+        if self._converged():  # before a run that ended so, and goes on, makes another step
+            return
         start = self._clock()  # before a round is asked for: a stream reads its first batch then
         for iteration, batches in rounds:
             self._round(batches, iteration)
             times = dict(zip(("seconds", "cpu_seconds"), map(float.__sub__, self._clock(), start), strict=True))
             figures = record_of(self.trainer, self.held, iteration, self.options.record, iteration == self.last)
+            figures |= theory_of_record(self.trainer, self.tol)
             best = self.history.add({"iteration": iteration, **times, **self.counts(), **figures})
             if self.watch.look(self.history.records[-1]) and (best or self.options.keep == "last"):
                 self.fallback, self.fallback_iteration = self.trainer.state.weights(), iteration
@@ -108,8 +116,19 @@ class Loop:
             if any(answers):
                 self.history.status = "stopped"
                 return
+            if self._converged():
+                return
             self._save()
             start = self._clock()
+
+    def _converged(self) -> bool:
+        """Whether the last record is as stationary as `tol` asks for, which the status then says."""
+        if self.tol is None or not self.history.records:
+            return False
+        if not self.history.records[-1].get("relative_stationarity", math.inf) < self.tol:
+            return False
+        self.history.status = "converged"
+        return True
 
     def _round(self, batches: Iterable[Batch], iteration: int) -> None:
         self.trainer.check_storage()
@@ -139,10 +158,11 @@ class Loop:
 
     def _finish(self) -> None:
         """What the method does at the end, with the weights that are kept."""
-        if self.history.status == "ok":
+        if self.history.status in ("ok", "converged"):
             kept = self.history.kept
             present = kept is not None and kept["iteration"] == self.history.iterations
-            self.history.status = self.watch.judge(kept, present)
+            if self.watch.judge(kept, present) == "diverged":
+                self.history.status = "diverged"
         if self.options.keep == "best":
             self.trainer.state.set_weights(self.fallback)
         self.trainer.method.finish(self.trainer.sweep())

@@ -6,9 +6,11 @@ makes its own of them.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
+from numbers import Real
 from typing import Any, Literal, Self
 
 import torch
@@ -41,6 +43,11 @@ def _check_callbacks(name: str, value: object) -> None:
         raise TypeError(f"`{name}` must be a sequence of functions, got {value!r}")
 
 
+def _check_tol(name: str, value: Any) -> None:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 < float(value) < math.inf:
+        raise ValueError(f"`{name}` must be a number above 0 or None, got {value!r}")
+
+
 @dataclass(frozen=True)
 class Options:
     """What every way of training has in common.
@@ -61,7 +68,8 @@ class Options:
         flag=str | None,
     )
     regularizer: str | Regularizer | None = option(
-        "of all layers, none, l1:WEIGHT or l2:WEIGHT, or an object; it is added to the sum of the losses",
+        "of all layers, none, l1:WEIGHT, l2:WEIGHT, group:WEIGHT, nonnegative, box:LOW:HIGH, binary:SIZE, or an "
+        "object; it is added to the sum of the losses",
         default=None,
         check=lambda _, value: make_regularizer(value),
         flag=str,
@@ -83,6 +91,13 @@ class Options:
         default=None,
         check=lambda _, value: dtype_of(value),
         flag=Precision | None,
+    )
+    diagnose: bool = option(
+        "watch every iteration of a method with a penalty objective, and record step sizes, `c_k`, stationarity and "
+        "whether the inequalities of its convergence theory hold; some passes over the samples more for each",
+        default=False,
+        check=check_bool,
+        flag=bool,
     )
     audit: bool = option(
         "train under `altmin.no_backprop`, which raises where gradients pass through several layers",
@@ -233,6 +248,13 @@ class FitOptions(LoopOptions):
         default=1,
         check=check_positive,
         flag=int,
+    )
+    tol: float | None = option(
+        "end training where the relative stationarity of a method with a penalty objective is below it at a record; "
+        "none: after all epochs",
+        default=None,
+        check=_check_tol,
+        flag=float | None,
     )
     every: int | None = option(
         "epochs from one checkpoint to the next; none: so many that writing takes a twentieth of the time; there is "

@@ -11,6 +11,7 @@ from torch import Tensor
 from altmin.core.batch import Batch
 from altmin.core.score import Score, Tally, score
 from altmin.core.state import State
+from altmin.diagnostics import relative_stationarity, stationarity
 from altmin.errors import DivergenceError
 from altmin.precision import exact
 from altmin.train.history import Record
@@ -69,6 +70,17 @@ def record_of(
 
 def _stride(trainer: Trainer) -> int:
     return STRIDE if trainer.sweep().batch.count > MANY else 1
+
+
+@exact()
+def theory_of_record(trainer: Trainer, tol: float | None) -> Record:
+    """What the options `diagnose` and `tol` add to a record; nothing without them."""
+    if trainer.diagnosis is None and tol is None:
+        return {}
+    sweep = trainer.sweep()
+    found = stationarity(sweep)
+    figures = {"stationarity": found, "relative_stationarity": relative_stationarity(sweep, found)}
+    return figures | (trainer.diagnosis.record() if trainer.diagnosis is not None else {})
 
 
 def _check_finite(state: State[Any], objective: float | None, iteration: int, cure: str) -> None:

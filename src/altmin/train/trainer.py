@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from altmin.core.batch import Batch
 from altmin.core.score import Tally
+from altmin.diagnostics import require_penalty, stationarity
 from altmin.errors import DivergenceError
 from altmin.methods.base import Method
 from altmin.train.inputs import check_batch_size
@@ -149,6 +150,16 @@ class Trainer(SavedDriver):
         if not math.isfinite(value):
             raise DivergenceError("objective", value, self.method.cure, self.state.k)
         return value
+
+    def stationarity(self) -> dict[str, float]:
+        """The distance of 0 from the objective's subdifferential in each block of variables, by name.
+
+        Raises:
+            TypeError: The method does not minimise a penalty objective.
+        """
+        require_penalty(self.method, "stationarity")
+        with self.active(rounded=False):
+            return stationarity(self.sweep())
 
     def residuals(self) -> dict[str, float]:
         """How far the constraints are from holding, by name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from altmin.exhibits.outcomes import Measure
-from altmin.exhibits.setting import Changes, Scale, Setting
+from altmin.exhibits.setting import Changes, ExhibitScale, Setting
 from altmin.methods import DLADMM, Backprop, TaylorADMM
 
 PAPER = "dlADMM"
@@ -49,7 +49,7 @@ CHOICES = (
     "The baselines sum the loss over all samples: with its rate of 1e-6 SGD would not move on a mean.",
     "SGD, Adam and rho are also chosen among four values each on validation.",
 )
-DESK = Scale(samples=2_500, width=100, epochs=200)
+DESK = ExhibitScale(samples=2_500, width=100, epochs=200)
 
 
 def performance(data: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from altmin.exhibits.dladmm import BASE, BOTH, PAPER
 from altmin.exhibits.exhibit import Exhibit, Grid, register
 from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import grows, within_factor
-from altmin.exhibits.setting import Scale
+from altmin.exhibits.setting import ExhibitScale
 from altmin.methods import DLADMM
 
 SECONDS = "s an iteration"
@@ -76,6 +76,6 @@ register(
         },
         choices=CHOICES,
         deviations=DEVIATIONS,
-        desk=Scale(samples=2_000, epochs=3, seeds=1),
+        desk=ExhibitScale(samples=2_000, epochs=3, seeds=1),
     )
 )

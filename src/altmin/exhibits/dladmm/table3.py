@@ -4,7 +4,7 @@ from altmin.exhibits.dladmm import BASE, BOTH, PAPER
 from altmin.exhibits.dladmm.table2 import CHOICES, DEVIATIONS, EXACT, RHOS, SECONDS, TIMES, arms, printed
 from altmin.exhibits.exhibit import Exhibit, Grid, register
 from altmin.exhibits.rules import grows, within_factor
-from altmin.exhibits.setting import Scale
+from altmin.exhibits.setting import ExhibitScale
 
 SHARES = ("1/5", "2/5", "3/5", "4/5", "all")
 MNIST = (
@@ -46,6 +46,6 @@ register(
         },
         choices=CHOICES,
         deviations=DEVIATIONS,
-        desk=Scale(width=200, epochs=3, seeds=1),
+        desk=ExhibitScale(width=200, epochs=3, seeds=1),
     )
 )

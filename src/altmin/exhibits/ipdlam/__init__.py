@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from altmin.exhibits.outcomes import Measure
-from altmin.exhibits.setting import Scale, Setting
+from altmin.exhibits.setting import ExhibitScale, Setting
 from altmin.methods import DLAM, IPDLAM
 
 PAPER = "iPDLAM"
@@ -28,7 +28,7 @@ BASE = Setting(
     batch_size=512,
 )
 BOTH = {"MNIST": {"data": "mnist-60k"}, "Fashion-MNIST": {"data": "fashion-mnist-60k"}}
-DESK = Scale(samples=5_000, width=300, epochs=60)
+DESK = ExhibitScale(samples=5_000, width=200, epochs=60)
 FINAL = {
     "objective": Measure("mean_objective", digits=4),
     "train %": Measure("train_accuracy", factor=100, digits=1),

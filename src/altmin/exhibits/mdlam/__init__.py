@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from altmin.exhibits.outcomes import Measure
-from altmin.exhibits.setting import Scale, Setting
+from altmin.exhibits.setting import ExhibitScale, Setting
 from altmin.methods import MDLAM, Backprop, TaylorADMM
 
 PAPER = "mDLAM"
@@ -54,4 +54,4 @@ CHOICES = (
     "MNIST has 196 features: the means of squares of 2 x 2 pixels.",
     "The baselines' rates were tuned on training accuracy there; here one of four is chosen on validation, as for rho.",
 )
-DESK = Scale(samples=5_000, width=150, epochs=150)
+DESK = ExhibitScale(samples=5_000, width=150, epochs=150)

@@ -4,7 +4,7 @@ from altmin.exhibits.exhibit import Exhibit, Grid, register
 from altmin.exhibits.mdlam import BASE, PAPER
 from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import grows, within_factor
-from altmin.exhibits.setting import Scale
+from altmin.exhibits.setting import ExhibitScale
 from altmin.methods import MDLAM
 
 SECONDS = "s an iteration"
@@ -74,6 +74,6 @@ register(
         },
         choices=("CPU seconds on one thread; the paper's are of a GPU. Rows marked exact have no trial steps.",),
         deviations=("The median of ten iterations, where the paper has the mean of 150.",),
-        desk=Scale(epochs=3, seeds=1),
+        desk=ExhibitScale(epochs=3, seeds=1),
     )
 )

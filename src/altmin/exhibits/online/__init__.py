@@ -36,9 +36,9 @@ def lenet_am(scaling: str, add: float) -> OnlineAM:
     return paper_am(last=Adam(0.002), codes=Codes(steps=1, lr=1.0, scaling=scaling), mu=mu)
 
 
-def gradient(name: str, lr: float) -> Changes:
-    """A gradient method at the paper's rate."""
-    return {"method": Backprop(name, lr=lr)}
+def gradient(name: str, lr: float, epoch_decay: float = 1.0) -> Changes:
+    """A gradient method at the paper's rate, which may fall after every epoch."""
+    return {"method": Backprop(name, lr=lr, epoch_decay=epoch_decay)}
 
 
 def adam_on_trial(last: float) -> Changes:

@@ -4,7 +4,7 @@ from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import LENET, PAPER, gradient
 from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import within_factor
-from altmin.exhibits.setting import Scale
+from altmin.exhibits.setting import ExhibitScale
 
 SECONDS = "s"
 
@@ -27,7 +27,7 @@ register(
             )
         },
         choices=("CPU seconds on one thread; the paper does not name its machine.",),
-        desk=Scale(samples=10_000),
+        desk=ExhibitScale(samples=10_000),
         seeds=3,
     )
 )

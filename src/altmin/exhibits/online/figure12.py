@@ -4,7 +4,7 @@ from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import MNIST, PAPER, am_mem, gradient, paper_am
 from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import within_factor
-from altmin.exhibits.setting import Scale
+from altmin.exhibits.setting import ExhibitScale
 from altmin.methods import SGD, Codes
 
 SECONDS = "s"
@@ -36,7 +36,7 @@ register(
             "CPU seconds on one thread; the paper does not name its machine.",
             "One code step a batch for AM-SGD.",
         ),
-        desk=Scale(samples=10_000, epochs=5),
+        desk=ExhibitScale(samples=10_000, epochs=5),
         seeds=3,
     )
 )

@@ -4,7 +4,7 @@ from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import CHOICES, MNIST, MNIST_RATES, PAPER, TEST, by_width, tuned
 from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead
-from altmin.exhibits.setting import Scale
+from altmin.exhibits.setting import ExhibitScale
 
 PANELS, CELLS = by_width(MNIST_RATES)
 TUNED = {"Adam, tuned": tuned("adam", (0.001, 0.003, 0.01, 0.03)), "SGD, tuned": tuned("sgd", (0.05, 0.1, 0.2, 0.4))}
@@ -35,7 +35,7 @@ register(
             ),
         },
         choices=CHOICES,
-        desk=Scale(seeds=5),
+        desk=ExhibitScale(seeds=5),
         seeds=5,
     )
 )

@@ -4,7 +4,7 @@ from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import CHOICES, MNIST, MNIST_RATES, PAPER, TEST, by_width, offline, paper_am, taylor
 from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead, between
-from altmin.exhibits.setting import Scale
+from altmin.exhibits.setting import ExhibitScale
 from altmin.methods import SGD, Adam, Codes
 
 PANELS, CELLS = by_width(MNIST_RATES)
@@ -56,7 +56,7 @@ register(
             "Taylor's ADMM is below 50 % after ten epochs": between("test % at 10", ["Taylor"], 0.0, 50.0),
         },
         choices=(*CHOICES, "Which of Taylor's two numbers is beta is not said: the first, and exchanged."),
-        desk=Scale(samples=10_000, width=200, epochs=15),
+        desk=ExhibitScale(samples=10_000, width=200, epochs=15),
         seeds=5,
     )
 )

@@ -4,7 +4,7 @@ from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import CHOICES, CIFAR, CIFAR_RATES, PAPER, by_width
 from altmin.exhibits.online.figure2a import FIRST, TUNED
 from altmin.exhibits.rules import ahead
-from altmin.exhibits.setting import Scale
+from altmin.exhibits.setting import ExhibitScale
 
 PANELS, CELLS = by_width(CIFAR_RATES)
 
@@ -30,7 +30,7 @@ register(
         },
         choices=CHOICES,
         deviations=("As many test images as `test_batch.bin` holds.",),
-        desk=Scale(samples=10_000, width=200, seeds=3),
+        desk=ExhibitScale(samples=10_000, width=200, seeds=3),
         seeds=5,
     )
 )

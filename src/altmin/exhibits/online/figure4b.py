@@ -4,7 +4,7 @@ from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import CHOICES, CIFAR, CIFAR_RATES, PAPER, TEST, by_width, offline
 from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead
-from altmin.exhibits.setting import Scale
+from altmin.exhibits.setting import ExhibitScale
 
 PANELS, CELLS = by_width(CIFAR_RATES)
 for panel, own in zip(PANELS, CIFAR_RATES.values(), strict=True):
@@ -47,7 +47,7 @@ register(
         },
         choices=CHOICES,
         deviations=("As many test images as `test_batch.bin` holds.",),
-        desk=Scale(samples=5_000, width=100, epochs=15),
+        desk=ExhibitScale(samples=5_000, width=100, epochs=15),
         seeds=5,
     )
 )

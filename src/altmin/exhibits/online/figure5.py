@@ -4,7 +4,7 @@ from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import PAPER, TEST, am_mem, gradient, paper_am
 from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead, between
-from altmin.exhibits.setting import Scale, Setting
+from altmin.exhibits.setting import ExhibitScale, Setting
 from altmin.methods import SGD, Adam
 
 register(
@@ -60,6 +60,6 @@ register(
             "Where the data folder holds a sample of HIGGS only, batches are drawn from that again and again; of the "
             "whole set 10 million rows are trained on and half a million held out; the paper trains on 10.5 million.",
         ),
-        desk=Scale(batches=2_000),
+        desk=ExhibitScale(batches=2_000),
     )
 )

@@ -4,7 +4,7 @@ from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import PAPER, TEST, paper_am
 from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead, between
-from altmin.exhibits.setting import Scale, Setting
+from altmin.exhibits.setting import ExhibitScale, Setting
 from altmin.methods import DTP, Adam, StraightThrough
 
 register(
@@ -48,7 +48,7 @@ register(
             "No hyperparameters are printed: AM-Adam has rates of 0.002, DTP and straight-through this library's own.",
             "Pixels are centred, so that signs of random sums of them are balanced.",
         ),
-        desk=Scale(samples=5_000, width=200, epochs=20),
+        desk=ExhibitScale(samples=5_000, width=200, epochs=20),
         seeds=3,
     )
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from altmin.checks import number
 from altmin.core.memory import Memory
 from altmin.core.problem import Problem
+from altmin.core.state import State
 from altmin.layerwise.function import LayerFunction
 from altmin.online.rules.base import Rule
 from altmin.online.targets import LayerTarget, SquaresTarget
@@ -27,11 +29,13 @@ class CoActivations(Memory):
         M: ``sum a^T a`` of each layer, ``(..., p, p)``.
         B: ``sum C^T a`` of each layer, ``(..., q, p)``.
         batches: How many batches were added.
+        recent: Of each layer what the batches within a window added to ``M`` and ``B``, the latest last.
     """
 
     M: list[Tensor]
     B: list[Tensor]
     batches: int = 0
+    recent: list[list[tuple[Tensor, Tensor]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,13 @@ class CoActivationMemory(Rule[CoActivations]):
         sweeps: Most sweeps of coordinate descent a batch.
         tol: Largest change of a weight at which the sweeps stop.
         ridge: Weight of the ridge, relative to the mean diagonal entry of ``M``.
+        window: How many batches the memory holds; each costs the memory of its sums. 0: all.
+        initial: What it holds at the start, such as that of a run before (`after`); `None` for nothing. Its batches
+            count like its own, ``forget`` included.
+
+    Raises:
+        TypeError: `initial` is no memory.
+        ValueError: `initial` with a `window`, out of which it would fall.
 
     Example:
         >>> CoActivationMemory(forget=1.0).weight(batches=3, samples=200)
@@ -56,6 +67,41 @@ class CoActivationMemory(Rule[CoActivations]):
     sweeps: int = number(1, "most sweeps of coordinate descent a batch", least=1, paper="not given")
     tol: float = number(1e-3, "change at which the sweeps stop", above=0.0, paper="not given; the authors' code: 1e-3")
     ridge: float = number(1e-3, "ridge, relative to the memory's mean diagonal", above=0.0)
+    window: int = number(0, "batches that the memory holds; 0: all", least=0, paper="0; between 1 and all in section 2")
+    initial: CoActivations | None = field(default=None, repr=False, metadata={"python": True})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.initial is not None and not isinstance(self.initial, CoActivations):
+            raise TypeError(f"`initial` must be the memory of a run before, got a {type(self.initial).__name__}")
+        if self.initial is not None and self.window:
+            raise ValueError("`initial` would fall out of the `window`; leave one of them out")
+
+    def after(self, state: State[Any]) -> Self:
+        """This rule, beginning with what a run has remembered: a copy of its memory.
+
+        Args:
+            state: Of that run, such as `Trainer.state`; its hidden layers moved by such a rule.
+
+        Raises:
+            TypeError: They did not.
+
+        Example:
+            >>> import altmin
+            >>> from torch import nn
+            >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+            >>> x, y = torch.rand(200, 4), torch.arange(200) % 2
+            >>> rule = CoActivationMemory(forget=1.0)
+            >>> first = altmin.Trainer(model, altmin.OnlineAM(rule=rule))
+            >>> for i in range(0, 100, 50):  # a task, and then another one
+            ...     first.step(x[i : i + 50], y[i : i + 50])
+            >>> both = altmin.OnlineAM(rule=rule.after(first.state))
+            >>> history = altmin.fit(model, both, (x[100:], y[100:]), epochs=3)
+        """
+        kept = next((own for own in getattr(state.memory, "rules", []) if isinstance(own, CoActivations)), None)
+        if kept is None:
+            raise TypeError("`state` has no co-activation memory; train by OnlineAM(rule=CoActivationMemory(...))")
+        return replace(self, initial=replace(kept.clone(), recent=[]))
 
     def check(self, problem: Problem) -> None:
         """Refuse batch normalisation, and regularisers that the solver does not take."""
@@ -70,10 +116,19 @@ class CoActivationMemory(Rule[CoActivations]):
                 )
 
     def init(self, functions: Sequence[LayerFunction]) -> CoActivations:
-        """``M = 0`` and ``B = 0``."""
+        """``M = 0`` and ``B = 0``, or a copy of `initial`."""
         sides = [(f.W, f.W.shape[-1] + f.layer.map.bias) for f in functions]
         M = [W.new_zeros(*W.shape[:-2], p, p) for W, p in sides]
-        return CoActivations(M, [W.new_zeros(*W.shape[:-1], p) for W, p in sides])
+        empty = CoActivations(M, [W.new_zeros(*W.shape[:-1], p) for W, p in sides], recent=[[] for _ in sides])
+        if self.initial is None:
+            return empty
+        given, wanted = ([tuple(t.shape) for t in own.B] for own in (self.initial, empty))
+        if given != wanted:
+            raise ValueError(f"`initial` is the memory of layers {given}, the network's are {wanted}")
+        pairs = zip([*empty.M, *empty.B], [*self.initial.M, *self.initial.B], strict=True)
+        for t, value in pairs:
+            t.copy_(value)
+        return replace(empty, batches=self.initial.batches)
 
     def learn(
         self,
@@ -95,7 +150,7 @@ class CoActivationMemory(Rule[CoActivations]):
         memory.batches += 1
         for i, (M, B, target) in enumerate(zip(memory.M, memory.B, targets, strict=True)):
             assert isinstance(target, SquaresTarget)
-            self.add(M, B, target)
+            self.add(M, B, target, memory.recent[i])
             omega_weight = self.weight(memory.batches, target.samples) / (2.0 * target.spread)
             map, W, b = target.function.layer.map, target.function.W, target.function.b
             theta = torch.cat([W, b.view(*W.shape[:-1], 1)], -1) if map.bias else W
@@ -104,17 +159,33 @@ class CoActivationMemory(Rule[CoActivations]):
             if map.bias:
                 b.copy_(theta[..., -1].flatten())
 
-    def add(self, M: Tensor, B: Tensor, target: SquaresTarget) -> None:
-        """``M <- forget M + a^T a`` and ``B <- forget B + C^T a``, in place."""
+    def add(self, M: Tensor, B: Tensor, target: SquaresTarget, recent: list[tuple[Tensor, Tensor]]) -> None:
+        """``M <- forget M + a^T a`` and ``B <- forget B + C^T a``, in place; of a window's batches made anew.
+
+        Args:
+            M: ``(..., p, p)``.
+            B: ``(..., q, p)``.
+            target: The batch.
+            recent: What the batches within the window added; changed in place.
+        """
         map = target.function.layer.map
         a, c = map.rows(target.a), map.targets(target.target)
         if map.bias:
             a = torch.cat([a, a.new_ones(*a.shape[:-1], 1)], -1)
-        M.mul_(self.forget).add_(self_product(a))
-        B.mul_(self.forget).add_(c.mT @ a)
+        parts = [(self_product(a), c.mT @ a)]
+        if self.window:
+            recent.append(parts[0])
+            del recent[: -self.window]
+            parts = recent
+            M.zero_()
+            B.zero_()
+        for own in parts:
+            for total, part in zip((M, B), own, strict=True):
+                total.mul_(self.forget).add_(part)
 
     def weight(self, batches: int, samples: int) -> float:
         """How many samples the memory stands for after so many batches of `samples`."""
+        batches = min(batches, self.window or batches)
         if self.forget == 1:
             return float(batches) * samples
         return samples * (1 - self.forget**batches) / (1 - self.forget)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import torch
@@ -24,10 +24,12 @@ class OptimizerMemory(Memory):
     Attributes:
         optimizer: The optimiser of the layers' parameters; `None` where there are no layers.
         rate: Its learning rate at the start.
+        centres: Of each layer the parameters at the start, where a rule keeps them near.
     """
 
     optimizer: torch.optim.Optimizer | None
     rate: float = 0.0
+    centres: list[list[Tensor]] = field(default_factory=list)
 
 
 class GradientRule(StepRule[OptimizerMemory]):

@@ -1,0 +1,1 @@
+"""What the papers leave open or only promise, as exhibits of this library."""
