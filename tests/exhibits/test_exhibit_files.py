@@ -24,7 +24,9 @@ from exhibits.making import alike, figures, made_up, outcome
 NAMES = exhibits.names()
 DATA = {row.name: row for row in describe()}
 RECORDED = {"objective", "train", "validation", "test"}
-PRINTED_BY_PAPERS = [name for name in NAMES if re.fullmatch("(Figure|Table) [^']*(?<!question)", exhibits.load(name).place)]
+PRINTED_BY_PAPERS = [
+    name for name in NAMES if re.fullmatch("(Figure|Table) [^']*(?<!question)", exhibits.load(name).place)
+]
 CHECKS = [(name, statement) for name in NAMES for statement in exhibits.load(name).checks]
 # What the papers print, copied from their text once more.
 PRINTED = [

@@ -19,7 +19,8 @@ def best_is(outcomes: Outcomes, panel: str, factor: float) -> tuple[bool, str]:
     """The objective at the end is smallest with this factor."""
     means = {f: outcomes.mean(panel, f"factor {f}", "objective") for f in FACTORS}
     known = {f: mean for f, mean in means.items() if mean == mean}
-    return min(known, key=known.__getitem__) == factor, ", ".join(f"{f}: {mean:.4g}" for f, mean in means.items())
+    best = min(known, key=known.__getitem__, default=None)
+    return best == factor, ", ".join(f"{f}: {mean:.4g}" for f, mean in means.items())
 
 
 with warnings.catch_warnings():  # factors of 1 and more are what this is about
