@@ -28,7 +28,6 @@ OTHERS: dict[str, Any] = {
     "every": 2,
     "record": ("train",),
     "center": True,
-    "validated": "digits",
 }
 
 
@@ -41,6 +40,10 @@ def test_another_value_is_another_training(name: str):
     one, other = setting(), replace(setting(), **{name: OTHERS[name]})
     assert getattr(one, name) != getattr(other, name)
     assert one.digest(0) != other.digest(0)
+
+
+def test_where_trials_were_compared_is_no_part_of_the_training_with_the_best():
+    assert setting().digest(0) == replace(setting(), validated="digits").digest(0)
 
 
 def test_no_two_of_all_these_trainings_share_a_name():

@@ -15,7 +15,7 @@ from altmin.cli.data import require_writable
 from altmin.cli.failures import FAILED
 from altmin.cli.screen import Screen, complain
 from altmin.exhibits import Exhibit
-from altmin.exhibits.report import REPORT, write_exhibit, write_report
+from altmin.exhibits.report import REPORT, read_written, write_exhibit, write_report
 from altmin.exhibits.runner import KilledError, Study, StudyProgress
 from altmin.exhibits.store import Store
 from altmin.train.place import check_device
@@ -72,7 +72,9 @@ def _write(study: Study, chosen: Sequence[Exhibit], folder: Path, screen: Screen
             results[exhibit.name] = write_exhibit(exhibit, outcomes, study.scale, seeds, folder / exhibit.name)
     rows = [[e.name, f"{e.paper}, {e.place}", results[e.name]["verdict"], e.claim] for e in chosen if e.name in results]
     screen.table(["exhibit", "where", "holds?", "claim"], rows, left=4)
-    write_report(chosen, results, folder)
+    others = {name: result for name, result in read_written(folder, study.scale).items() if name not in results}
+    known = [exhibits.load(name) for name in exhibits.names() if name in results or name in others]
+    write_report(known, others | results, folder)
     return results
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 from importlib import import_module
 
 from altmin.errors import UnknownNameError, nearest
@@ -17,9 +18,15 @@ def names() -> list[str]:
     """The names of all exhibits, in the order of the papers."""
     for paper in PAPERS:
         package = import_module(f"{__name__}.{paper}")
-        for module in pkgutil.iter_modules(package.__path__):
-            import_module(f"{package.__name__}.{module.name}")
+        for name in sorted((module.name for module in pkgutil.iter_modules(package.__path__)), key=_by_number):
+            import_module(f"{package.__name__}.{name}")
     return list(EXHIBITS)
+
+
+def _by_number(module: str) -> tuple[str, int, str]:
+    """An order in which ``figure10`` comes behind ``figure9``."""
+    kind, number, letter = re.fullmatch(r"(.*?)(\d*)([a-z]?)", module).groups()  # type: ignore[union-attr]
+    return kind, int(number or 0), letter
 
 
 def load(name: str) -> Exhibit:

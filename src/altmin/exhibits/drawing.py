@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from altmin.exhibits.exhibit import Curves, Exhibit, Grid, title
 from altmin.exhibits.outcomes import Curve, Outcomes
@@ -70,6 +71,8 @@ def _curves(picture: Curves, exhibit: Exhibit, outcomes: Outcomes, axes: np.ndar
             ax.set_xlabel(picture.unit if by == "iteration" else WORDS.get(by, by))
             ax.set_ylabel(WORDS.get(figure, figure))
             ax.grid(alpha=0.3)
+            if by == "iteration":
+                ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             if figure in picture.log and ax.has_data():
                 ax.set_yscale("log")
     return [Line2D([], [], label=title(arm), **_style(i)) for i, arm in enumerate(outcomes.arms)]

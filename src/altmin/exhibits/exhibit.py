@@ -58,7 +58,7 @@ class Exhibit:
 
     Attributes:
         name: Of the exhibit, such as ``ipdlam-table1``.
-        paper: Authors and year.
+        paper: Its short name, such as ``iPDLAM``.
         place: Where in the paper, such as ``Table 1``.
         title: What it shows, in a few words.
         claim: What the paper says of it, in one sentence.
@@ -71,6 +71,7 @@ class Exhibit:
         printed: The paper's values: by panel, arm and column.
         checks: Statements, written down before the run, by which the claim is judged: it holds if all do, partly if
             some do.
+        also: Statements that the paper does not make, and users would ask about; they are no part of the verdict.
         choices: What the paper leaves open, and what was chosen.
         deviations: What is not as in the paper, and why.
         findings: What was seen at the paper's or at a smaller scale that the statements do not say.
@@ -92,6 +93,7 @@ class Exhibit:
     columns: Mapping[str, Measure]
     printed: Mapping[str, Mapping[Any, Mapping[str, float]]] = field(default_factory=dict)
     checks: Mapping[str, Check]
+    also: Mapping[str, Check] = field(default_factory=dict)
     choices: tuple[str, ...] = ()
     deviations: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()

@@ -57,7 +57,9 @@ def _section(exhibit: Exhibit, results: Sequence[dict[str, Any]]) -> Iterator[st
     for result in results:
         scale = f"{result['scale']} scale ({result['words']}; {result['seeds']} seeds)"
         yield f"**{result['verdict'].capitalize()}**, at {scale}:"
-        yield "\n".join(f"- {'Yes' if c['holds'] else 'No'}: {c['statement']} ({c['seen']})." for c in result["checks"])
+        yield _judged(result["checks"])
+        if result["also"]:
+            yield f"Asked besides:\n\n{_judged(result['also'])}"
         yield "\n".join(_table(exhibit, result))
         yield _made(result)
     for heading, items in (
@@ -67,6 +69,10 @@ def _section(exhibit: Exhibit, results: Sequence[dict[str, Any]]) -> Iterator[st
     ):
         if items:
             yield f"{heading}: " + " ".join(items)
+
+
+def _judged(checks: Sequence[dict[str, Any]]) -> str:
+    return "\n".join(f"- {'Yes' if c['holds'] else 'No'}: {c['statement']} ({c['seen']})." for c in checks)
 
 
 def _made(result: dict[str, Any]) -> str:

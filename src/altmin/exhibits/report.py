@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from altmin.exhibits.drawing import draw
 from altmin.exhibits.exhibit import Exhibit, title
 from altmin.exhibits.outcomes import Outcomes
 from altmin.exhibits.result import RULE, result_of
-from altmin.files import replacing, write_json, write_text
+from altmin.files import read_json, replacing, write_json, write_text
 
+LARGEST = 2**22  # bytes of a result
 PICTURE, TABLE, CURVES, RESULT, REPORT = "figure.png", "table.csv", "curves.csv", "result.json", "report.html"
 COLUMNS = "panel", "arm", "column", "paper", "ours", "spread", "difference"
 STYLE = """
@@ -41,6 +43,17 @@ def write_exhibit(exhibit: Exhibit, outcomes: Outcomes, scale: str, seeds: int, 
     _write_csv(folder / CURVES, ["panel", "arm", "seed", *names], _curve_rows(outcomes, names))
     write_json(folder / RESULT, result)
     return result
+
+
+def read_written(folder: Path, scale: str) -> dict[str, dict[str, Any]]:
+    """The results of exhibits at a scale that a folder has; those that cannot be read are left out."""
+    found = {}
+    for path in sorted(folder.glob(f"*/{RESULT}")):
+        with suppress(OSError, ValueError):
+            result = read_json(path, LARGEST)
+            if isinstance(result, dict) and result.get("scale") == scale and (path.parent / PICTURE).is_file():
+                found[path.parent.name] = result
+    return found
 
 
 def _figures(outcomes: Outcomes) -> list[str]:
@@ -97,10 +110,8 @@ def _section(exhibit: Exhibit, result: dict[str, Any], folder: Path) -> str:
     parts = [
         f'<h2 id="{exhibit.name}">{escape(exhibit.paper)}, {escape(exhibit.place)}: {escape(exhibit.title)}</h2>',
         f"<p>{escape(exhibit.claim)} {_verdict(result, 'b')}</p>",
-        _list(
-            "",
-            [f"{'holds' if c['holds'] else 'does not hold'}: {c['statement']} ({c['seen']})" for c in result["checks"]],
-        ),
+        _list("", _judged(result["checks"])),
+        _list("Asked besides", _judged(result["also"])),
         f'<p><img alt="{escape(exhibit.title)}" src="data:image/png;base64,{picture}"></p>',
         f"<details><summary>paper, ours, difference</summary>{_table(result)}</details>",
         _list("What the paper leaves open", exhibit.choices),
@@ -109,6 +120,10 @@ def _section(exhibit: Exhibit, result: dict[str, Any], folder: Path) -> str:
         f"<p>{escape(about)}. {escape('; '.join(result['machine'] + result['code']))}.</p>",
     ]
     return "".join(parts)
+
+
+def _judged(checks: Sequence[dict[str, Any]]) -> list[str]:
+    return [f"{'holds' if c['holds'] else 'does not hold'}: {c['statement']} ({c['seen']})" for c in checks]
 
 
 def _table(result: dict[str, Any]) -> str:

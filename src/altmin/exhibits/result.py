@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from altmin.exhibits.exhibit import Exhibit, title
+from altmin.exhibits.exhibit import Check, Exhibit, title
 from altmin.exhibits.outcomes import Outcomes
 from altmin.exhibits.setting import described
 
@@ -16,7 +16,8 @@ RULE = "yes: every statement holds; no: none does; partly: some do"
 
 def result_of(exhibit: Exhibit, outcomes: Outcomes, scale: str, seeds: int) -> dict[str, Any]:
     """The exhibit's entry in the ledger."""
-    checks = [] if scale == "smoke" else list(_checks(exhibit, outcomes))
+    said = ({}, {}) if scale == "smoke" else (exhibit.checks, exhibit.also)
+    checks, also = (list(_judged(statements, outcomes)) for statements in said)
     about = [outcome.about for each in outcomes.found.values() for outcome in each]
     return {
         "exhibit": exhibit.name,
@@ -25,6 +26,7 @@ def result_of(exhibit: Exhibit, outcomes: Outcomes, scale: str, seeds: int) -> d
         "seeds": seeds,
         "verdict": verdict(checks),
         "checks": checks,
+        "also": also,
         "table": list(_rows(exhibit, outcomes)),
         "chosen": {", ".join((panel, title(arm))): described(m) for (panel, arm), m in outcomes.chosen.items()},
         "machine": sorted({f"{a['processor']}, {a['threads']} thread(s)" for a in about}),
@@ -41,8 +43,8 @@ def verdict(checks: list[dict[str, Any]]) -> str:
     return "yes" if all(held) else "partly" if any(held) else "no"
 
 
-def _checks(exhibit: Exhibit, outcomes: Outcomes) -> Iterator[dict[str, Any]]:
-    for statement, check in exhibit.checks.items():
+def _judged(statements: Mapping[str, Check], outcomes: Outcomes) -> Iterator[dict[str, Any]]:
+    for statement, check in statements.items():
         holds, seen = check(outcomes)
         yield {"statement": statement, "holds": bool(holds), "seen": seen}
 

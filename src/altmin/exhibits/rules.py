@@ -79,6 +79,13 @@ def within_factor(o: Outcomes, panel: str, column: str, arms: Sequence[Any], fac
 
 
 @in_every_panel
+def at_most_times(o: Outcomes, panel: str, column: str, arm: Any, factor: float, other: Any) -> tuple[bool, str]:
+    """The mean of `column` with `arm` is at most `factor` times that with the other."""
+    (own, reference), seen = _means(o, panel, column, [arm, other])
+    return own <= factor * reference, seen
+
+
+@in_every_panel
 def grows(o: Outcomes, panel: str, column: str, arms: Sequence[Any], slack: float = 0.1) -> tuple[bool, str]:
     """From arm to arm the mean of `column` grows, or falls by at most a share of `slack`; the last is the larger."""
     means, seen = _means(o, panel, column, arms)
@@ -97,6 +104,20 @@ def falls(o: Outcomes, panel: str, figure: str, arms: Sequence[Any], slack: floa
     ended = sum(diverged for _, diverged in found)
     seen = f"{rises} rises of {len(steps)}" + (f", {ended} of {len(found)} diverged" if ended else "")
     return rises == ended == 0 and bool(steps), seen
+
+
+@in_every_panel
+def fluctuates(o: Outcomes, panel: str, figure: str, arms: Sequence[Any], share: float = 0.1) -> tuple[bool, str]:
+    """A figure rises in at least this share of the records, with every arm and seed; a training that diverged does."""
+    outcomes = [outcome for arm in arms for outcome in o.found[panel, arm]]
+    shares = [1.0 if outcome.diverged else _rising(outcome.curve(figure)) for outcome in outcomes]
+    least, most = min(shares, default=0.0), max(shares, default=0.0)
+    return least >= share, f"rises in {least:.0%} to {most:.0%} of the records"
+
+
+def _rising(curve: Sequence[float]) -> float:
+    """The share of records in which a figure rises."""
+    return sum(b > a for a, b in pairwise(curve)) / max(1, len(curve) - 1)
 
 
 @in_every_panel

@@ -11,8 +11,8 @@ from altmin.methods import Method
 
 Changes = dict[str, Any]
 """Fields of a `Setting`, by name, with other values."""
-MOST_TEST = 10_000
-"""Test samples that a record looks at."""
+CHOICE = "method", "trials", "validated"
+"""The fields that the method, described apart, comes from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +77,8 @@ class Setting:
         return [replace(self, method=method, **own) for method in self.trials]
 
     def described(self) -> dict[str, Any]:
-        """The fields as JSON has them."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("method", "trials")}
+        """What decides the training once its method is chosen, as JSON has it."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in CHOICE}
         return json.loads(json.dumps({**values, "method": described(self.method)}))
 
     def digest(self, seed: int) -> str:

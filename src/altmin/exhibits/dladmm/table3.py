@@ -40,6 +40,8 @@ register(
             "at all samples the time grows with rho, trial steps from 1": grows(
                 SECONDS, [(rho, "all") for rho in RHOS]
             ),
+        },
+        also={
             "without trial steps it does not depend on rho": within_factor(
                 SECONDS, [(f"{rho}, exact", "all") for rho in EXACT], 1.25
             ),

@@ -38,5 +38,6 @@ FINAL = {
 CHOICES = (
     "The penalty's start and its limit are not printed: rho grows from 1 by 1.1 an epoch to 100.",
     "The function value is taken as the objective over the number of samples, at the penalty of the iteration.",
+    "DLAM has no proximal term (delta 0) and the same growing penalty; its numbers are not printed.",
     "All 60,000 training images are trained on; nothing is held out, and the last weights are measured.",
 )

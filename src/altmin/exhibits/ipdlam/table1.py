@@ -5,7 +5,7 @@ import warnings
 from altmin.errors import InertiaWarning
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.ipdlam import BASE, BOTH, CHOICES, DESK, FINAL, PAPER, inertial
-from altmin.exhibits.rules import below, diverges, grows
+from altmin.exhibits.rules import at_most_times, below, diverges, grows, opposite
 
 NAN = float("nan")
 FACTORS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
@@ -68,6 +68,9 @@ with warnings.catch_warnings():  # factors of 1 and more are what the table is a
                 "the objective rises from 0.8 to 0.9 to 1.0": grows(
                     "objective", ["factor 0.8", "factor 0.9", "factor 1.0"], slack=0.0
                 ),
+                "with 1.0 it is a hundred times that with 0.7 or more": opposite(
+                    at_most_times("objective", "factor 1.0", 100.0, "factor 0.7")
+                ),
                 "1.1 and 1.2 diverge": diverges(["factor 1.1", "factor 1.2"]),
             },
             choices=(
@@ -75,8 +78,8 @@ with warnings.catch_warnings():  # factors of 1 and more are what the table is a
                 "Whether the table is one of mini-batches is not said; section 3 has batches of 512, and so has this.",
             ),
             findings=(
-                "The accuracies on Fashion-MNIST's test samples (94.2 %) are above all published ones of such a "
-                "network and those on MNIST (89.6 %) below: the printed columns look exchanged.",
+                "The printed accuracies on test samples, 89.6 % on MNIST and 94.2 % on Fashion-MNIST, look exchanged: "
+                "networks of this kind usually know MNIST better than Fashion-MNIST, as they do here.",
             ),
             desk=DESK,
             leading="factor 0.7",

@@ -41,6 +41,8 @@ ARMS: dict[Any, Any] = {
     "ADMM": {"method": TaylorADMM(beta=1.0, gamma=10.0), "loss": "hinge"},
 }
 GRADIENT = "SGD", "Adadelta", "Adagrad"
+BASELINES = (*GRADIENT, "ADMM")
+MNIST, FASHION = ([panel for panel in PANELS if panel.startswith(name)] for name in DATA)
 ACCURACY = {
     "train %": Measure("train_accuracy", factor=100, digits=1),
     "train % at 10": Measure("train_accuracy", "at", factor=100, digits=1, at=10),

@@ -29,6 +29,8 @@ register(
         checks={
             "with eps that follows the mean loss the objective never rises": falls("objective", ["eps mean"]),
             "with eps that follows the sum of the losses it never rises": falls("objective", ["eps sum"]),
+        },
+        also={
             "with eps that is halved, as in the authors' code, it never rises": falls("objective", ["eps halving"]),
             "with a fixed eps, as Lemma 1 has it, it never rises": falls("objective", ["eps fixed"]),
         },

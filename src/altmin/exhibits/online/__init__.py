@@ -101,7 +101,8 @@ CHOICES = (
     "The rates of tables 1 to 3 are read as those of the last layer's SGD, the only rate among the inputs of "
     "Algorithm 1; that of the hidden layers' Adam is not printed and is chosen among four on validation.",
     "The penalty, code steps and their rate are not printed for these networks: mu 1, five steps of size 1.",
-    "The memory forgets nothing, and is solved by five sweeps a batch.",
+    "Codes have Nesterov's momentum of 0.9, as in the authors' code.",
+    "The memory forgets nothing, and is solved by at most five sweeps a batch, which stop at changes below 1e-3.",
 )
 
 

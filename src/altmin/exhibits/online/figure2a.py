@@ -30,6 +30,8 @@ register(
             "after 50 batches AM-Adam is at most a point behind SGD and Adam": ahead(
                 "test % at 50", "AM-Adam", ["SGD", "Adam"], less=1.0
             ),
+        },
+        also={
             "after 50 batches it is at most a point behind them at rates chosen for this length": ahead(
                 "test % at 50", "AM-Adam", list(TUNED), less=1.0
             ),

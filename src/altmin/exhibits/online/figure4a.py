@@ -24,11 +24,16 @@ register(
         checks={
             "after 25 batches AM-Adam is ahead of SGD and Adam": ahead("test % at 25", "AM-Adam", ["SGD", "Adam"]),
             "after 50 batches AM-Adam is ahead of SGD and Adam": ahead("test % at 50", "AM-Adam", ["SGD", "Adam"]),
+        },
+        also={
             "after 50 batches it is ahead of them at rates chosen for this length": ahead(
                 "test % at 50", "AM-Adam", list(TUNED)
             ),
         },
-        choices=CHOICES,
+        choices=(
+            *CHOICES,
+            "The text speaks of one hidden layer and 5,000 samples, the appendix of two layers and 40,000: the latter.",
+        ),
         deviations=("As many test images as `test_batch.bin` holds.",),
         desk=ExhibitScale(samples=10_000, width=200, seeds=3),
         seeds=5,

@@ -41,11 +41,16 @@ register(
                 "test %", "Adam", ["AM-Adam"], panels=["500-500"]
             ),
             "AM-mem ends behind AM-Adam": ahead("test %", "AM-Adam", ["AM-mem"]),
+            "AM-mem ends behind SGD": ahead("test %", "SGD", ["AM-mem"]),
+            "AM-mem ends behind Adam": ahead("test %", "Adam", ["AM-mem"]),
             "the offline versions end five points behind AM-Adam": ahead(
                 "test %", "AM-Adam", ["AM-Adam-off", "AM-mem-off"], less=-5.0
             ),
         },
-        choices=CHOICES,
+        choices=(
+            *CHOICES,
+            "The text speaks of one hidden layer and 5,000 samples, the appendix of two layers and 40,000: the latter.",
+        ),
         deviations=("As many test images as `test_batch.bin` holds.",),
         desk=ExhibitScale(samples=5_000, width=100, epochs=15),
         seeds=5,

@@ -9,6 +9,8 @@ from altmin.exhibits.rules import ahead
 from altmin.exhibits.setting import ExhibitScale, Setting
 from altmin.methods import Adam, Mu
 
+CLAIM = "AM-Adam is like Adam in the first epoch, and ahead of SGD up to the sixth."
+
 
 def recurrent(units: int, mu: Mu, sgd: float, l1: str | None, **words: Any) -> Exhibit:
     """The exhibit for a number of hidden units, with the numbers that won the paper's search."""
@@ -16,7 +18,6 @@ def recurrent(units: int, mu: Mu, sgd: float, l1: str | None, **words: Any) -> E
     return Exhibit(
         paper=PAPER,
         title=f"Sequential MNIST, Elman network of {units} units",
-        claim="AM-Adam is like Adam in the first epoch, and ahead of SGD up to the sixth.",
         base=Setting(
             data="mnist-50k",
             model="elman",
@@ -55,8 +56,6 @@ def recurrent(units: int, mu: Mu, sgd: float, l1: str | None, **words: Any) -> E
     )
 
 
-register(
-    recurrent(
-        15, Mu(start=0.01, add=0.01, factor=1.1, most=1.0), 0.05, None, name="online-rnn-15", place="Figure 7, RNN"
-    )
-)
+MU = Mu(start=0.01, add=0.01, factor=1.1, most=1.0)
+
+register(recurrent(15, MU, 0.05, None, name="online-rnn-15", place="Figure 7, RNN", claim=CLAIM))
