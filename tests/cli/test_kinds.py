@@ -13,8 +13,8 @@ from altmin.cli.commandline import parse
 from altmin.cli.config import _numbers
 from altmin.cli.kinds import with_kinds
 from altmin.cli.numbers import configured
+from altmin.cli.plan import methods_of
 from altmin.cli.spelling import Spelling
-from altmin.cli.training import methods_of
 from altmin.methods.registry import METHODS
 
 

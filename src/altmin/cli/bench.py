@@ -11,9 +11,9 @@ from jsonargparse import Namespace
 from altmin.cli.config import config_of_methods
 from altmin.cli.data import require_writable
 from altmin.cli.failures import DIVERGED
+from altmin.cli.plan import folder_of, methods_of, plan_of, setup_of
 from altmin.cli.preflight import check_start
 from altmin.cli.screen import Screen, complain
-from altmin.cli.training import folder_of, methods_of, plan_of, setup_of
 from altmin.errors import DivergenceError
 from altmin.study.folder import prepare
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from jsonargparse import Namespace
 
 from altmin.cli.comparison import Comparison, draw
 from altmin.cli.config import config_of_method, config_of_methods, config_with_second
-from altmin.cli.data import load_data, require_writable
+from altmin.cli.data import require_writable
 from altmin.cli.failures import DIVERGED, FAILED
-from altmin.cli.methods import numbers_of
-from altmin.cli.network import chosen
 from altmin.cli.numbers import configured
+from altmin.cli.plan import folder_of, methods_of, plan_of, seeds_of, setup_of, setups_of
 from altmin.cli.preflight import Plan, check_start
 from altmin.cli.report import network_files, report, tabulate, tell
 from altmin.cli.results import keep, keep_what_fits, noting_what_is_kept, read_results
@@ -25,17 +22,11 @@ from altmin.cli.screen import Screen, complain
 from altmin.cli.signals import Interrupt, exit_code
 from altmin.cli.then import THEN, naming, second, setup_of_second
 from altmin.methods import Method
-from altmin.methods.registry import METHODS, Entry, entry, listed
-from altmin.study.claim import claimed
-from altmin.study.description import NetworkDescription, Origin
+from altmin.methods.registry import METHODS
 from altmin.study.folder import prepare
-from altmin.study.footprint import check_weights
-from altmin.study.machine import free_memory
 from altmin.study.run import Run, run
 from altmin.study.run_files import CHECKPOINTS, Config, remove_checkpoints
-from altmin.study.setup import REFUSED, Setup
-
-YARDSTICK = "adam"
+from altmin.study.setup import Setup
 
 
 def train(options: Namespace) -> int:
@@ -174,101 +165,6 @@ def _worst(command: str, runs: Sequence[Run], drawn: bool) -> int:
     if not drawn or "failed" in statuses:
         return FAILED
     return DIVERGED if command == "train" and "diverged" in statuses else 0
-
-
-def seeds_of(options: Namespace) -> range:
-    """The seeds of the runs.
-
-    Raises:
-        ValueError: The last one is too large.
-    """
-    seeds = range(options.seed, options.seed + options.seeds)
-    if seeds[-1] >= 2**32:
-        raise ValueError(f"`seeds={options.seeds}` leads from {options.seed} beyond the largest seed, {2**32 - 1:,}")
-    return seeds
-
-
-def folder_of(command: str, options: Namespace) -> AbstractContextManager[Path]:
-    """The folder that a command writes into, which may be another than the one that is named: a line says so."""
-    how = {name: bool(options.get(name)) for name in ("overwrite", "resume")}
-    return claimed(command, options.out, tell=partial(complain, "note"), **how)
-
-
-def methods_of(options: Namespace) -> dict[str, Method]:
-    """The methods by name, with their numbers."""
-    default = [e.name for e in listed() if e.method.gradients not in REFUSED]
-    default += [] if options.get("audit") else [YARDSTICK]
-    entries = [entry(name) for name in options.methods or default]
-    for e in METHODS.values():
-        if e not in entries and _numbers_of(e, options) != e.method:
-            raise ValueError(
-                f"a number of {e.name} is given, but {e.name} is not compared: add it, or leave --{e.name}.* out"
-            )
-    return {e.name: _numbers_of(e, options) for e in entries}
-
-
-def _numbers_of(named: Entry, options: Namespace) -> Method:
-    """A method with the numbers that are given under its name."""
-    return configured(named.method, options[named.name.replace("-", "_")], f"{named.name}.")
-
-
-def plan_of(methods: dict[str, Method], setup: Setup, screen: Screen, listed: bool) -> Plan:
-    """Each method and what it is trained on, checked; those that nobody listed may lack support for the network."""
-    whole = replace(setup, batch_size=None)  # for methods that do not take batches
-    plan = {name: (setup if method.batched else whole, method) for name, method in methods.items()}
-    for name, (own, method) in list(plan.items()):
-        problem = own.problem(name)
-        try:
-            own.check(name, method, problem)
-        except TypeError as error:
-            if listed or name == YARDSTICK or len(plan) == 1:
-                raise
-            screen.say(f"{name} is left out: {error}")
-            del plan[name]
-    return plan
-
-
-def setup_of(options: Namespace, screen: Screen, data: str = "digits", **shared: Any) -> Setup:
-    """What the options say about data, network and training, with their seed; see `setups_of`."""
-    return setups_of(options, screen, data, **shared)(options.seed)
-
-
-def setups_of(options: Namespace, screen: Screen, data: str = "digits", **shared: Any) -> Callable[[int], Setup]:
-    """A function that reads the data with a seed, for all that the options say beside them; that is checked here.
-
-    Args:
-        options: Those of a command; what it does not have stays as `Setup` has it.
-        screen: Where downloads are shown.
-        data: The data set where none is named.
-        **shared: What else `Setup` has, which no option says.
-    """
-    own_numbers = numbers_of(options.get("method"))
-    flags = (f.name for f in Setup.listed() if f.metadata["flag"] is not None)
-    names = [name for name in flags if name not in own_numbers]
-    known: dict[str, Any] = shared | {name: options[name] for name in names if name in options}
-    model, own = chosen(options)  # first: the model's file may register the loss and the regulariser
-    Setup.check_each(known)
-    dtype = {None: options.dtype, "bf16": "float32"}.get(options.precision, options.precision)
-
-    def with_seed(seed: int) -> Setup:
-        seeded = options.clone()
-        seeded.seed = seed
-        dataset, origin = load_data(seeded, dtype, screen, Origin(name=data))
-        network = NetworkDescription(
-            model=model,
-            inputs=dataset.image or (dataset.features,),
-            outputs=dataset.outputs,
-            options=own,
-            dtype=dtype,
-            classes=dataset.classes,
-            data=origin,
-            init=options.get("init"),
-            encoder=dataset.encoder,
-        )
-        check_weights(network, free_memory(options.device))
-        return Setup(dataset=dataset, network=network, **known, seed=seed)
-
-    return with_seed
 
 
 def _exit_code(command: str, folder: Path, interrupt: Interrupt, runs: Sequence[Run], code: int) -> int:
