@@ -148,11 +148,11 @@ def test_default_records_of_many_samples_multiply_a_tenth_of_an_iteration_or_les
     with step:
         trainer.step(x, y)
     with record:
-        record_of(trainer, None, 3)
+        record_of(trainer, {}, 3)
     with last:
-        record_of(trainer, None, 3, last=True)
+        record_of(trainer, {}, 3, last=True)
     with named:
-        record_of(trainer, None, 3, ("objective", "train"))
+        record_of(trainer, {}, 3, ("objective", "train"))
     assert record.by_sides.total() == 0 < record.all <= 0.1 * step.all
     assert min(last.by_sides.total(), named.by_sides.total()) > 0
 
