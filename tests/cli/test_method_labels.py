@@ -52,6 +52,7 @@ def test_labels_are_forgotten_after_the_command():
     assert runs()[0]["label_of"] == "bcd"
 
 
+@pytest.mark.slow
 def test_its_options_make_it_again_and_go_on(capsys: pytest.CaptureFixture[str]):
     assert main(["compare", *TWO, *SMALL, "--out", "out"]) == 0
     config = yaml.safe_load(Path("out/config.yaml").read_text())
@@ -69,6 +70,7 @@ def test_its_options_make_it_again_and_go_on(capsys: pytest.CaptureFixture[str])
     assert [run["objective"] for run in runs()] == objectives[0]
 
 
+@pytest.mark.slow
 def test_yaml_and_the_command_line_have_labels_of_their_own():
     Path("run.yaml").write_text("methods: [slow=ipdlam]\nslow: {alpha: 0.25}\n")
     assert main(["compare", "--config", "run.yaml", *SMALL, "--out", "first"]) == 0

@@ -168,6 +168,7 @@ register(
 """
 
 
+@pytest.mark.slow
 def test_an_exhibit_and_a_method_of_ones_own(here: Path, monkeypatch: pytest.MonkeyPatch, capfd):
     """Processes that train know the file, too."""
     monkeypatch.setattr("altmin.exhibits.exhibit.EXHIBITS", table := dict(EXHIBITS))

@@ -108,6 +108,7 @@ def test_records_that_are_few_are_drawn(seeds: str):
     assert Path("out/compare.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["train bcd", "compare bcd dlam"])
 def test_a_run_that_was_ended_goes_on_where_it_was(command: str, monkeypatch: pytest.MonkeyPatch):
     assert main([*command.split(), *SMALL, "--seeds", "3", "--out", "whole"]) == 0
@@ -137,6 +138,7 @@ def test_seeds_that_diverge_are_said(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out.splitlines()[-1].endswith(" diverged")
 
 
+@pytest.mark.slow
 def test_its_folders_are_parts_of_it(capsys: pytest.CaptureFixture[str]):
     assert main(["train", "bcd", *SMALL, "--seeds", "2", "--out", "out"]) == 0
     assert main(["compare", "bcd", *SMALL, "--seeds", "2", "--out", "all"]) == 0

@@ -60,6 +60,7 @@ def test_tables_have_as_many_cells_in_every_row(results: Path):
             assert len({line.count("|") for line in block.splitlines()}) == 1, block
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_page(results: Path):
     argv = [sys.executable, "-m", "altmin.exhibits.ledger", str(results)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)

@@ -44,6 +44,7 @@ def settings() -> list[Setting]:
     return every[::10]
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_curves_and_names():
     """With another seed of Python's own hashes, too."""
     argv = [sys.executable, "-c", AGAIN, str(Path(__file__).parents[1])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,6 +24,14 @@ alike = [name for name, row in ROWS.items() if row.units_alike]
 adding = [name for name, row in ROWS.items() if row.adds]
 regularized = [(name, regularizer) for name in descending for regularizer in ROWS[name].regularizers]
 penalised = [(name, regularizer) for name, row in ROWS.items() for regularizer in row.regularizers]
+by_columns = {(name, "l1:0.01") for name in ("bcd", "bcd-plain", "taylor", "taylor-warm-up")}
+
+
+def patiently(cases: list[tuple[str, str]]) -> list[Any]:
+    """The cases, those whose weights are found column by column left to the slow run."""
+    return [pytest.param(*case, marks=pytest.mark.slow) if case in by_columns else case for case in cases]
+
+
 on_nets = list(pairs())
 # From a forward pass hidden gradients are rounding, which says where the search for a regularised step begins: with a
 # regulariser all begin off it.
@@ -79,7 +88,7 @@ def test_objective_never_rises(name: str, loss: str, hidden: tuple[int, ...]):
 
 
 @pytest.mark.thinned(1)
-@pytest.mark.parametrize(("name", "regularizer"), regularized)
+@pytest.mark.parametrize(("name", "regularizer"), patiently(regularized))
 def test_objective_with_a_regularizer_never_rises(name: str, regularizer: str):
     assert_never_rises(name, begin(name, regularizer=regularizer, n=100).run(12))
 
@@ -99,7 +108,7 @@ def test_regularizers_are_those_of_the_table(name: str):
 
 
 @pytest.mark.thinned(1)
-@pytest.mark.parametrize(("name", "regularizer"), [pair for pair in penalised if pair[0] not in descending])
+@pytest.mark.parametrize(("name", "regularizer"), patiently([pair for pair in penalised if pair[0] not in descending]))
 def test_objective_with_a_regularizer_is_lowered(name: str, regularizer: str):
     """In a few iterations, by methods whose objective may rise in one."""
     values = begin(name, regularizer=regularizer, n=100).run(20)
@@ -115,7 +124,7 @@ def weights_after(name: str, regularizer: str, steps: int) -> list[torch.Tensor]
 
 
 @pytest.mark.thinned(1)
-@pytest.mark.parametrize(("name", "regularizer"), penalised)
+@pytest.mark.parametrize(("name", "regularizer"), patiently(penalised))
 def test_a_regularizer_shrinks_what_it_weighs(name: str, regularizer: str):
     """The more, the larger its weight: the sum of squares or of absolute values, after the same few iterations."""
     kind = regularizer.split(":")[0]
