@@ -74,7 +74,7 @@ def _curves(picture: Curves, exhibit: Exhibit, outcomes: Outcomes, axes: np.ndar
             if by == "iteration":
                 ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             if figure in picture.log and ax.has_data():
-                ax.set_yscale("log")
+                ax.set_yscale("log", nonpositive="mask")
     return [Line2D([], [], label=title(arm), **_style(i)) for i, arm in enumerate(outcomes.arms)]
 
 
@@ -116,7 +116,7 @@ def _grid(picture: Grid, exhibit: Exhibit, outcomes: Outcomes, axes: np.ndarray)
         ax.set_title(panel, fontsize="small")
         ax.set_xlabel(picture.columns)
         ax.set_ylabel(picture.measure)
-        ax.set_yscale("log")
+        ax.set_yscale("log", nonpositive="mask")
         ax.grid(alpha=0.3)
     named = [
         Line2D([], [], color=COLOURS[i % len(COLOURS)], label=f"{picture.rows} {row}") for i, row in enumerate(rows)
