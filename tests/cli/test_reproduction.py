@@ -13,7 +13,7 @@ import pytest
 
 from altmin import exhibits, files
 from altmin.cli import main
-from altmin.exhibits import runner
+from altmin.exhibits import processes
 from altmin.exhibits.exhibit import EXHIBITS
 from exhibits.making import Pool
 
@@ -31,7 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch, same_threads: None) -> None:
     """Trainings are made by this process."""
-    monkeypatch.setattr(runner, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", Pool)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -114,7 +114,7 @@ def test_an_unknown_exhibit(here: Path, capsys: pytest.CaptureFixture[str]):
 def test_a_data_set_that_is_missing(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Before anything is trained; there is no network."""
     monkeypatch.setattr("urllib.request.urlopen", offline)
-    monkeypatch.setattr(runner, "ProcessPoolExecutor", None)
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", None)
     (here / "empty").mkdir()
     assert main(["reproduce", "ipdlam-figure2", "--scale", "desk", "--data-dir", "empty", "--out", "out"]) == 2
     error = capsys.readouterr().err

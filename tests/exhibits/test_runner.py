@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from altmin.exhibits import Curves, Exhibit, ExhibitScale, Measure, Outcome, Setting, runner
+from altmin.exhibits import Curves, Exhibit, ExhibitScale, Measure, Outcome, Setting, processes
+from altmin.exhibits.processes import KilledError, StudyProgress, Workshop
 from altmin.exhibits.rules import between
-from altmin.exhibits.runner import KilledError, Study, StudyProgress
+from altmin.exhibits.runner import Study
 from altmin.exhibits.store import Store
 from altmin.methods import BCD
 from exhibits.making import Pool, outcome, setting
@@ -30,8 +31,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Setting, int]]:
         accuracy = {0.1: 0.5, 0.2: 0.9, 0.3: 0.99, 0.4: nan}.get(gamma, 0.7)
         return outcome(seed, gamma == 0.3, validation_accuracy=[0.1, accuracy], test_accuracy=[0.1, 0.8])
 
-    monkeypatch.setattr(runner, "train", train)
-    monkeypatch.setattr(runner, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(processes, "train", train)
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", Pool)
     return done
 
 
@@ -117,14 +118,14 @@ def test_the_method_that_is_best_on_validation_is_trained(tmp_path: Path, made: 
 
 @pytest.mark.parametrize("error", [ValueError("no such thing"), RuntimeError("it broke"), ZeroDivisionError()])
 def test_a_training_that_fails_is_named_and_the_others_are_made(error, tmp_path: Path, made: list, monkeypatch):
-    train = runner.train
+    train = processes.train
 
     def failing(one: Setting, seed: int, *rest: Any) -> Outcome:
         if one.epochs == 3 and seed == 1:
             raise error
         return train(one, seed, *rest)
 
-    monkeypatch.setattr(runner, "train", failing)
+    monkeypatch.setattr(processes, "train", failing)
     one, whole = exhibit(setting()), exhibit(setting(), name="whole", panels={"p": {}})
     failed = study(tmp_path, one, whole).run(ignore)
     assert sorted(failed) == [f"made-up, q, {arm}, seed 1: {type(error).__name__}: {error}" for arm in "ab"]
@@ -133,14 +134,14 @@ def test_a_training_that_fails_is_named_and_the_others_are_made(error, tmp_path:
 
 
 def test_a_process_that_is_killed_ends_it_all_and_keeps_what_is_finished(tmp_path: Path, made: list, monkeypatch):
-    train = runner.train
+    train = processes.train
 
     def killed(one: Setting, seed: int, *rest: Any) -> Outcome:
         if seed == 1:
             raise BrokenProcessPool("A process in the process pool was terminated abruptly")
         return train(one, seed, *rest)
 
-    monkeypatch.setattr(runner, "train", killed)
+    monkeypatch.setattr(processes, "train", killed)
     with pytest.raises(KilledError, match=r"killed, probably .* want of memory.*; 4 of 8 trainings were not finished"):
         study(tmp_path, exhibit(setting())).run(ignore)
     assert len(list((tmp_path / "runs").iterdir())) == 4
@@ -173,7 +174,7 @@ def test_seeds_and_data_sets(tmp_path: Path):
 def test_a_process_of_its_own(tmp_path: Path):
     """As users have it; its times are those of one thread."""
     one = exhibit(setting(), arms={"a": {}})
-    assert Study([one], "desk", 1, Store(tmp_path, pytest.fail), jobs=2).run(ignore) == []
+    assert Study([one], "desk", 1, Store(tmp_path, pytest.fail), workshop=Workshop(jobs=2)).run(ignore) == []
     found = Study([one], "desk", 1, Store(tmp_path, pytest.fail)).outcomes(one)
     assert found is not None
     assert found.found["p", "a"][0].about["threads"] == 1

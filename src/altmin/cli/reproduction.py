@@ -15,8 +15,9 @@ from altmin.cli.data import require_writable
 from altmin.cli.failures import FAILED
 from altmin.cli.screen import Screen, complain
 from altmin.exhibits import Exhibit
+from altmin.exhibits.processes import KilledError, StudyProgress, Workshop
 from altmin.exhibits.report import REPORT, read_written, write_exhibit, write_report
-from altmin.exhibits.runner import KilledError, Study, StudyProgress
+from altmin.exhibits.runner import Study
 from altmin.exhibits.store import Store
 from altmin.train.place import check_device
 
@@ -32,10 +33,7 @@ def reproduce(options: Namespace) -> int:
         scale=options.scale,
         seeds=options.seeds,
         store=Store(folder, partial(complain, "warning")),
-        jobs=options.jobs or os.cpu_count() or 1,
-        data_dir=options.data_dir,
-        device=options.device,
-        files=options["import"],
+        workshop=Workshop(options.jobs or os.cpu_count() or 1, options.data_dir, options.device, options["import"]),
     )
     _require_data(study, screen)
     kept = f"finished trainings are kept in {folder}; the same command goes on"
@@ -59,7 +57,7 @@ def _require_data(study: Study, screen: Screen) -> None:
     """Read every data set once, so that one that is missing is known before hours of work."""
     for name in sorted(study.data_sets()):
         with screen.loading(name) as progress:
-            data.load(name, data_dir=study.data_dir, progress=progress)
+            data.load(name, data_dir=study.workshop.data_dir, progress=progress)
 
 
 def _write(study: Study, chosen: Sequence[Exhibit], folder: Path, screen: Screen) -> dict[str, dict[str, Any]]:
