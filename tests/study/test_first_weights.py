@@ -37,9 +37,8 @@ def test_normalisations_stay_and_recurrent_weights_are_drawn():
     assert (elman.bias == 7.0).all()
 
 
-@pytest.mark.parametrize(
-    "text", ["", "normal", "normal:", "normal:x", "gamma:1", "normal:1,bias", "normal:1,b:2", "he"]
-)
-def test_another_start_is_refused(text):
+@pytest.mark.parametrize("text", ["", "normal", "normal:", "normal:x", "gamma:1", "he", "normal:-1", "uniform:0"])
+@pytest.mark.parametrize("rest", ["", ",bias", ",b:2"])
+def test_another_start_is_refused(text, rest):
     with pytest.raises(ValueError, match=r"`init` must be normal:DEVIATION or uniform:BOUND"):
-        parse_start(text)
+        parse_start(text + rest)

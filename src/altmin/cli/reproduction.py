@@ -15,6 +15,7 @@ from altmin.cli.data import require_writable
 from altmin.cli.failures import FAILED
 from altmin.cli.screen import Screen, complain
 from altmin.exhibits import Exhibit
+from altmin.exhibits.exhibit import SCALES
 from altmin.exhibits.processes import KilledError, StudyProgress, Workshop
 from altmin.exhibits.report import REPORT, read_written, write_exhibit, write_report
 from altmin.exhibits.runner import Study
@@ -35,7 +36,8 @@ def reproduce(options: Namespace) -> int:
         store=Store(folder, partial(complain, "warning")),
         workshop=Workshop(options.jobs or os.cpu_count() or 1, options.data_dir, options.device, options["import"]),
     )
-    _require_data(study, screen)
+    _require_scale(folder, options.scale)
+    study.check(_data_sets(study, screen))
     kept = f"finished trainings are kept in {folder}; the same command goes on"
     try:
         with screen.progress:
@@ -53,11 +55,20 @@ def reproduce(options: Namespace) -> int:
     return FAILED if failed else 0
 
 
-def _require_data(study: Study, screen: Screen) -> None:
-    """Read every data set once, so that one that is missing is known before hours of work."""
+def _data_sets(study: Study, screen: Screen) -> dict[str, data.Dataset]:
+    """Every data set by name, read once, so that one that is missing is known before hours of work."""
+    found = {}
     for name in sorted(study.data_sets()):
         with screen.loading(name) as progress:
-            data.load(name, data_dir=study.workshop.data_dir, progress=progress)
+            found[name] = data.load(name, data_dir=study.workshop.data_dir, progress=progress)
+    return found
+
+
+def _require_scale(folder: Path, scale: str) -> None:
+    """A `ValueError` where a folder has results at another scale, which new ones would replace."""
+    for other in SCALES:
+        if other != scale and read_written(folder, other):
+            raise ValueError(f"{folder} holds results at {other} scale; name another folder by --out")
 
 
 def _write(study: Study, chosen: Sequence[Exhibit], folder: Path, screen: Screen) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from altmin.errors import UnknownNameError, nearest
-from altmin.exhibits.outcomes import Measure, Outcomes
+from altmin.exhibits.outcomes import Measure, Outcome, Outcomes
 from altmin.exhibits.setting import Changes, ExhibitScale, Setting
 
 Arm = str | tuple[str, str]
@@ -136,6 +136,20 @@ def title(arm: Arm) -> str:
     return arm if isinstance(arm, str) else ", ".join(arm)
 
 
+def _check_statements(exhibit: Exhibit) -> None:
+    """Refuse a statement about an arm, a panel or a column that there is not: it is asked of made-up outcomes."""
+    curve = [1.0, 0.5]
+    names = {measure.figure for measure in exhibit.columns.values()} | {"iteration"}
+    made_up = Outcome("ok", None, dict.fromkeys(names, curve), 0, {})
+    outcomes = Outcomes(exhibit.columns, {key: [made_up] for key in exhibit.settings()})
+    for statement, check in {**exhibit.checks, **exhibit.also}.items():
+        try:
+            check(outcomes)
+        except KeyError as error:
+            about = f"the statement {statement!r} is about {error}, which is no panel and arm, and no column"
+            raise ValueError(f"{exhibit.name}: {about}") from error
+
+
 EXHIBITS: dict[str, Exhibit] = {}
 """All exhibits by name, in the order of the papers."""
 
@@ -152,5 +166,6 @@ def register(exhibit: Exhibit) -> Exhibit:
     printed = [(panel, arm) for panel, rows in exhibit.printed.items() for arm in rows]
     for panel, arm in (*printed, *exhibit.cells):
         exhibit.setting(panel, arm)
+    _check_statements(exhibit)
     EXHIBITS[exhibit.name] = exhibit
     return exhibit

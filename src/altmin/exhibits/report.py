@@ -116,7 +116,7 @@ def _section(exhibit: Exhibit, result: dict[str, Any], folder: Path) -> str:
         f"<details><summary>paper, ours, difference</summary>{_table(result)}</details>",
         _list("What the paper leaves open", exhibit.choices),
         _list("Deviations", exhibit.deviations),
-        _list("Seen", exhibit.findings),
+        _list("Seen", exhibit.findings if result["checks"] else ()),
         f"<p>{escape(about)}. {escape('; '.join(result['machine'] + result['code']))}.</p>",
     ]
     return "".join(parts)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from altmin.data import Dataset
 from altmin.exhibits.exhibit import Arm, Exhibit, title
 from altmin.exhibits.outcomes import Outcome, Outcomes
 from altmin.exhibits.processes import StudyProgress, Task, Workshop
 from altmin.exhibits.setting import Setting
 from altmin.exhibits.store import Store
+from altmin.exhibits.training import check
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,23 @@ class Study:
         """The data sets that are needed."""
         settings = [setting for exhibit in self.exhibits for setting in exhibit.settings(self.scale).values()]
         return {name for setting in settings for name in (setting.data, setting.validated) if name is not None}
+
+    def check(self, data: Mapping[str, Dataset]) -> None:
+        """Raise what any of the trainings would, before one of them is made.
+
+        Args:
+            data: The data sets by name.
+
+        Raises:
+            ValueError: A setting that cannot be trained; the message names exhibit, panel and arm.
+        """
+        for exhibit in self.exhibits:
+            for (panel, arm), setting in exhibit.settings(self.scale).items():
+                for one in (setting, *setting.on_trial()):
+                    try:
+                        check(one, data[one.data])
+                    except (TypeError, ValueError) as error:
+                        raise ValueError(f"{exhibit.name}, {panel}, {title(arm)}: {error}") from error
 
     def run(self, report: Callable[[StudyProgress], object]) -> list[str]:
         """Make all trainings that are not there; what failed, in words.

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from altmin.errors import nearest
 from altmin.methods import Method
 
 Changes = dict[str, Any]
@@ -64,6 +65,10 @@ class Setting:
         Raises:
             TypeError: A field that does not exist.
         """
+        known = [f.name for f in fields(self)]
+        for name in changes:
+            if name not in known:
+                raise TypeError(f"a setting has no field `{name}`; {nearest(name, known)}")
         merged = dict(changes)
         if "options" in changes:
             merged["options"] = {**self.options, **changes["options"]}
@@ -140,7 +145,8 @@ class ExhibitScale:
             "batches": self.batches,
         }
         limits = [f"{value:,} {name}" for name, value in parts.items() if value is not None]
-        return f"at most {', '.join(limits)}" if limits else "as in the paper"
+        drawn = "" if self.data is None else f"drawn samples ({self.data}) in place of every data set, "
+        return f"{drawn}at most {', '.join(limits)}" if limits else "as in the paper"
 
 
 def _least(*values: int | None) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from altmin.convert import problem_of
 from altmin.data import Dataset, Split, load
 from altmin.errors import DivergenceError
 from altmin.exhibits.outcomes import Outcome
@@ -29,13 +30,7 @@ DATA_SETS = 2  # that a process keeps
 def train(setting: Setting, seed: int, data_dir: Path | None = None, device: str = "cpu") -> Outcome:
     """Train as `setting` says, from the start that `seed` draws; divergence is an outcome."""
     data = dataset(setting.data, setting.train_samples, setting.share, data_dir, setting.center)
-    network = NetworkDescription(
-        model=setting.model,
-        inputs=data.image or (data.features,),
-        outputs=data.outputs,
-        options=setting.options,
-        init=setting.init,
-    )
+    network = network_of(setting, data)
     error = None
     try:
         history = _fit(setting, network.build(seed), data, torch.Generator().manual_seed(seed), device)
@@ -43,6 +38,27 @@ def train(setting: Setting, seed: int, data_dir: Path | None = None, device: str
         history, error = diverged.history, str(diverged)
     status = "ok" if error is None and history.status != "diverged" else "diverged"
     return Outcome(status, error, _curves(history, len(data.train)), seed, provenance(device))
+
+
+def network_of(setting: Setting, data: Dataset) -> NetworkDescription:
+    """The network of a setting, for the shapes of a data set."""
+    return NetworkDescription(
+        model=setting.model,
+        inputs=data.image or (data.features,),
+        outputs=data.outputs,
+        options=setting.options,
+        init=setting.init,
+    )
+
+
+def check(setting: Setting, data: Dataset) -> None:
+    """Raise what training would about a network, a loss or a method that do not fit, before anything is trained.
+
+    Raises:
+        ValueError: Names or numbers that do not exist.
+        TypeError: A method that does not support the network or the regulariser.
+    """
+    setting.method.check(problem_of(network_of(setting, data).build(), setting.loss, setting.regularizer))
 
 
 @lru_cache(maxsize=DATA_SETS)

@@ -76,7 +76,7 @@ class Setup(FitOptions):
         """The best weights are chosen on validation samples, which not every split of a data set has."""
         if self.keep == "best" and not len(self.dataset.validation):
             raise ValueError(
-                f"`keep='best'` needs validation samples, of which {self.dataset.name} holds none; use 'last'"
+                f"{self.dataset.name} holds no validation samples to choose weights by; ask for `keep` = last"
             )
 
     def loss_of(self, name: str) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-STARTS = "normal:DEVIATION or uniform:BOUND, with the intercepts' bias:VALUE or bias:drawn behind a comma"
+STARTS = "normal:DEVIATION or uniform:BOUND, above 0, with the intercepts' bias:VALUE or bias:drawn behind a comma"
 FORM = re.compile(r"(normal|uniform):([\d.e+-]+)(?:,bias:(drawn|[\d.e+-]+))?")
 
 
@@ -40,7 +40,10 @@ def parse_start(text: str) -> Start:
     found = FORM.fullmatch(text)
     try:
         kind, size, bias = found.groups() if found is not None else ("", "", "")
-        return Start(kind, float(size), None if bias == "drawn" else float(bias or 0.0))
+        start = Start(kind, float(size), None if bias == "drawn" else float(bias or 0.0))
+        if start.size <= 0.0:
+            raise ValueError
+        return start
     except ValueError:
         raise ValueError(f"`init` must be {STARTS}, such as normal:0.01,bias:0.1; got {text!r}") from None
 
