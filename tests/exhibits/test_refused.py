@@ -74,9 +74,9 @@ def test_a_field_that_a_setting_has_not(own):
 def test_a_value_that_cannot_be_trained(own, changes: dict[str, Any], what: str, tmp_path: Path, capsys):
     own(arms={"one": {}, "two": changes})
     assert main(["reproduce", "slip", "--scale", "desk", "--out", str(tmp_path / "out")]) == 2
-    assert f"slip, digits, two: {what}" in capsys.readouterr().err.replace("--init", "`init`").replace(
-        "--loss", "`loss`"
-    )
+    said = capsys.readouterr().err
+    assert "slip, digits, two: " in said
+    assert what in said
     assert not (tmp_path / "out" / "runs").exists()
 
 

@@ -36,4 +36,5 @@ def test_equal_targets_have_no_r2():
     model, x = nn.Sequential(nn.Linear(3, 1)), torch.randn(20, 3)
     found = measured(problem_of(model, "squared"), state_of(model), Split(x, torch.ones(20, 1)), model)
     assert found.r2 is None
+    assert found.loss is not None
     assert found.rmse == pytest.approx((2 * found.loss) ** 0.5)

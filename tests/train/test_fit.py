@@ -157,6 +157,7 @@ def test_the_last_record_describes_the_model(name, loss):
 def test_samples_for_test_are_looked_at_in_every_record_and_used_for_nothing():
     held, test = samples(31, seed=2), samples(29, seed=4)
     model, history = run("am-adam", validation=held, test=test, keep="best", epochs=8)
+    assert history.kept is not None
     assert history.kept["iteration"] == history.best
     assert (history.kept["test_loss"], history.kept["test_accuracy"]) == pytest.approx(
         plain(model, "cross_entropy", *test), rel=1e-5
