@@ -512,3 +512,17 @@ def test_centred_data_are_centred_in_prediction_too(tmp_path, capsys):
     capsys.readouterr()
     assert main(["predict", str(out), "--quiet"]) == 0
     assert f"{trained['test_accuracy']:.2%}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        (("--rho", "3", "--nu", "1", "--schedule", "constant"), "held in 2 of 2 records"),
+        ((), "not claimed with these numbers"),
+    ],
+)
+def test_a_diagnosis_is_told_in_words(out, capsys, numbers, said):
+    assert train(out, "dladmm", *numbers, "--diagnose", "--epochs", "3", "--hidden", "8", "--quiet") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("relative stationarity in the end: 0.")]
+    assert f"sufficient descent (Property 2): {said}" in lines

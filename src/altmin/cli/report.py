@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from altmin.study.model_source import ModelSource
 from altmin.study.run import Run, TrainedRun, by_name
 from altmin.study.saved_network import ENCODER, SOURCE, WEIGHTS
 from altmin.study.setup import Setup
+from altmin.train.history import History
 
 if TYPE_CHECKING:
     from altmin.data import TableEncoder
@@ -115,6 +116,20 @@ def report(done: TrainedRun, screen: Screen) -> None:
     for line, (_, _, prefix) in zip(figures, rows, strict=True):
         line += _quality([result], f"{prefix}test") if units else []
     screen.table(["weights", "iteration", *parts, *units], figures)
+    for text in _theory(done.history):
+        screen.result(text)
+
+
+def _theory(history: History) -> Iterator[str]:
+    """How near training came to a stationary point, and how often the papers' inequalities held; where it is known."""
+    last = history.records[-1] if history.records else {}
+    if "relative_stationarity" in last:
+        yield f"relative stationarity in the end: {last['relative_stationarity']:.3g}"
+    for name in last.get("holds", ()):
+        found = [record["holds"].get(name) for record in history.records]
+        claimed = [held for held in found if held is not None]
+        where = f"in {sum(claimed)} of {len(claimed)} records" if claimed else "not claimed with these numbers"
+        yield f"{name}: {'held ' if claimed else ''}{where}"
 
 
 def _task(run: Run) -> str:
