@@ -1,4 +1,4 @@
-.PHONY: format check test bench support ledger docs
+.PHONY: format check test bench support reproduction docs
 
 format:
 	ruff format .
@@ -22,8 +22,8 @@ support:
 	python -m altmin.study.support > docs/.support.md
 	mv docs/.support.md docs/support.md
 
-ledger:
-	python -m altmin.exhibits.ledger docs/reproduction > docs/.reproduction.md
+reproduction:
+	python -m altmin.exhibits.reproduction_page docs/reproduction > docs/.reproduction.md
 	mv docs/.reproduction.md docs/reproduction.md
 
 docs:

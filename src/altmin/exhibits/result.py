@@ -20,7 +20,7 @@ RULE = (
 
 
 def result_of(exhibit: Exhibit, outcomes: Outcomes, scale: str, seeds: int) -> dict[str, Any]:
-    """The exhibit's entry in the ledger.
+    """What an exhibit came to, as ``result.json`` and the page of reproductions have it.
 
     Raises:
         ValueError: A column measures what no training has recorded.

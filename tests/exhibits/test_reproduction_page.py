@@ -1,4 +1,4 @@
-"""The ledger's page is what the code makes of the files of results."""
+"""The page of reproductions is what the code makes of the files of results."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 
 from altmin import exhibits
 from altmin.exhibits.exhibit import SCALES
-from altmin.exhibits.ledger import page, read_results
 from altmin.exhibits.report import write_exhibit
+from altmin.exhibits.reproduction_page import page, read_results
 from exhibits.making import alike, made_up
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-FILES = sorted((DOCS / "reproduction").glob("*.json"))  # none before the ledger has its first result
+FILES = sorted((DOCS / "reproduction").glob("*.json"))  # none before there is a first result
 NAMES = "online-binary", "ipdlam-figure4", "mdlam-table2"
 
 
@@ -36,7 +36,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_exhibit_of_the_results_is_on_the_page(results: Path):
-    text = page(read_results(results))
+    text = page(read_results(results), results)
     assert re.findall(r"^\(([\w-]+)\)=$", text, flags=re.M) == [name for name in exhibits.names() if name in NAMES]
     for name in NAMES:
         exhibit = exhibits.load(name)
@@ -49,22 +49,30 @@ def test_every_exhibit_of_the_results_is_on_the_page(results: Path):
 
 
 def test_a_table_has_ours_and_the_papers_number(results: Path):
-    text = page(read_results(results))
+    text = page(read_results(results), results)
     assert re.search(r"^\| MNIST \| 0\.0001 \| 0\.\d{4} \(0\.1692\) \| .* \(0\.9413\) \|$", text, flags=re.M)
     assert re.search(r"^\| MNIST \| 1, exact \| [\d.]+ \|", text, flags=re.M)
 
 
+def test_questions_stand_behind_the_summary(results: Path):
+    (results / "questions.md").write_text("## Asked\n\nAnd answered.\n")
+    text = page(read_results(results), results)
+    assert text.index("| exhibit |") < text.index("## Asked\n\nAnd answered.\n\n(") < text.index("## iPDLAM")
+    (results / "questions.md").unlink()
+    assert "Asked" not in page(read_results(results), results)
+
+
 def test_tables_have_as_many_cells_in_every_row(results: Path):
-    for block in page(read_results(results)).split("\n\n"):
+    for block in page(read_results(results), results).split("\n\n"):
         if block.startswith("|"):
             assert len({line.count("|") for line in block.splitlines()}) == 1, block
 
 
 @pytest.mark.slow
 def test_the_command_prints_the_page(results: Path):
-    argv = [sys.executable, "-m", "altmin.exhibits.ledger", str(results)]
+    argv = [sys.executable, "-m", "altmin.exhibits.reproduction_page", str(results)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    assert done.stdout == page(read_results(results))
+    assert done.stdout == page(read_results(results), results)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -81,8 +89,8 @@ def test_a_result_is_one_of_an_exhibit_as_it_is_now(path: Path):
 
 @pytest.mark.skipif(not FILES, reason="docs/reproduction has no results yet")
 def test_the_page_is_made_of_the_files():
-    """Make it anew by ``make ledger``."""
+    """Make it anew by ``make reproduction``."""
     written = (DOCS / "reproduction.md").read_text(encoding="utf-8")
-    assert written == page(read_results(DOCS / "reproduction"))
+    assert written == page(read_results(DOCS / "reproduction"), DOCS / "reproduction")
     named = set(re.findall(r"^\(([\w-]+)\)=$", written, flags=re.M))
     assert named == {json.loads(path.read_text(encoding="utf-8"))["exhibit"] for path in FILES}

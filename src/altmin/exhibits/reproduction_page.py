@@ -1,6 +1,6 @@
-"""The ledger: what every exhibit came to, as a page made from small files of results.
+"""What every exhibit came to, as a page made from small files of results.
 
-``python -m altmin.exhibits.ledger DIR`` prints the page of the ``.json`` files in DIR, which are the ``result.json`` of
+``python -m altmin.exhibits.reproduction_page DIR`` prints the page of the ``.json`` files in DIR, which are the ``result.json`` of
 ``altmin reproduce``.
 """
 
@@ -16,6 +16,7 @@ from altmin.exhibits.exhibit import EXHIBITS, Exhibit, Grid
 from altmin.files import read_json
 
 LARGEST = 2**22  # bytes of a result
+QUESTIONS = "questions.md"
 INTRODUCTION = """# Reproduction
 
 Every table and figure of the four papers, run again: what the paper claims, whether it holds, and by which figures.
@@ -23,7 +24,7 @@ The statements that a claim is judged by stand in the exhibit's file and were wr
 *yes* where every statement holds, *no* where none does, and *partly* where some do. A figure is the mean over the
 seeds, with the standard deviation behind ±; the paper's stands in brackets. Any of them is run again by the command
 below its table, and `--scale paper` has the paper's own setting. This page is made from the files in
-`docs/reproduction/` by `make ledger`."""
+`docs/reproduction/` by `make reproduction`."""
 
 
 def read_results(folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -35,10 +36,17 @@ def read_results(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def page(found: dict[str, list[dict[str, Any]]]) -> str:
-    """The ledger as Markdown."""
+def page(found: dict[str, list[dict[str, Any]]], folder: Path) -> str:
+    """The page as Markdown.
+
+    Args:
+        found: Results by exhibit.
+        folder: May hold ``questions.md``, which stands behind the summary.
+    """
     known = [EXHIBITS[name] for name in exhibits.names() if name in found]
-    parts = [INTRODUCTION, "\n".join(_summary(known, found))]
+    questions = folder / QUESTIONS
+    asked = [questions.read_text(encoding="utf-8").strip()] if questions.is_file() else []
+    parts = [INTRODUCTION, "\n".join(_summary(known, found)), *asked]
     parts += ["\n\n".join(_section(exhibit, found[exhibit.name])) for exhibit in known]
     return "\n\n".join(parts) + "\n"
 
@@ -112,4 +120,4 @@ def _cell(entry: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page(read_results(Path(sys.argv[1]))))
+    sys.stdout.write(page(read_results(Path(sys.argv[1])), Path(sys.argv[1])))
