@@ -59,7 +59,7 @@ def test_questions_stand_behind_the_summary(results: Path):
     text = page(read_results(results), results)
     assert text.index("| exhibit |") < text.index("## Asked\n\nAnd answered.\n\n(") < text.index("## iPDLAM")
     (results / "questions.md").unlink()
-    assert "Asked" not in page(read_results(results), results)
+    assert "And answered" not in page(read_results(results), results)
 
 
 def test_tables_have_as_many_cells_in_every_row(results: Path):

@@ -1,7 +1,7 @@
 """What every exhibit came to, as a page made from small files of results.
 
-``python -m altmin.exhibits.reproduction_page DIR`` prints the page of the ``.json`` files in DIR, which are the ``result.json`` of
-``altmin reproduce``.
+``python -m altmin.exhibits.reproduction_page DIR`` prints the page of the ``.json`` files in DIR, which are the
+``result.json`` of ``altmin reproduce``.
 """
 
 from __future__ import annotations
