@@ -11,7 +11,7 @@ release = version = installed("altmin")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 html_theme = "furo"
 html_title = "altmin"
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "reproduction/*"]
 default_role = "code"
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3

@@ -23,7 +23,8 @@ Every table and figure of the four papers, run again: what the paper claims, whe
 The statements that a claim is judged by stand in the exhibit's file and were written before the run. The verdict is
 *yes* where every statement holds, *no* where none does, and *partly* where some do. A figure is the mean over the
 seeds, with the standard deviation behind ±; the paper's stands in brackets. Any of them is run again by the command
-below its table, and `--scale paper` has the paper's own setting. This page is made from the files in
+below its table. A verdict is one at the scale that it names: `desk` has fewer samples and narrower networks, and what
+does not hold there may hold at the paper's own, `--scale paper`. This page is made from the files in
 `docs/reproduction/` by `make reproduction`."""
 
 
