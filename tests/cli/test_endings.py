@@ -17,7 +17,7 @@ import torch
 
 import altmin
 from altmin import files
-from altmin.cli import main, preflight, training
+from altmin.cli import main, plan, preflight, training
 from altmin.cli.output import Output
 from altmin.cli.screen import Screen
 from altmin.cli.signals import Interrupt, as_ctrl_c
@@ -143,7 +143,7 @@ def test_signals_while_results_are_written_do_not_disturb(out: Path, monkeypatch
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_signal_before_training_leaves_nothing(number: int, code: int, out: Path, monkeypatch, capsys):
-    monkeypatch.setattr(training, "load_data", lambda *_: signal.raise_signal(number))
+    monkeypatch.setattr(plan, "load_data", lambda *_: signal.raise_signal(number))
     assert train() == code
     assert capsys.readouterr().err == "altmin: interrupted: nothing more is written\n"
     assert not out.exists()
