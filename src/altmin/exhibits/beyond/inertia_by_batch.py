@@ -10,7 +10,6 @@ from altmin.exhibits.rules import below, diverges, in_every_panel, opposite
 from altmin.exhibits.setting import ExhibitScale
 
 FACTORS = (0.0, 0.7, 0.8, 0.9, 1.0, 1.1)
-BATCHES = "batches of 512", "batches of 128"
 WHOLE = "full batch"
 
 
@@ -47,8 +46,11 @@ with warnings.catch_warnings():  # factors of 1 and more are what this is about
                     "objective", "factor 0.8", ["factor 0.7"], panels=[WHOLE]
                 ),
                 "in full batches it is smallest with 1.0": best_is(1.0, panels=[WHOLE]),
-                "in mini-batches the objective with 0.8 is not below that with 0.7": opposite(
-                    below("objective", "factor 0.8", ["factor 0.7"], panels=BATCHES)
+                "in batches of 512 the objective with 0.8 is not below that with 0.7": opposite(
+                    below("objective", "factor 0.8", ["factor 0.7"], panels=["batches of 512"])
+                ),
+                "in batches of 128 it is not": opposite(
+                    below("objective", "factor 0.8", ["factor 0.7"], panels=["batches of 128"])
                 ),
                 "1.1 diverges in either": diverges(["factor 1.1"]),
             },
