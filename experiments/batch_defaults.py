@@ -21,7 +21,7 @@ import altmin
 from altmin.exhibits.setting import ExhibitScale, Setting
 from altmin.exhibits.training import train
 from altmin.methods.registry import METHODS
-from exhibit import parser
+from trials import parser
 
 TASKS = {
     "mnist": {"data": "mnist", "train_samples": 5_000},

@@ -1,6 +1,6 @@
 """Networks with sign activations on MNIST: crossed by their prox, frozen, by target propagation, by straight-through.
 
-The exhibit is the binary network 784-500-500-10 of Choromanska et al. (ICML 2019), sign behind the first layer and tanh
+The binary network 784-500-500-10 of Choromanska et al. (ICML 2019) has sign behind the first layer and tanh
 behind the second, dropout 0.2 before both; and the same widths with sign behind both. AM-Adam takes no derivative of
 the sign, neither its own nor a surrogate. Beside it stand the same networks with random hidden layers that stay as they
 are (below the last sign), difference target propagation, and backpropagation with the straight-through estimator.
@@ -18,7 +18,7 @@ from torch import nn
 
 import altmin
 from altmin.study import networks
-from exhibit import Trial, chosen, judge, load, online_am, options, table
+from trials import Trial, chosen, judge, load, online_am, options, table
 
 EPOCHS, BAR, GAIN, SIGN_GAIN = {"binary": 20, "signs": 8}, 0.95, 0.01, 0.02
 

@@ -1,6 +1,6 @@
 """CIFAR-10, fully connected, 2 x 100 and 2 x 500, trained on batches 1 to 4: AM-Adam and Adam.
 
-The exhibit is the CIFAR-10 figure of Choromanska et al. (ICML 2019): 0.53 with 100 units and 0.51 with 500 for AM-Adam.
+After the CIFAR-10 figure of Choromanska et al. (ICML 2019): 0.53 with 100 units and 0.51 with 500 for AM-Adam.
 The last 4,000 images of batch 4 are held out to choose settings and epochs by; batch 5 and the test images are looked
 at once, at the end. The networks normalise by batch, as the authors' do.
 
@@ -15,7 +15,7 @@ from functools import partial
 import altmin
 from altmin.data import Dataset, Split
 from altmin.study import networks
-from exhibit import Trial, chosen, judge, load, online_am, options, table
+from trials import Trial, chosen, judge, load, online_am, options, table
 
 HELD_OUT, EPOCHS, BAR = 4_000, 12, 0.50
 

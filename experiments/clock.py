@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy
 import altmin
 from altmin.data import Dataset, Split
 from altmin.study import networks
-from exhibit import judge, load, online_am, parser
+from trials import judge, load, online_am, parser
 
 LOOKS, LIMIT = 8, 60.0
 NEVER = math.inf

@@ -11,7 +11,7 @@ from functools import partial
 
 import altmin
 from altmin.study import networks
-from exhibit import Trial, chosen, judge, load, online_am, options, table
+from trials import Trial, chosen, judge, load, online_am, options, table
 
 DEPTH, WIDTH, EPOCHS, BAR = 20, 100, 6, 0.95
 

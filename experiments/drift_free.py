@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 import altmin
 from altmin.data import Dataset
 from altmin.study import networks
-from exhibit import accuracy, judge, load, options
+from trials import accuracy, judge, load, options
 
 ROUNDS, SMOKE_ROUNDS, BAR, GOALS = 60, 1, 0.95, (0.95, 0.96, 0.97)
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import altmin
 from altmin.data import Dataset, Split
 from altmin.study import networks
-from exhibit import accuracy, load, online_am, parser
+from trials import accuracy, load, online_am, parser
 
 SEEDS, TUNING, BATCH, KEPT = (1, 2, 3, 4, 5), 0, 200, 100  # KEPT: samples of a task that replay keeps
 TRAIN = 11_000  # samples of a permuted task

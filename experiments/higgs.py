@@ -30,7 +30,7 @@ from altmin.core.score import predict
 from altmin.data.download import obtain
 from altmin.data.higgs import FEATURES, HIGGS, moments, stream_split
 from altmin.methods.registry import METHODS
-from exhibit import judge, online_am, options
+from trials import judge, online_am, options
 
 BAR = 0.64
 STEPS, SIZE = 1000, 200

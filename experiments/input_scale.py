@@ -18,7 +18,7 @@ import altmin
 from altmin.data import Dataset
 from altmin.methods.registry import METHODS, Entry
 from altmin.study import networks
-from exhibit import judge, load, parser
+from trials import judge, load, parser
 
 PART, EPOCHS, BAR = 2_500, 10, 0.85
 SCALES: dict[str, Callable[[Tensor], Tensor]] = {

@@ -1,6 +1,6 @@
 """LeNet-5 on MNIST and Fashion-MNIST: AM-Adam, Adam and SGD, and a penalty method.
 
-The exhibit is figure 7 (MNIST) and appendix B of Choromanska et al. (ICML 2019): batches of 128, one code step and one
+After figure 7 (MNIST) and appendix B of Choromanska et al. (ICML 2019): batches of 128, one code step and one
 weight step, `mu` from 0.01 to at most 1.5, 10 epochs. The paper's grid (learning rate of the weights, of the codes,
 increment and factor of `mu`) is searched on MNIST with one seed, on 5,000 training samples and for two epochs only.
 What is best on validation there is trained on all samples of MNIST and, with the same setting, on those of
@@ -17,7 +17,7 @@ from itertools import product
 
 import altmin
 from altmin.study import networks
-from exhibit import Trial, chosen, judge, load, online_am, options, table
+from trials import Trial, chosen, judge, load, online_am, options, table
 
 PART, PART_EPOCHS, EPOCHS, BATCH = 5_000, 2, 10, 128
 PENALTY_PART, ITERATIONS = 10_000, 12

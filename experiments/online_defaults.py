@@ -26,7 +26,7 @@ import altmin
 from altmin.data import Dataset
 from altmin.methods import Method
 from altmin.study import networks
-from exhibit import load, online_am, parser
+from trials import load, online_am, parser
 
 RATES = (0.002, 0.004, 0.008)
 PER_DEPTH = (0.016, 0.024, 0.032, 0.048)

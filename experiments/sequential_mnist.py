@@ -21,7 +21,7 @@ from functools import partial
 
 import altmin
 from altmin.study import networks
-from exhibit import Trial, chosen, judge, load, online_am, options, table
+from trials import Trial, chosen, judge, load, online_am, options, table
 
 PART, EPOCHS, BATCH, BAR = 2_048, 10, 1024, 0.30
 

@@ -1,6 +1,6 @@
-"""What the exhibits share: train settings on equal terms, choose by validation, look at test samples once.
+"""What the experiments share: train settings on equal terms, choose by validation, look at test samples once.
 
-Not an exhibit itself; run the other files of this folder.
+Not an experiment itself; run the other files of this folder.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def online_am(**numbers: Any) -> altmin.OnlineAM:
 
 
 def parser(about: str, seed: bool = True) -> argparse.ArgumentParser:
-    """The options that every exhibit has; one thread, so that CPU seconds are comparable.
+    """The options that every experiment has; one thread, so that CPU seconds are comparable.
 
     Args:
-        about: What the exhibit is, in a sentence.
+        about: What the experiment is, in a sentence.
         seed: Whether it has one seed, which is an option; the others have their own.
     """
     torch.set_num_threads(1)
@@ -85,7 +85,7 @@ def parser(about: str, seed: bool = True) -> argparse.ArgumentParser:
 
 
 def options(about: str) -> argparse.Namespace:
-    """What was given on the command line of an exhibit that has no options of its own."""
+    """What was given on the command line of an experiment that has no options of its own."""
     return parser(about).parse_args()
 
 
