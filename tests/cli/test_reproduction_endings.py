@@ -24,6 +24,11 @@ SOON = 120.0
 slow = pytest.mark.slow
 
 
+def _hear_of_hangups() -> None:
+    """Have a process end by SIGHUP although the tests themselves may run under ``nohup``."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Started:
     """A command line as a shell starts it, in a group of its own as a terminal has it."""
 
@@ -32,7 +37,9 @@ class Started:
         self._out, self._err = folder / "stdout", folder / "stderr"
         with self._out.open("w") as out, self._err.open("w") as err:
             argv = [sys.executable, "-m", "altmin", *SMALL, *options]
-            self.process = subprocess.Popen(argv, stdout=out, stderr=err, cwd=folder, start_new_session=True)
+            self.process = subprocess.Popen(
+                argv, stdout=out, stderr=err, cwd=folder, start_new_session=True, preexec_fn=_hear_of_hangups
+            )
 
     @property
     def errors(self) -> str:
