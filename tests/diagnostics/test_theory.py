@@ -279,3 +279,13 @@ def test_a_method_of_another_kind_has_the_theory_of_what_it_derives_from():
         pass
 
     assert type(theory_of(Own())) is Theory
+
+
+@pytest.mark.parametrize("numbers", [{"clip": False}, {"eps": (0.05, 0.02)}, {"clip": False, "eps": (0.05, 0.02)}])
+def test_mdlam_descends_by_its_printed_algorithm_and_in_bands_of_each_layer(numbers: dict[str, Any]):
+    """Steps that end within the band by themselves have sizes of their own, which the bound is made of."""
+    method = replace(BAND, **numbers)
+    records = trained(method).records
+    assert all(record["holds"]["sufficient descent (Lemma 1)"] for record in records)
+    assert all(math.isfinite(record["descent_bound"]) and record["descent_bound"] >= 0 for record in records)
+    assert any(record["step_sizes"]["A_2"] > 0 for record in records)

@@ -146,7 +146,8 @@ def _change(sweep: ObservedSweep, kind: str, layer: int, move: Tensor) -> Change
             tau[rows][some] = size
         else:
             tau = size
-    weighted = (tau * squares).sum()
-    moving = tau[tau > 0]
+    still = torch.isinf(tau)  # of a sample that has no room to move
+    weighted = torch.where(still, 0.0, tau * squares).sum()
+    moving = tau[(tau > 0) & ~still]
     ends = (float(moving.min()), float(moving.max()), float(moving.mean())) if len(moving) else (float("inf"), 0.0, 0.0)
     return Change(kind, layer, total, float(batch.sum(weighted) if per_sample else weighted), *ends)

@@ -216,6 +216,7 @@ def shortened_step(
     room = torch.where(grad > 0, a - low, high - a).clamp_min(0.0)
     least = torch.where(grad == 0, 0.0, grad.abs() / room).flatten(1).amax(1)
     tau = torch.maximum(_tau(grad, image, c1, c2, replace(search, per_sample=True), batch), search.first(least))
+    search.accept(tau)
     step = torch.where(tau > 0, -1.0 / tau, torch.zeros_like(tau))
     return torch.addcmul(a, grad, column(step, a)).clamp_(low, high), image * column(step, image)
 
