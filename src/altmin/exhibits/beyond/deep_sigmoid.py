@@ -1,7 +1,7 @@
 """Deep sigmoid networks from very small weights, where gradients vanish."""
 
+from altmin.exhibits.columns import percent
 from altmin.exhibits.exhibit import Curves, Exhibit, register
-from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead, between
 from altmin.exhibits.setting import ExhibitScale, Setting
 from altmin.methods import BCD, DLADMM, DLAM, IPDLAM, MDLAM, AMRidge, Backprop, OnlineAM
@@ -40,8 +40,8 @@ register(
         },
         picture=Curves(("test_accuracy",), unit="epoch"),
         columns={
-            "best test %": Measure("test_accuracy", "best", factor=100, digits=1),
-            "test %": Measure("test_accuracy", factor=100, digits=1),
+            "best test %": percent("test", "best"),
+            "test %": percent("test"),
         },
         checks={
             "with two hidden layers every batch method has 80 % or more": between(

@@ -1,5 +1,6 @@
 """What makes dlADMM diverge: the penalty, or where its step search begins."""
 
+from altmin.exhibits.columns import percent
 from altmin.exhibits.dladmm import BASE
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.outcomes import Measure
@@ -29,7 +30,7 @@ register(
         picture=Curves(("objective", "residuals.E_3"), log=("objective", "residuals.E_3")),
         columns={
             "objective": Measure("objective", digits=4),
-            "train %": Measure("train_accuracy", factor=100, digits=1),
+            "train %": percent("train"),
         },
         checks={
             "from the exact quotient the objective never rises, whatever rho": falls("objective", EXACT),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from altmin.exhibits.outcomes import Measure
+from altmin.exhibits.columns import ACCURACY
+from altmin.exhibits.exhibit import Curves
+from altmin.exhibits.rules import ahead, between
 from altmin.exhibits.setting import Changes, ExhibitScale, Setting
 from altmin.methods import DLADMM, Backprop, TaylorADMM
 
@@ -37,26 +39,22 @@ ARMS: dict[Any, Changes] = {
     **TUNED,
     "ADMM": {"method": TaylorADMM(beta=1.0, gamma=1.0), "loss": "hinge"},
 }
-ACCURACY = {
-    "train %": Measure("train_accuracy", factor=100, digits=1),
-    "train % at 10": Measure("train_accuracy", "at", factor=100, digits=1, at=10),
-    "test %": Measure("test_accuracy", factor=100, digits=1),
-    "test % at 10": Measure("test_accuracy", "at", factor=100, digits=1, at=10),
-    "best test %": Measure("test_accuracy", "best", factor=100, digits=1),
-}
 CHOICES = (
     "The first weights are not described: PyTorch draws them.",
     "The baselines sum the loss over all samples: with its rate of 1e-6 SGD would not move on a mean.",
     "SGD, Adam and rho are also chosen among four values each on validation.",
 )
+RHOS = ("1e-6", "1e-5", "1e-4", "1e-3", "1e-2")
 DESK = ExhibitScale(samples=2_500, width=100, epochs=200)
+
+
+def constant(rho: float, start: float | None) -> DLADMM:
+    """DlADMM at a penalty that stays, with a first trial of step sizes, or none."""
+    return DLADMM(rho=rho, nu=1e-6, schedule="constant", start=start)
 
 
 def performance(data: str) -> dict[str, Any]:
     """What figures 4 and 5 have in common: the methods on one data set."""
-    from altmin.exhibits.exhibit import Curves
-    from altmin.exhibits.rules import ahead, between
-
     return {
         "paper": PAPER,
         "title": f"Accuracies on {data} beside gradient methods and ADMM",

@@ -1,6 +1,7 @@
 """dlADMM's Figure 2: convergence at rho = 1."""
 
-from altmin.exhibits.dladmm import BASE, BOTH, CHOICES, DESK, PAPER
+from altmin.exhibits.columns import percent
+from altmin.exhibits.dladmm import BASE, BOTH, CHOICES, DESK, PAPER, constant
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import falls
@@ -12,15 +13,13 @@ STARTS = {"exact quotient": None, "trial steps from 1": 1.0}
 
 def arms(rho: float) -> dict[str, dict[str, DLADMM]]:
     """The two ways to find step sizes, at a constant penalty."""
-    return {
-        name: {"method": DLADMM(rho=rho, nu=1e-6, schedule="constant", start=start)} for name, start in STARTS.items()
-    }
+    return {name: {"method": constant(rho, start)} for name, start in STARTS.items()}
 
 
 COLUMNS = {
     "objective": Measure("objective", digits=4),
     "residual": Measure(RESIDUAL, digits=6),
-    "train %": Measure("train_accuracy", factor=100, digits=1),
+    "train %": percent("train"),
 }
 
 register(

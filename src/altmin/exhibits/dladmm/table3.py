@@ -1,12 +1,10 @@
 """dlADMM's Table 3: seconds an iteration by the penalty and the number of samples."""
 
-from altmin.exhibits.dladmm import BASE, BOTH, PAPER
-from altmin.exhibits.dladmm.table2 import CHOICES, DEVIATIONS, EXACT, RHOS, SECONDS, TIMES, arms, printed
-from altmin.exhibits.exhibit import Exhibit, Grid, register
-from altmin.exhibits.rules import grows, within_factor
+from altmin.exhibits.dladmm import BASE, BOTH, PAPER, RHOS, constant
+from altmin.exhibits.exhibit import register
+from altmin.exhibits.seconds import SHARES, table_of_seconds
 from altmin.exhibits.setting import ExhibitScale
 
-SHARES = ("1/5", "2/5", "3/5", "4/5", "all")
 MNIST = (
     (1.0670, 2.0682, 3.3089, 4.6546, 5.7709),
     (2.3981, 3.9086, 6.2175, 7.9188, 10.2741),
@@ -23,31 +21,22 @@ FASHION = (
 )
 
 register(
-    Exhibit(
+    table_of_seconds(
+        base=BASE,
+        method=constant,
+        rhos=RHOS,
+        columns=SHARES,
+        what="samples",
+        axis="training samples",
+        where="at all samples",
+        printed={"MNIST": MNIST, "Fashion-MNIST": FASHION},
+        mean_of=200,
+        panels=BOTH,
+        desk=ExhibitScale(width=200, epochs=3, seeds=1),
         name="dladmm-table3",
         paper=PAPER,
         place="Table 3",
         title="Seconds an iteration by penalty and samples",
         claim="The time of an iteration grows with the number of samples and with the penalty.",
-        base=BASE.changed({"record": (), "epochs": 10}),
-        panels=BOTH,
-        arms=arms({share: {"share": (i + 1) / len(SHARES)} for i, share in enumerate(SHARES)}),
-        picture=Grid("rho", "training samples", SECONDS),
-        columns=TIMES,
-        printed={"MNIST": printed(MNIST, SHARES), "Fashion-MNIST": printed(FASHION, SHARES)},
-        checks={
-            "at rho 1e-6 the time grows with the samples": grows(SECONDS, [("1e-6", share) for share in SHARES]),
-            "at all samples the time grows with rho, trial steps from 1": grows(
-                SECONDS, [(rho, "all") for rho in RHOS]
-            ),
-        },
-        also={
-            "without trial steps it does not depend on rho": within_factor(
-                SECONDS, [(f"{rho}, exact", "all") for rho in EXACT], 1.25
-            ),
-        },
-        choices=CHOICES,
-        deviations=DEVIATIONS,
-        desk=ExhibitScale(width=200, epochs=3, seeds=1),
     )
 )

@@ -1,8 +1,8 @@
 """iPDLAM's Figure 3: beside the optimisers of backpropagation, by iteration and by time."""
 
+from altmin.exhibits.columns import percent
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.ipdlam import BASE, CHOICES, DESK, FINAL, PAPER
-from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead, between
 from altmin.methods import Backprop
 
@@ -35,9 +35,7 @@ register(
         columns={
             **FINAL,
             **{
-                f"{part} % at {epoch}": Measure(f"{part}_accuracy", "at", factor=100, digits=1, at=epoch)
-                for epoch in (5, 40)
-                for part in ("train", "test")
+                f"{part} % at {epoch}": percent(part, "at", at=epoch) for epoch in (5, 40) for part in ("train", "test")
             },
         },
         checks={

@@ -1,55 +1,6 @@
 """mDLAM's Figure 2: the accuracy on training samples beside full-batch gradient methods and ADMM."""
 
-from altmin.exhibits.exhibit import Curves, Exhibit, register
-from altmin.exhibits.mdlam import (
-    ACCURACY,
-    ARMS,
-    BASE,
-    BASELINES,
-    CHOICES,
-    DESK,
-    FASHION,
-    GRADIENT,
-    MNIST,
-    PANELS,
-    PAPER,
-)
-from altmin.exhibits.rules import ahead, between
+from altmin.exhibits.exhibit import register
+from altmin.exhibits.mdlam import performance
 
-register(
-    Exhibit(
-        name="mdlam-figure2",
-        paper=PAPER,
-        place="Figure 2",
-        title="Accuracy on training samples",
-        claim="mDLAM has 0.7 early and 0.8 or more later; on MNIST it is ahead of all baselines, on Fashion-MNIST "
-        "competitive.",
-        base=BASE,
-        panels=PANELS,
-        arms=ARMS,
-        picture=Curves(("train_accuracy",)),
-        columns=ACCURACY,
-        checks={
-            "after 10 iterations mDLAM has 70 % or more": between("train % at 10", ["mDLAM"], 70.0, 100.0),
-            "after 150 iterations mDLAM has 80 % or more": between("train %", ["mDLAM"], 80.0, 100.0),
-            "on MNIST it is ahead of all baselines after 10 iterations": ahead(
-                "train % at 10", "mDLAM", BASELINES, panels=MNIST
-            ),
-            "on MNIST it is ahead of all baselines after 150": ahead("train %", "mDLAM", BASELINES, panels=MNIST),
-            "on Fashion-MNIST it is at most five points behind the best after 150": ahead(
-                "train %", "mDLAM", BASELINES, less=5.0, panels=FASHION
-            ),
-        },
-        also={
-            "with rho chosen on validation it is ahead of the gradient methods after 150": ahead(
-                "train %", "mDLAM, tuned", GRADIENT
-            ),
-            "the accelerated version of 2022 is ahead of them after 150": ahead(
-                "train %", "mDLAM, accelerated", GRADIENT
-            ),
-        },
-        choices=CHOICES,
-        deviations=("ADMM is Taylor et al.'s with its own numbers and loss; the paper does not say which it ran.",),
-        desk=DESK,
-    )
-)
+register(performance("train", name="mdlam-figure2", place="Figure 2", title="Accuracy on training samples"))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from altmin.exhibits.outcomes import Measure
+from altmin.exhibits.columns import percent
 from altmin.exhibits.setting import Changes, Setting
 from altmin.methods import SGD, Adam, Backprop, CoActivationMemory, Codes, Mu, OnlineAM, TaylorADMM
 
 PAPER = "online AM"
 ALL = 60_000  # samples a step: a full batch
 HIDDEN_RATES = 0.001, 0.002, 0.004, 0.008
-TEST = Measure("test_accuracy", factor=100, digits=1)
+TEST = percent("test")
 
 
 def paper_am(**numbers: Any) -> OnlineAM:

@@ -1,14 +1,14 @@
 """Online AM's Figure 2, left: the first 50 mini-batches on MNIST."""
 
+from altmin.exhibits.columns import percent
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import CHOICES, MNIST, MNIST_RATES, PAPER, TEST, by_width, tuned
-from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead
 from altmin.exhibits.setting import ExhibitScale
 
 PANELS, CELLS = by_width(MNIST_RATES)
 TUNED = {"Adam, tuned": tuned("adam", (0.001, 0.003, 0.01, 0.03)), "SGD, tuned": tuned("sgd", (0.05, 0.1, 0.2, 0.4))}
-FIRST = {"test % at 25": Measure("test_accuracy", "at", factor=100, digits=1, at=25), "test % at 50": TEST}
+FIRST = {"test % at 25": percent("test", "at", at=25), "test % at 50": TEST}
 
 register(
     Exhibit(

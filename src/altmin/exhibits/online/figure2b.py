@@ -1,8 +1,8 @@
 """Online AM's Figure 2, right: 50 epochs on MNIST, with the offline versions and Taylor's ADMM."""
 
+from altmin.exhibits.columns import percent
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import CHOICES, MNIST, MNIST_RATES, PAPER, TEST, by_width, offline, paper_am, taylor
-from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead, between
 from altmin.exhibits.setting import ExhibitScale
 from altmin.methods import SGD, Adam, Codes
@@ -32,7 +32,7 @@ register(
         arms={arm: {} for _, arm in CELLS},
         cells=CELLS,
         picture=Curves(("test_accuracy",), unit="epoch"),
-        columns={"test %": TEST, "test % at 10": Measure("test_accuracy", "at", factor=100, digits=1, at=10)},
+        columns={"test %": TEST, "test % at 10": percent("test", "at", at=10)},
         printed={
             "100-100": {
                 name: {"test %": v} for name, v in {"AM-Adam": 98.0, "SGD": 98.0, "Adam": 98.0, "AM-mem": 91.0}.items()

@@ -1,8 +1,8 @@
 """Online AM's Figure 4, right: 50 epochs on CIFAR-10."""
 
+from altmin.exhibits.columns import percent
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import CHOICES, CIFAR, CIFAR_RATES, PAPER, TEST, by_width, offline
-from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead
 from altmin.exhibits.setting import ExhibitScale
 
@@ -25,7 +25,7 @@ register(
         arms={arm: {} for _, arm in CELLS},
         cells=CELLS,
         picture=Curves(("test_accuracy",), unit="epoch"),
-        columns={"test %": TEST, "best test %": Measure("test_accuracy", "best", factor=100, digits=1)},
+        columns={"test %": TEST, "best test %": percent("test", "best")},
         printed={
             panel: {name: {"test %": value} for name, value in zip(("AM-Adam", "SGD", "Adam"), row, strict=True)}
             for panel, row in PRINTED.items()

@@ -1,5 +1,6 @@
 """Online AM's Figure 5 (7 in the proceedings): a stream of HIGGS."""
 
+from altmin.exhibits.columns import percent
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import PAPER, TEST, am_mem, gradient, paper_am
 from altmin.exhibits.outcomes import Measure
@@ -34,10 +35,10 @@ register(
         },
         picture=Curves(("test_accuracy",), unit="mini-batch"),
         columns={
-            "test % at 1,000": Measure("test_accuracy", "at", factor=100, digits=1, at=1_000),
-            "test % at 2,000": Measure("test_accuracy", "at", factor=100, digits=1, at=2_000),
+            "test % at 1,000": percent("test", "at", at=1_000),
+            "test % at 2,000": percent("test", "at", at=2_000),
             "batches to 64 %": Measure("test_accuracy", "first", digits=0, at=0.64),
-            "test % at 20,000": Measure("test_accuracy", "at", factor=100, digits=1, at=20_000),
+            "test % at 20,000": percent("test", "at", at=20_000),
             "test %": TEST,
         },
         printed={

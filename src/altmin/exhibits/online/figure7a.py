@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from altmin.exhibits.columns import percent
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import PAPER, TEST, gradient, paper_am
-from altmin.exhibits.outcomes import Measure
 from altmin.exhibits.rules import ahead
 from altmin.exhibits.setting import ExhibitScale, Setting
 from altmin.methods import Adam, Mu
@@ -35,8 +35,8 @@ def recurrent(units: int, mu: Mu, sgd: float, l1: str | None, **words: Any) -> E
         },
         picture=Curves(("test_accuracy",), unit="epoch"),
         columns={
-            "test % at 1": Measure("test_accuracy", "at", factor=100, digits=1, at=1),
-            "test % at 6": Measure("test_accuracy", "at", factor=100, digits=1, at=6),
+            "test % at 1": percent("test", "at", at=1),
+            "test % at 6": percent("test", "at", at=6),
             "test %": TEST,
         },
         checks={

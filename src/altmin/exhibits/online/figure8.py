@@ -1,5 +1,6 @@
 """Online AM's Figure 8: a network of signs."""
 
+from altmin.exhibits.columns import percent
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.online import PAPER, TEST, paper_am
 from altmin.exhibits.outcomes import Measure
@@ -32,9 +33,9 @@ register(
         },
         picture=Curves(("test_accuracy",), unit="epoch"),
         columns={
-            "test % at 1": Measure("test_accuracy", "at", factor=100, digits=1, at=1),
+            "test % at 1": percent("test", "at", at=1),
             "epochs to 80 %": Measure("test_accuracy", "first", digits=0, at=0.8),
-            "test % at 20": Measure("test_accuracy", "at", factor=100, digits=1, at=20),
+            "test % at 20": percent("test", "at", at=20),
             "test %": TEST,
         },
         checks={
