@@ -37,7 +37,7 @@ def reproduce(options: Namespace) -> int:
         workshop=Workshop(options.jobs or os.cpu_count() or 1, options.data_dir, options.device, options["import"]),
     )
     _require_scale(folder, options.scale)
-    study.check(_data_sets(study, screen))
+    _check(study, screen)
     kept = f"finished trainings are kept in {folder}; the same command goes on"
     try:
         with screen.progress:
@@ -55,13 +55,12 @@ def reproduce(options: Namespace) -> int:
     return FAILED if failed else 0
 
 
-def _data_sets(study: Study, screen: Screen) -> dict[str, data.Dataset]:
-    """Every data set by name, read once, so that one that is missing is known before hours of work."""
-    found = {}
+def _check(study: Study, screen: Screen) -> None:
+    """Read every data set once, one at a time, and look at the settings: what fails is known before hours of work."""
     for name in sorted(study.data_sets()):
         with screen.loading(name) as progress:
-            found[name] = data.load(name, data_dir=study.workshop.data_dir, progress=progress)
-    return found
+            samples = data.load(name, data_dir=study.workshop.data_dir, progress=progress)
+        study.check(name, samples)
 
 
 def _require_scale(folder: Path, scale: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from altmin.data import Dataset
@@ -42,11 +42,12 @@ class Study:
         settings = [setting for exhibit in self.exhibits for setting in exhibit.settings(self.scale).values()]
         return {name for setting in settings for name in (setting.data, setting.validated) if name is not None}
 
-    def check(self, data: Mapping[str, Dataset]) -> None:
-        """Raise what any of the trainings would, before one of them is made.
+    def check(self, name: str, data: Dataset) -> None:
+        """Raise what any of the trainings on a data set would, before one of them is made.
 
         Args:
-            data: The data sets by name.
+            name: Of the data set.
+            data: Its samples, for their shapes.
 
         Raises:
             ValueError: A setting that cannot be trained; the message names exhibit, panel and arm.
@@ -55,7 +56,8 @@ class Study:
             for (panel, arm), setting in exhibit.settings(self.scale).items():
                 for one in (setting, *setting.on_trial()):
                     try:
-                        check(one, data[one.data])
+                        if one.data == name:
+                            check(one, data)
                     except (TypeError, ValueError) as error:
                         raise ValueError(f"{exhibit.name}, {panel}, {title(arm)}: {error}") from error
 
