@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ PART = 2**16  # numbers that are solved for at once: with a dozen temporaries th
 NEWTON_STEPS = 200
 HALVINGS = 60
 FISTA_STEPS = 500
+CROWDED = 0.7  # the share of columns at work below which the others are left behind
 CERTAIN = 1e-12  # below this decrement Newton converges, and the decrease is lost in the objective's rounding
 
 
@@ -81,75 +83,113 @@ def softmax_prox_fista(
     return _by_rows(partial(_fista, iterations=iterations), v, y, r, start, tol)
 
 
-Rows = Callable[[Tensor, Tensor, Tensor, float, float], Tensor]
+Columns = Callable[[Tensor, Tensor, Tensor, float, float], Tensor]
 
 
-def _by_rows(solve: Rows, v: Tensor, y: Tensor, r: float, start: Tensor | None, tol: float | None) -> Tensor:
+class _Point(NamedTuple):
+    """Iterates, one a column, with what their exponentials give.
+
+    Attributes:
+        z: The iterates, ``(q, N)``.
+        p: ``softmax(z)``, the same shape.
+        value: The objectives, ``(N,)``.
+    """
+
+    z: Tensor
+    p: Tensor
+    value: Tensor
+
+    @classmethod
+    def at(cls, z: Tensor, v: Tensor, y: Tensor, r: float) -> _Point:
+        """The point `z`; ``log sum exp z - <y, z>`` is formed from differences to the largest entry."""
+        top = z.amax(0)
+        p = (z - top).exp_()
+        total = p.sum(0)
+        loss = total.log() + (top - (y * z).sum(0))
+        return cls(z, p.div_(total), loss.add_((z - v).square_().sum(0), alpha=0.5 * r))
+
+    def where(self, choice: Tensor, other: _Point) -> _Point:
+        """This point in the chosen columns, the other one elsewhere."""
+        z, p, value = (torch.where(choice, own, its) for own, its in zip(self, other, strict=True))
+        return _Point(z, p, value)
+
+    def of(self, columns: Tensor) -> _Point:
+        """These columns."""
+        z, p, value = (t.index_select(-1, columns) for t in self)
+        return _Point(z, p, value)
+
+
+def _by_rows(solve: Columns, v: Tensor, y: Tensor, r: float, start: Tensor | None, tol: float | None) -> Tensor:
     if not (torch.isfinite(v).all() and (start is None or torch.isfinite(start).all())):
         raise DivergenceError("Z_L", "nan or inf in the last layer's input", "smaller steps or a larger penalty")
     tol = tol or (1e-9 if v.dtype == torch.float64 else 1e-6)
     rows = max(1, PART // v.shape[1])
     parts = zip(*(t.split(rows) for t in (v if start is None else start, v, y)), strict=True)
-    return torch.cat([solve(z.double(), v.double(), y.double(), r, tol).to(v.dtype) for z, v, y in parts])
+    found = [solve(_columns(z), _columns(v), _columns(y), r, tol) for z, v, y in parts]
+    return torch.cat([z.T.to(v.dtype) for z in found])
 
 
-def _value(z: Tensor, v: Tensor, y: Tensor, r: float) -> Tensor:
-    """Row objectives, with ``log sum exp z - <y, z>`` formed as ``log sum exp (z - <y, z>)`` to keep its digits."""
-    return torch.logsumexp(z - (y * z).sum(1, keepdim=True), 1) + 0.5 * r * (z - v).square().sum(1)
+def _columns(t: Tensor) -> Tensor:
+    """The rows as columns, in float64: sums over a few classes then are sums of long contiguous rows."""
+    return t.T.to(torch.float64, memory_format=torch.contiguous_format)
 
 
 def _newton(z: Tensor, v: Tensor, y: Tensor, r: float, tol: float) -> Tensor:
-    z = z.clone()
-    rows = torch.arange(len(z), device=z.device)
+    found = z.clone()
+    left, going = torch.arange(z.shape[1], device=z.device), torch.ones_like(z[0], dtype=torch.bool)
+    now = _Point.at(z, v, y, r)
     for _ in range(NEWTON_STEPS):
-        zr, vr, yr = z[rows], v[rows], y[rows]
-        direction, decrement = _newton_direction(zr, vr, yr, r)
-        new, moved = _backtrack(zr, vr, yr, r, direction, decrement)
-        z[rows] = new
-        rows = rows[(decrement > tol**2 * r) & moved]
-        if len(rows) == 0:
-            return z
-    raise DivergenceError("Z_L", f"{len(rows)} rows of the loss prox left after {NEWTON_STEPS} steps", "a larger rho")
+        direction, decrement = _newton_direction(now, v, y, r)
+        now, moved = _backtrack(now, v, y, r, direction, decrement)
+        going, before = going & (decrement > tol**2 * r) & moved, going
+        ended = (before & ~going).nonzero()[:, 0]
+        found.index_copy_(1, left[ended], now.z.index_select(1, ended))
+        if (count := int(going.sum())) == 0:
+            return found
+        if count < CROWDED * len(left):  # leaving columns behind costs more than a few idle ones
+            some = going.nonzero()[:, 0]
+            left, going = left[some], going[some]
+            now, v, y = now.of(some), v.index_select(1, some), y.index_select(1, some)
+    raise DivergenceError("Z_L", f"{len(left)} rows of the loss prox left after {NEWTON_STEPS} steps", "a larger rho")
 
 
-def _newton_direction(z: Tensor, v: Tensor, y: Tensor, r: float) -> tuple[Tensor, Tensor]:
-    """The Newton direction and the squared decrement ``g^T H^{-1} g`` of each row."""
-    p = torch.softmax(z, 1)
-    g = p - y + r * (z - v)
-    inverse = 1.0 / (p + r)
-    scaled = g * inverse
-    coupling = (p * scaled).sum(1, keepdim=True) / (r * (p * inverse).sum(1, keepdim=True))
-    direction = -(scaled + coupling * p * inverse)
-    return direction, -(g * direction).sum(1)
+def _newton_direction(now: _Point, v: Tensor, y: Tensor, r: float) -> tuple[Tensor, Tensor]:
+    """The Newton direction and the squared decrement ``g^T H^{-1} g`` of each column."""
+    g = (now.p - y).add_(now.z - v, alpha=r)
+    inverse = (now.p + r).reciprocal_()
+    weighted, scaled = now.p * inverse, g * inverse
+    coupling = (now.p * scaled).sum(0) / (r * weighted.sum(0))
+    direction = scaled.add_(weighted.mul_(coupling)).neg_()
+    return direction, (g.mul_(direction)).sum(0).neg_()
 
 
 def _backtrack(
-    z: Tensor, v: Tensor, y: Tensor, r: float, direction: Tensor, decrement: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Halve the step until Armijo's condition holds, a row at a time; rows without descent stay and say so."""
-    before = _value(z, v, y, r)
-    t, new, enough = torch.ones_like(before), z, before < before
+    now: _Point, v: Tensor, y: Tensor, r: float, direction: Tensor, decrement: Tensor
+) -> tuple[_Point, Tensor]:
+    """Halve the step until Armijo's condition holds, a column at a time; columns without descent stay and say so."""
+    t = torch.ones_like(now.value)
+    new, enough = now, now.value < now.value
     for _ in range(HALVINGS):
-        new = z + t[:, None] * direction
-        enough = (_value(new, v, y, r) <= before - 1e-4 * t * decrement) | (decrement <= CERTAIN)
+        new = _Point.at(torch.addcmul(now.z, direction, t), v, y, r)
+        enough = (new.value <= now.value - 1e-4 * t * decrement) | (decrement <= CERTAIN)
         if enough.all():
             return new, enough
         t = torch.where(enough, t, 0.5 * t)
-    return torch.where(enough[:, None], new, z), enough
+    return new.where(enough, now), enough
 
 
 def _fista(z: Tensor, v: Tensor, y: Tensor, r: float, tol: float, iterations: int) -> Tensor:
     z = z.clone()
-    rows = torch.arange(len(z), device=z.device)
+    left = torch.arange(z.shape[1], device=z.device)
     ahead, t = z.clone(), 1.0
     for _ in range(iterations):
-        gradient = torch.softmax(ahead, 1) - y[rows]
-        new = (ahead - 2.0 * gradient + 2.0 * r * v[rows]) / (1.0 + 2.0 * r)
+        gradient = torch.softmax(ahead, 0) - y[:, left]
+        new = (ahead - 2.0 * gradient + 2.0 * r * v[:, left]) / (1.0 + 2.0 * r)
         t, t_before = 0.5 * (1.0 + (1.0 + 4.0 * t * t) ** 0.5), t
-        ahead = new + (t_before - 1.0) / t * (new - z[rows])
-        moving = (new - z[rows]).abs().amax(1) > tol
-        z[rows] = new
-        rows, ahead = rows[moving], ahead[moving]
-        if len(rows) == 0:
+        ahead = new + (t_before - 1.0) / t * (new - z[:, left])
+        moving = (new - z[:, left]).abs().amax(0) > tol
+        z[:, left] = new
+        left, ahead = left[moving], ahead[:, moving]
+        if len(left) == 0:
             break
     return z
