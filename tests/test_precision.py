@@ -31,7 +31,7 @@ def emulated(a: Tensor, b: Tensor) -> Tensor:
 def bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Products in bfloat16 on any hardware, their rounding emulated."""
 
-    def computing(name: Precision | None, device: torch.device) -> AbstractContextManager[None]:
+    def computing(name: Precision | None, device: torch.device, largest: int) -> AbstractContextManager[None]:
         return rounded(RoundedProducts(emulated)) if name == "bf16" else nullcontext()
 
     monkeypatch.setattr("altmin.train.driver.computing", computing)

@@ -3,6 +3,8 @@
 ``"bf16"`` rounds the operands of matrix products to bfloat16 (8 bits); a product of two such numbers is exact in
 float32, in which it is added up and returned. All else is float32: elementwise work, factorisations, and the products
 of small matrices that go with them (`exact`), where an error would be multiplied by a condition number.
+
+Products of float32 matrices on a CPU are PyTorch's by MKL or by oneDNN, whichever is faster (`altmin.onednn`).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from altmin.errors import DivergenceError, PrecisionWarning
+from altmin.onednn import LARGE, default_setting, onednn_is_faster
 
 Precision = Literal["float32", "float64", "bf16"]
 T = TypeVar("T")
@@ -38,17 +41,22 @@ def dtype_of(precision: Precision | None) -> torch.dtype | None:
     return {"float32": torch.float32, "float64": torch.float64, "bf16": torch.float32}.get(precision or "")
 
 
-def computing(precision: Precision | None, device: torch.device) -> AbstractContextManager[None]:
+def computing(precision: Precision | None, device: torch.device, largest: int = 0) -> AbstractContextManager[None]:
     """A context in which matrix products on `device` have the `precision`; on leaving PyTorch's setting is restored.
 
     On a CPU oneDNN rounds (`torch.set_float32_matmul_precision`), where the processor has bfloat16 products; on CUDA,
     where that setting stands for TF32, `RoundedProducts` does. Without such hardware products stay in float32.
 
+    Args:
+        precision: The name.
+        device: Where products are made.
+        largest: The numbers of the largest weight matrix, for the choice of float32 products on a CPU.
+
     Warns:
         PrecisionWarning: ``"bf16"``, and the hardware has no such products.
     """
     if precision != "bf16":
-        return nullcontext()
+        return _in_float32(device, largest)
     if device.type == "cuda":
         known = "dtype" in _aten.mm.overloads()  # PyTorch 2.8
         capable, mode = known and torch.cuda.is_bf16_supported(including_emulation=False), RoundedProducts()
@@ -57,7 +65,7 @@ def computing(precision: Precision | None, device: torch.device) -> AbstractCont
     if not capable:
         text = f"`precision='bf16'`: no products in bfloat16 on this {device.type} by this PyTorch; float32 it is"
         warnings.warn(text, PrecisionWarning, stacklevel=3)
-        return nullcontext()
+        return _in_float32(device, largest)
     return rounded(mode)
 
 
@@ -102,6 +110,12 @@ def cpu_rounds() -> bool:
     fine = torch.full((256, 256), 1 + 2.0**-10, dtype=torch.float32, device="cpu")
     with rounded():
         return bool((fine @ fine == 256).all())
+
+
+def _in_float32(device: torch.device, largest: int) -> AbstractContextManager[None]:
+    """Products with all digits, by oneDNN where it is faster for such matrices and nobody chose otherwise."""
+    chosen = device.type == "cpu" and largest >= LARGE and default_setting() and onednn_is_faster()
+    return _setting("medium", False) if chosen else nullcontext()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from altmin.methods import Method
 from altmin.methods.registry import METHODS
+from altmin.precision import computing
 from altmin.study.setup import Setup
 from altmin.train.options import Options
 from altmin.train.trainer import Trainer
@@ -52,13 +53,17 @@ class Trained:
 
 
 class TorchAdam:
-    """The yardstick: the same network in plain PyTorch, its Adam in one of its fast forms, samples held in memory."""
+    """The yardstick: the same network in plain PyTorch, its Adam in one of its fast forms, samples held in memory.
+
+    Its products are made by the library that makes those of the methods.
+    """
 
     def __init__(self, form: Literal["fused", "foreach"], batch_size: int, setup: Setup) -> None:
         train = setup.dataset.train
         self.name, self.batch_size = f"{ADAM}, {form}", batch_size
         self._x, self._y = train.x.to(setup.device), train.y.to(setup.device)
         self._model = setup.network.build(setup.seed).to(setup.device)
+        self._largest = max(p.numel() for p in self._model.parameters())
         self._optimizer = torch.optim.Adam(
             self._model.parameters(), lr=1e-3, fused=form == "fused", foreach=form == "foreach"
         )
@@ -67,10 +72,11 @@ class TorchAdam:
 
     def epoch(self) -> None:
         """One pass."""
-        for x, y in self._batches():
-            self._optimizer.zero_grad()
-            self._loss(self._model(x), y).backward()
-            self._optimizer.step()
+        with computing(None, self._x.device, self._largest):
+            for x, y in self._batches():
+                self._optimizer.zero_grad()
+                self._loss(self._model(x), y).backward()
+                self._optimizer.step()
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         x, y, n = self._x, self._y, len(self._x)

@@ -19,7 +19,7 @@ from altmin.core.state import State
 from altmin.diagnostics import Diagnosis
 from altmin.errors import DivergenceError
 from altmin.methods.base import Method
-from altmin.precision import computing, exact
+from altmin.precision import computing
 from altmin.sweep import Products, Sweep
 from altmin.train.guard import Guard, versions_of
 from altmin.train.inputs import SampleReader
@@ -54,6 +54,7 @@ class Driver:
             self.problem = problem_of(model, options.loss, options.regularizer)
             self.place = Place.of(model, options.device, options.precision)
             method.check(self.problem)
+        self._largest = max(p.numel() for p in model.parameters())
         self.diagnosis = Diagnosis(method, options.precision == "bf16") if options.diagnose else None
         self.reader = SampleReader(model, self.problem, self.place)
         self.samples: Batch | None = None
@@ -74,9 +75,8 @@ class Driver:
             rounded: Whether products are rounded where the precision says so; figures are taken without.
         """
         audit = no_backprop() if self.options.audit else nullcontext()
-        device = self.place.like.device
-        products = computing(self.options.precision, device) if rounded else exact()
-        with own_modes(device), audit, products:
+        device, precision = self.place.like.device, self.options.precision
+        with own_modes(device), audit, computing(precision if rounded else None, device, self._largest):
             yield
 
     def begin(self, samples: Batch, count: int | None = None) -> None:
