@@ -5,7 +5,7 @@ Not an experiment itself; run `clock.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -55,18 +55,24 @@ class Contender:
     Attributes:
         start: Makes the step: of the rows, and of the share of the run that is done.
         gradients: How far gradients reach.
-        rates: Learning rates.
+        centres: For each task a learning rate that is about right.
         batches: Batch sizes.
+        factors: What the centre is multiplied by.
     """
 
     start: Callable[[Task], Step]
     gradients: Gradients
-    rates: tuple[float, ...]
+    centres: Mapping[str, float]
     batches: tuple[int, ...] = (128, 256)
+    factors: tuple[float, ...] = (0.5, 1.0, 2.0)
+
+    def rates(self, task: str) -> list[float]:
+        """Learning rates."""
+        return [factor * self.centres[task] for factor in self.factors]
 
     def smallest(self) -> Contender:
         """The contender with one trial, for a smoke run."""
-        return replace(self, rates=self.rates[:1], batches=self.batches[:1])
+        return replace(self, batches=self.batches[:1], factors=(1.0,))
 
 
 Make = Callable[[nn.Sequential, float], Sequence[Optimizer]]
@@ -206,18 +212,24 @@ def am_adam(rate: float) -> Method:
     return altmin.OnlineAM(rule=altmin.Adam(rate), last=altmin.Adam(rate))
 
 
+def centres(mnist: float, fashion: float, cifar10: float, higgs: float) -> dict[str, float]:
+    """Learning rates by task."""
+    return {"mnist": mnist, "fashion-mnist": fashion, "cifar10": cifar10, "higgs": higgs}
+
+
 FULL, LAYER, NONE = Gradients.BACKPROP, Gradients.LAYER, Gradients.NONE
-ADAMS, NEWTONS, WIDER = (0.001, 0.0025, 0.00625), (0.15, 0.3, 0.6), (200, 300)
+ADAMS, NEWTONS = centres(0.0025, 0.0015, 0.001, 0.005), centres(0.35, 0.3, 0.5, 0.5)
+WIDER = (200, 300)
 # Matrix functions cost the same for any batch, so that Muon and AMRidge take larger ones.
 CONTENDERS = {
     "adam": Contender(partial(by_torch, adam, linear), FULL, ADAMS),
     "adam-bf16": Contender(partial(by_torch, adam, linear, bf16=True), FULL, ADAMS),
     "adamw-cycle": Contender(partial(by_torch, adamw, one_cycle), FULL, ADAMS),
-    "sgd-cycle": Contender(partial(by_torch, sgd, one_cycle), FULL, (0.05, 0.125, 0.3)),
-    "muon": Contender(partial(by_torch, muon, linear), FULL, (0.003, 0.006, 0.012), (256, 512)),
+    "sgd-cycle": Contender(partial(by_torch, sgd, one_cycle), FULL, centres(0.125, 0.1, 0.06, 0.3)),
+    "muon": Contender(partial(by_torch, muon, linear), FULL, centres(0.007, 0.006, 0.006, 0.012), (256, 512)),
     "newton-autograd": Contender(by_newtons_rule, FULL, NEWTONS, WIDER),
     "am-newton": Contender(partial(by_method, newton), LAYER, NEWTONS, WIDER),
     "am-newton-bf16": Contender(partial(by_bf16, newton), LAYER, NEWTONS, WIDER),
     "am-adam": Contender(partial(by_method, am_adam), LAYER, ADAMS),
-    "am-ridge": Contender(by_ridge, NONE, (0.25, 0.5, 1.0), (500, 1000)),
+    "am-ridge": Contender(by_ridge, NONE, centres(0.5, 0.5, 0.5, 0.5), (500, 1000)),
 }
