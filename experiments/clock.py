@@ -11,23 +11,21 @@ The protocol, which was written down before any figure below it was seen:
    table of HIGGS, rectified. CIFAR-10's test samples are batch 5, its validation samples the last 5,000 of batch 4,
    since not all copies have the whole test batch. HIGGS' goal is what Adam reaches on validation in 5 epochs at
    PyTorch's constant rate of 0.001 in batches of 128, the mean of the tuning seeds rounded down to half a point.
-3. *Pixels*. Some contenders want them from 0 to 1 and some standardised, less the mean of all over their standard
-   deviation. Each has what suits it: one epoch at each of its rates, in the smaller batches, both ways; the way with
-   the highest accuracy on validation stays. HIGGS' features are standardised for all.
-4. *Tuning.* Each contender has 18 trials on a task: 3 rates, each twice the one before, 2 batch sizes, and 3 lengths
-   of the run, over which the rate falls or one cycle goes. Rates and lengths were placed around what a few runs on
-   validation, with another seed, showed to be good; those of HIGGS after a first tuning, whose choices all lay at the
-   edge. A trial is run with two seeds (CIFAR-10: one) and looked at on validation eight times an epoch. For each goal
-   the setting is chosen whose later seed was first to pass the goal by a margin: MNIST .002; Fashion-MNIST .006,
-   since its test samples are harder than those held out; CIFAR-10 .007 and HIGGS .006, a standard error of the
-   validation accuracy. A run ends at a limit, the same for all contenders, and once it has taken longer than the best
-   trial so far for every goal; where the first seed was too late, the second is left out. But for the limit this
-   changes no choice.
-5. *Runs that count.* Five other seeds, all contenders in turn with each, which share start and order of the samples.
+3. *Tuning.* Each contender has 18 trials on a task: 3 rates, each twice the one before, 2 batch sizes, and 3 lengths
+   of the run, over which the rate falls or one cycle goes; on images 18 with pixels from 0 to 1, and 18 with pixels
+   standardised, less the mean of all over their standard deviation, since contenders differ in what suits them.
+   HIGGS' features are standardised. Rates and lengths were placed around what a few runs on validation, with another
+   seed, showed to be good; those of HIGGS after a first tuning, whose choices all lay at the edge. A trial is run
+   with two seeds (CIFAR-10: one) and looked at on validation eight times an epoch. For each goal the setting is
+   chosen whose later seed was first to pass the goal by a margin: MNIST .002; Fashion-MNIST .006, since its test
+   samples are harder than those held out; CIFAR-10 .007 and HIGGS .006, a standard error of the validation accuracy.
+   A run ends at a limit, the same for all contenders, and once it has taken longer than the best trial so far for
+   every goal; where the first seed was too late, the second is left out. But for the limit this changes no choice.
+4. *Runs that count.* Five other seeds, all contenders in turn with each, which share start and order of the samples.
    What counts is the median of the seconds until a look at the test samples, eight times an epoch, finds the goal
    reached. A seed that does not get there in its length is shown as ``-`` and counts as infinite; where no trial
    passed a goal, all are.
-6. *The clock.* One thread; `time.process_time` of the training steps alone, looks, start of the network and order of
+5. *The clock.* One thread; `time.process_time` of the training steps alone, looks, start of the network and order of
    the samples left out. The library's first step looks through the samples, and is timed. Before a run two steps are
    made with another network and not timed: kernels are compiled, and modules imported, at their first use. Products
    of float32 matrices are made for all by the library that is faster here (`altmin.onednn`).
@@ -44,7 +42,7 @@ import argparse
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -67,18 +65,20 @@ from trials import accuracy, judge, load, parser
 LOOKS = 8
 NEVER = math.inf
 BAR = 1.0
+UNIT, STANDARD, AS_THEY_ARE = "0..1", "st.", "-"
 
 
 class Setting(NamedTuple):
     """What is chosen on validation."""
 
+    pixels: str
     epochs: float
     rate: float
     batch: int
 
 
 PLAIN_ADAM = Contender(partial(by_torch, adam, constant), Gradients.BACKPROP, {})
-PLAIN, HALF_POINT = Setting(5.0, 0.001, 128), 0.005
+PLAIN, HALF_POINT = Setting(AS_THEY_ARE, 5.0, 0.001, 128), 0.005
 
 
 @dataclass(frozen=True)
@@ -136,15 +136,18 @@ def samples(kind: str, given: argparse.Namespace) -> Dataset:
 def scaled(whole: Dataset, race: Race) -> dict[str, Dataset]:
     """The samples in all ways that a contender may have them."""
     if not race.pixels:
-        return {"-": whole}
+        return {AS_THEY_ARE: whole}
     sd, mean = (float(number) for number in torch.std_mean(whole.train.x))
     few = {part: getattr(whole, part) for part in ("train", "validation", "test")}
-    return {"0..1": whole, "st.": replace(whole, **{part: Split((s.x - mean) / sd, s.y) for part, s in few.items()})}
+    standard = {part: Split((s.x - mean) / sd, s.y) for part, s in few.items()}
+    return {UNIT: whole, STANDARD: replace(whole, **standard)}
 
 
 def grid(contender: Contender, race: Race) -> list[Setting]:
     """The trials, short ones first, so that long ones end early."""
-    return [Setting(*numbers) for numbers in product(race.lengths, contender.rates(race.name), contender.batches)]
+    ways = (UNIT, STANDARD) if race.pixels else (AS_THEY_ARE,)
+    numbers = product(race.lengths, contender.rates(race.name), contender.batches, ways)
+    return [Setting(way, epochs, rate, batch) for epochs, rate, batch, way in numbers]
 
 
 def network(split: Split, whole: Dataset, race: Race, seed: int) -> nn.Sequential:
@@ -153,12 +156,19 @@ def network(split: Split, whole: Dataset, race: Race, seed: int) -> nn.Sequentia
     return networks.mlp((split.x.shape[1],), whole.outputs, race.hidden)
 
 
+def fastest_products(model: nn.Module) -> AbstractContextManager[None]:
+    """A context with the library's choice of products for a network of this size, for whoever trains it."""
+    return computing(None, torch.device("cpu"), max(p.numel() for p in model.parameters()))
+
+
 def rehearse(contender: Contender, setting: Setting, whole: Dataset, race: Race) -> None:
     """Two steps of another network, so that what is done once for all is not timed."""
     few = Split(whole.train.x[: setting.batch], whole.train.y[: setting.batch])
-    step = contender.start(Task(network(few, whole, race, 0), few, setting.rate, 3))
+    model = network(few, whole, race, 0)
+    step = contender.start(Task(model, few, setting.rate, 3))
     for k in range(2):
-        step(torch.arange(len(few.x)), k / 3)
+        with fastest_products(model):
+            step(torch.arange(len(few.x)), k / 3)
 
 
 def train(
@@ -169,14 +179,13 @@ def train(
     n, size = len(whole.train), min(setting.batch, len(whole.train))
     steps, look, seconds = round(setting.epochs * n / size), max(1, n // (LOOKS * size)), 0.0
     model = network(whole.train, whole, race, seed)
-    largest = max(p.numel() for p in model.parameters())
     step = contender.start(Task(model, whole.train, setting.rate, steps))
     generator, order = torch.Generator().manual_seed(seed), []
     for k in range(steps):
         if not order:
             order = list(torch.randperm(n, generator=generator).split(size))[: n // size]
         rows, start = order.pop(), time.process_time()
-        with computing(None, rows.device, largest):
+        with fastest_products(model):
             step(rows, k / steps)
         seconds += time.process_time() - start
         if (k + 1) % look == 0 or k + 1 == steps:
@@ -213,21 +222,13 @@ def plain_goal(whole: Dataset, race: Race) -> float:
     return round(math.floor(found / HALF_POINT) * HALF_POINT, 4)
 
 
-def suiting(contender: Contender, ways: dict[str, Dataset], race: Race) -> str:
-    """The way to have the samples that is best on validation after an epoch, at whichever rate."""
-    if len(ways) == 1:
-        return next(iter(ways))
-    settings = [Setting(1.0, rate, contender.batches[0]) for rate in contender.rates(race.name)]
-    seed = race.tuning[0]
-    return max(ways, key=lambda way: max(final(contender, at, ways[way], race, seed) for at in settings))
-
-
-def tune(contender: Contender, settings: Sequence[Setting], whole: Dataset, race: Race) -> dict[str, list[Any]]:
+def tune(contender: Contender, ways: dict[str, Dataset], race: Race) -> dict[str, list[Any]]:
     """For each goal the setting that was first to pass it by the margin, or none; and what became of all trials."""
     goals = [goal + race.margin for goal in race.goals]
     best, trials = [race.limit] * len(goals), []
     chosen: list[Setting | None] = [None] * len(goals)
-    for setting in settings:
+    for setting in grid(contender, race):
+        whole = ways[setting.pixels]
         later, by_seed = [0.0] * len(goals), []
         for seed in race.tuning:
             if any(at < first for at, first in zip(later, best, strict=True)):
@@ -245,11 +246,11 @@ def run_all(tuning: dict[str, Any], ways: dict[str, Dataset], race: Race, seed: 
     """Seconds of every contender to each goal on test, one contender after the other; a setting is run once."""
     found: dict[str, list[Any]] = {name: [None] * len(race.goals) for name in tuning}
     for name, own in tuning.items():
-        settings, whole = [at and Setting(*at) for at in own["chosen"]], ways[own["pixels"]]
+        settings = [at and Setting(*at) for at in own["chosen"]]
         for setting in dict.fromkeys(filter(None, settings)):
             wanted = [i for i, other in enumerate(settings) if other == setting]
-            run = train(CONTENDERS[name], setting, whole, race, seed)
-            reached = clock(run, whole.test, [race.goals[i] for i in wanted])
+            run = train(CONTENDERS[name], setting, ways[setting.pixels], race, seed)
+            reached = clock(run, ways[setting.pixels].test, [race.goals[i] for i in wanted])
             for i, at in zip(wanted, reached, strict=True):
                 found[name][i] = finite(at)
     return found
@@ -273,13 +274,13 @@ def table(found: dict[str, Any], i: int) -> dict[str, float]:
     print(f"\n{'to ' + format(goal, 'g'):18}{'gradients':24}{'pixels':>7}{'epochs':>7}{'rate':>9}{'batch':>7}", end="")
     print(f"{'median':>8}{'ratio':>7}   seconds by seed")
     for name, own in times.items():
-        pixels, setting = found["tuning"][name]["pixels"], found["tuning"][name]["chosen"][i]
-        numbers = "{:7g}{:9g}{:7d}".format(*setting) if setting else f"{'no trial passed it':>23}"
+        setting = found["tuning"][name]["chosen"][i]
+        numbers = "{:>7}{:7g}{:9g}{:7d}".format(*setting) if setting else f"{'no trial passed it':>30}"
         others = min((at for other, at in medians.items() if other != name), default=NEVER)
         ratio = words(medians[name] / others if others < NEVER else None)
         seconds = " ".join(f"{words(at):>6}" for at in own)
         label = CONTENDERS[name].gradients
-        print(f"{name:18}{label:24}{pixels:>7}{numbers}{words(medians[name]):>8}{ratio:>7}   {seconds}", flush=True)
+        print(f"{name:18}{label:24}{numbers}{words(medians[name]):>8}{ratio:>7}   {seconds}", flush=True)
     return medians
 
 
@@ -305,10 +306,8 @@ def compete(given: argparse.Namespace) -> dict[str, Any]:
     for name in given.contenders:
         if name not in found["tuning"]:
             contender = CONTENDERS[name].smallest() if given.smoke else CONTENDERS[name]
-            pixels = suiting(contender, ways, race)
-            tuned = tune(contender, grid(contender, race), ways[pixels], race)
-            found["tuning"][name] = {"pixels": pixels, **tuned}
-            print(f"  {name} tuned, pixels {pixels}: {tuned['chosen']}", flush=True)
+            found["tuning"][name] = tune(contender, ways, race)
+            print(f"  {name} tuned: {found['tuning'][name]['chosen']}", flush=True)
             keep()
     for seed in race.seeds:
         if str(seed) not in found["test"]:
