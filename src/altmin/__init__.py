@@ -1,5 +1,7 @@
 """Train neural networks by alternating minimisation instead of backpropagation."""
 
+from typing import TYPE_CHECKING, Any
+
 from altmin import methods
 from altmin.audit import BackpropError, Gradients, no_backprop
 from altmin.convert import problem_of, state_of
@@ -27,11 +29,16 @@ from altmin.regularizers import L1, L2, register_regularizer
 from altmin.sweep import Penalty, Sweep
 from altmin.train import History, Trainer, fit, fit_stream
 
+if TYPE_CHECKING:
+    from altmin.estimators import AltMinClassifier, AltMinRegressor
+
 __version__ = "0.1.0"
 
 __all__ = [
     "L1",
     "L2",
+    "AltMinClassifier",
+    "AltMinRegressor",
     "BackpropError",
     "Batch",
     "CheckpointError",
@@ -70,3 +77,12 @@ __all__ = [
     "state_of",
 ]
 __all__ += methods.__all__
+
+
+def __getattr__(name: str) -> Any:
+    """The estimators, made known when they are asked for: scikit-learn takes a second to import."""
+    if name not in ("AltMinClassifier", "AltMinRegressor"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from altmin import estimators
+
+    return getattr(estimators, name)

@@ -1,0 +1,261 @@
+"""What the classifier and the regressor have in common: parameters, training, going on, pickling."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+
+from altmin.estimators.parameters import check_parameters
+from altmin.estimators.stopping import Reporting, Stopping
+from altmin.methods.base import Method
+from altmin.methods.registry import entry
+from altmin.regularizers import L2
+from altmin.study.networks import mlp
+from altmin.train import History, Trainer, fit
+
+FLOATS = np.float64, np.float32
+CHUNK = 8192  # samples of a forward pass
+
+
+def takes_batches(estimator: NetworkEstimator) -> bool:
+    """Whether `partial_fit` is there, for scikit-learn's `available_if`."""
+    if not estimator.chosen_method.online:
+        raise AttributeError(
+            f"`partial_fit` needs a method that takes samples as they come; {estimator.method!r} does not"
+        )
+    return True
+
+
+class NetworkEstimator(BaseEstimator):
+    """A fully connected network, trained by a method of this library; see `AltMinClassifier` and `AltMinRegressor`."""
+
+    loss: ClassVar[str]
+    network_: nn.Sequential
+    _trainer: Trainer | None
+
+    def __init__(
+        self,
+        method: str | Method = "am-newton",
+        *,
+        hidden_layer_sizes: tuple[int, ...] = (100,),
+        activation: str = "relu",
+        alpha: float = 1e-4,
+        batch_size: int | str = "auto",
+        max_iter: int = 60,
+        tol: float = 1e-4,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: bool = False,
+    ):
+        self.method = method
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @property
+    def chosen_method(self) -> Method:
+        """The method itself, where it is given by name."""
+        return entry(self.method).method if isinstance(self.method, str) else self.method
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train from fresh weights, or with `warm_start` from those that are there.
+
+        Args:
+            X: Samples, ``(N, features)``: an array or a data frame of numbers.
+            y: Targets, ``(N,)``; of a regressor also ``(N, outputs)``.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ValueError: A parameter or data that do not fit; the message names them.
+            DivergenceError: nan or inf in training.
+        """
+        check_parameters(self)
+        going_on = self.warm_start and hasattr(self, "network_")
+        x, targets = self._read(X, y, first=not going_on, meet=not going_on)
+        if not going_on:
+            self._start(x, targets)
+        self._trainer = None
+        self._train(x, targets)
+        return self
+
+    @available_if(takes_batches)
+    def partial_fit(self, X: Any, y: Any) -> Self:
+        """One pass over some samples, from where the last one ended; for methods that take samples as they come.
+
+        Args:
+            X: Samples, as in `fit`.
+            y: Their targets.
+
+        Returns:
+            The estimator.
+        """
+        check_parameters(self)
+        first = not hasattr(self, "network_")
+        x, targets = self._read(X, y, first, meet=first and not hasattr(self, "classes_"))
+        if first:
+            self._start(x, targets)
+        trainer = self._trainer = self._trainer or self._make_trainer()
+        trainer.epoch(x, targets, self._batch(len(x)))
+        self.n_iter_ += 1
+        return self
+
+    @property
+    def coefs_(self) -> list[NDArray[Any]]:
+        """The weights of the layers, each ``(inputs, outputs)``, as scikit-learn's networks have them."""
+        return [layer.weight.detach().numpy().T for layer in self._layers()]
+
+    @property
+    def intercepts_(self) -> list[NDArray[Any]]:
+        """The intercepts of the layers."""
+        return [layer.bias.detach().numpy() for layer in self._layers()]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All that a pickle holds: of a trainer its state, which is tensors, numbers and texts."""
+        state: Any = super().__getstate__()
+        state = dict(state)
+        trainer = state.pop("_trainer", None)
+        if "network_" in state:
+            state["_trainer"], state["_saved_trainer"] = None, trainer and trainer.state_dict()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The estimator as it was pickled."""
+        saved = state.pop("_saved_trainer", None)
+        super().__setstate__(state)
+        if saved is not None:
+            self._trainer = self._make_trainer()
+            self._trainer.load_state_dict(saved)
+
+    def _meet(self, y: NDArray[Any]) -> None:
+        """Remember what kind of targets there are: the first ones, in `fit` without a warm start."""
+        raise NotImplementedError
+
+    def _encoded(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Targets as `altmin.fit` takes them."""
+        raise NotImplementedError
+
+    def _validated(self, X: Any, y: Any, first: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Samples and targets as arrays, by scikit-learn's own checks."""
+        raise NotImplementedError
+
+    def _read(self, X: Any, y: Any, first: bool, meet: bool) -> tuple[Tensor, Tensor]:
+        """Samples and targets as tensors.
+
+        Args:
+            X: Samples.
+            y: Targets.
+            first: Whether their features are to be remembered, not compared with those that were there.
+            meet: Whether their targets are.
+        """
+        x, given = self._validated(X, y, first)
+        if meet:
+            self._meet(given)
+        targets = self._encoded(given)
+        targets = targets.astype(x.dtype) if targets.dtype.kind == "f" else targets
+        return torch.tensor(x), torch.tensor(targets)
+
+    def _start(self, x: Tensor, targets: Tensor) -> None:
+        """A fresh network, and what its random numbers come from."""
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        outputs = self._outputs(targets)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._seed)
+            self.network_ = mlp((x.shape[1],), outputs, tuple(self.hidden_layer_sizes), self.activation)
+        self.network_.to(x.dtype)
+        self.n_outputs_, self.n_layers_, self.n_iter_ = outputs, len(self.hidden_layer_sizes) + 2, 0
+        self._trainer = None
+
+    def _outputs(self, targets: Tensor) -> int:
+        """How wide the last layer is."""
+        raise NotImplementedError
+
+    def _train(self, x: Tensor, targets: Tensor) -> None:
+        """Train on these samples, and remember how it went."""
+        train, held = self._split(x, targets) if self.early_stopping else ((x, targets), None)
+        callbacks = [Stopping(self.tol, self.n_iter_no_change, self._figure)]
+        history = fit(
+            self.network_,
+            self.chosen_method,
+            train,
+            **self._options(),
+            epochs=self.max_iter,
+            batch_size=self._batch(len(train[0])),
+            validation=held,
+            keep="last" if held is None else "best",
+            callbacks=[*callbacks, Reporting()] if self.verbose else callbacks,
+        )
+        self._remember(history)
+
+    def _options(self) -> dict[str, Any]:
+        """What every way of training is told."""
+        regularizer = L2(self.alpha) if self.alpha else None
+        return {"loss": self.loss, "regularizer": regularizer, "generator": torch.Generator().manual_seed(self._seed)}
+
+    def _make_trainer(self) -> Trainer:
+        return Trainer(self.network_, self.chosen_method, **self._options())
+
+    def _batch(self, samples: int) -> int | None:
+        """The samples of a step; `None` for the method's own number."""
+        own = self.batch_size == "auto" or not self.chosen_method.batched
+        return None if own else min(int(self.batch_size), samples)
+
+    def _split(self, x: Tensor, targets: Tensor) -> tuple[Any, Any]:
+        """Samples to train on, and others to be best on."""
+        stratify = targets.numpy() if targets.dtype == torch.int64 else None
+        order = np.arange(len(x))
+        ours, held = train_test_split(
+            order, test_size=self.validation_fraction, random_state=self._seed, stratify=stratify
+        )
+        return (x[ours], targets[ours]), (x[held], targets[held])
+
+    def _figure(self, history: History) -> float:
+        """What has to rise for training to go on."""
+        if not self.early_stopping:
+            return -history["train_loss"][-1]
+        return self._score(history)[-1]
+
+    def _score(self, history: History) -> list[float]:
+        """The scores on validation samples, one a record."""
+        return [-loss for loss in history["validation_loss"]]
+
+    def _remember(self, history: History) -> None:
+        self.history_, self.n_iter_ = history, history.iterations
+        self.loss_curve_ = list(history["train_loss"])
+        self.loss_, self.best_loss_ = self.loss_curve_[-1], None if self.early_stopping else min(self.loss_curve_)
+        self.validation_scores_ = self._score(history) if self.early_stopping else None
+        self.best_validation_score_ = max(self.validation_scores_) if self.validation_scores_ else None
+
+    def _forward(self, X: Any) -> Tensor:
+        """The network's outputs, ``(N, n_outputs_)``."""
+        check_is_fitted(self, "network_")
+        dtype = next(self.network_.parameters()).dtype
+        x = torch.tensor(validate_data(self, X, dtype=FLOATS, reset=False), dtype=dtype)
+        with torch.no_grad():
+            return torch.cat([self.network_(part) for part in x.split(CHUNK)])
+
+    def _layers(self) -> list[nn.Linear]:
+        check_is_fitted(self, "network_")
+        return [module for module in self.network_ if isinstance(module, nn.Linear)]
