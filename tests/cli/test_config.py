@@ -16,6 +16,7 @@ from altmin.methods.registry import METHODS
 from cli.test_methods import OWN
 
 SMALL = ["--hidden", "6", "--epochs", "3", "--quiet"]
+DIFFERING = ("run", "begins_with", "seconds", "cpu_seconds")
 NET = "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Linear(64, 5), nn.ReLU(), nn.Linear(5, 10))\n"
 
 pytestmark = pytest.mark.usefixtures("training_alone")
@@ -37,7 +38,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def results(out: str) -> list[dict]:
     runs = json.loads(Path(out, "results.json").read_text())["runs"]
-    return [{k: v for k, v in run.items() if k not in ("run", "seconds", "cpu_seconds")} for run in runs]
+    return [{k: v for k, v in run.items() if k not in DIFFERING} for run in runs]
 
 
 def weights(out: str) -> dict[str, bytes]:
@@ -75,6 +76,27 @@ def test_a_run_is_made_again_to_the_bit_from_any_folder(kind: str, here: Path):
     assert results(again) == results("moved")
     assert weights(again) == weights("moved")
     assert yaml.safe_load(Path(again, "config.yaml").read_text()) | {"model": config["model"]} == config
+
+
+PRINTED = {
+    **{kind: RUNS[kind] for kind in ("table", "method", "own")},
+    "second": "train bcd --then own.py:LastLayer --then.lr 0.25 --then.epochs 2",
+    "labels": "compare slow=ipdlam fast=own.py:LastLayer --slow.alpha 0.2 --fast.lr 0.25",
+    "parts": "train am-adam --last SGD --last.lr 0.2",
+    "preset": "train --preset ipdlam-figure1/DLAM --data digits --batch-size 64",
+}
+
+
+@pytest.mark.parametrize("kind", PRINTED)
+def test_what_is_printed_makes_the_same_run(kind: str, capsys: pytest.CaptureFixture[str]):
+    line = [*PRINTED[kind].split(), *(SMALL[2:] if "net.py" in PRINTED[kind] else SMALL)]
+    assert main([*line, "--out", "first"]) == 0
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main([*line, "--print-config"])
+    Path("printed.yaml").write_text(capsys.readouterr().out)
+    assert main([line[0], "--config", "printed.yaml", "--out", "again"]) == 0
+    assert (results("again"), weights("again")) == (results("first"), weights("first"))
 
 
 def test_a_method_of_a_comparison_can_be_made_again_alone():

@@ -49,6 +49,7 @@ def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
     files: dict[str, str] = {}
     rest, method, shown = _methods(command, rest, entries, files)
     parser, own = parser_of(command, method, shown, _unexplained(rest), chosen_kinds(rest, entries))
+    own.method, own.files = method, files
     spelling.learn(own)
     rest = by_name(rest, entries, spelling.actions)
     _scan(rest, own, spelling)

@@ -19,6 +19,7 @@ from altmin.cli.methods import numbers_of
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
 from altmin.cli.preset import add_preset, has_its_own
+from altmin.cli.printed import OptionParser
 from altmin.cli.then import add_then
 from altmin.cli.yaml_file import normal
 from altmin.data import names
@@ -91,8 +92,8 @@ def method_names() -> str:
     return f"{', '.join(e.name for e in listed() if not e.of)}, or {OWN}"
 
 
-def _options(usage: str, description: str, config: bool = True) -> ArgumentParser:
-    parser = ArgumentParser(
+def _options(usage: str, description: str, config: bool = True) -> OptionParser:
+    parser = OptionParser(
         usage=usage,
         description=description,
         exit_on_error=False,
