@@ -62,6 +62,29 @@ def test_options_win_over_it_and_config_yaml_has_all():
     assert run("again")["objective"] == run()["objective"]
 
 
+@pytest.mark.parametrize("name", ["ipdlam-figure1/DLAM", "ipdlam-figure3/sgd"])
+def test_results_have_its_name_also_when_made_again(name: str):
+    """Also of a baseline, among whose numbers `preset` is another one."""
+    line = ["train", "--preset", name, *DRAWN]
+    assert main([*line, "--alpha" if "DLAM" in name else "--lr", "0.25", "--out", "out"]) == 0
+    assert run()["preset"] == name
+    assert yaml.safe_load(Path("out/config.yaml").read_text())["from_preset"] == name
+    assert main(["train", "--config", "out/config.yaml", "--quiet", "--out", "again"]) == 0
+    for key in ("preset", "parameters", "objective"):
+        assert run("again")[key] == run()[key]
+
+
+def test_no_preset_leaves_no_name():
+    assert main(["train", "bcd", "--hidden", "4", "--epochs", "1", "--quiet", "--out", "out"]) == 0
+    assert "preset" not in run()
+
+
+def test_a_second_method_is_not_of_the_preset():
+    assert main([*TABLE, *DRAWN, "--then", "sgd", "--then.epochs", "1", "--out", "out"]) == 0
+    first, second = json.loads(Path("out/results.json").read_text())["runs"]
+    assert (first["preset"], "preset" in second) == ("ipdlam-table1", False)
+
+
 def test_a_network_of_the_users_own_takes_nothing_of_the_exhibits():
     assert main([*TABLE, "--model", "residual", "--depth", "3", *DRAWN, "--out", "out"]) == 0
     assert run()["widths"] == [64, 4, 4, 10]

@@ -18,7 +18,7 @@ from altmin.cli.labels import labels, require_free
 from altmin.cli.methods import numbers_of
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
-from altmin.cli.preset import add_preset, has_its_own
+from altmin.cli.preset import add_preset
 from altmin.cli.printed import OptionParser
 from altmin.cli.then import add_then
 from altmin.cli.yaml_file import normal
@@ -112,8 +112,7 @@ def _train(method: str | None, shown: str | None, kinds: Mapping[str, str]) -> A
     else:
         about = f"Train by {method}: {METHODS[method].title} ({METHODS[method].paper})."
     parser = _options(f"altmin train {shown or 'METHOD'} [options]", about)
-    if method is None or not has_its_own(method):
-        add_preset(parser)
+    add_preset(parser, method)
     if method is not None:
         own = with_kinds(METHODS[method].method, kinds)
         add_method(parser.add_argument_group(f"numbers of {method}"), own)

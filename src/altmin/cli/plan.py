@@ -16,6 +16,7 @@ from altmin.cli.methods import numbers_of
 from altmin.cli.network import chosen
 from altmin.cli.numbers import configured
 from altmin.cli.preflight import Plan
+from altmin.cli.preset import ORIGIN
 from altmin.cli.screen import Screen, complain
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, Entry, entry, listed
@@ -97,7 +98,9 @@ def setups_of(options: Namespace, screen: Screen, data: str = "digits", **shared
     own_numbers = numbers_of(options.get("method"))
     flags = (f.name for f in Setup.listed() if f.metadata["flag"] is not None)
     names = [name for name in flags if name not in own_numbers]
-    known: dict[str, Any] = shared | {name: options[name] for name in names if name in options}
+    known: dict[str, Any] = (
+        shared | {"preset": options.get(ORIGIN)} | {name: options[name] for name in names if name in options}
+    )
     model, own = chosen(options)  # first: the model's file may register the loss and the regulariser
     Setup.check_each(known)
     dtype = {None: options.dtype, "bf16": "float32"}.get(options.precision, options.precision)

@@ -79,9 +79,9 @@ def second(options: Namespace) -> Method | None:
 
 
 def setup_of_second(options: Namespace, setup: Setup) -> Setup:
-    """What the second method is trained on."""
+    """What the second method is trained on; its numbers are no preset's."""
     with naming():
-        return replace(setup, epochs=options.then.epochs, batch_size=options.then.batch_size)
+        return replace(setup, epochs=options.then.epochs, batch_size=options.then.batch_size, preset=None)
 
 
 @contextmanager
