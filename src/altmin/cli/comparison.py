@@ -11,7 +11,7 @@ from altmin.cli.preflight import Plan
 from altmin.cli.results import keep
 from altmin.cli.screen import Screen, complain
 from altmin.cli.signals import Interrupt
-from altmin.cli.then import FLAG, THEN
+from altmin.cli.then import FLAG
 from altmin.methods import Method
 from altmin.study.run import Run, run
 from altmin.study.run_files import CHECKPOINTS, PICTURE, remove_checkpoints
@@ -47,6 +47,10 @@ class Comparison:
     def finished(self) -> bool:
         """Whether there are all of them."""
         return all(key in self.done for key in self._keys())
+
+    def goes_on(self, name: str) -> bool:
+        """Whether a method begins with the weights that another one leaves: the second one of ``train``."""
+        return self.command == "train" and name != self.names[0]
 
     def parts(self, seed: int | None = None) -> dict[str, str]:
         """The folders of the runs with a seed, or with any, within that of the whole, and their methods."""
@@ -90,12 +94,12 @@ class Comparison:
 
     def _start(self, name: str, seed: int) -> Path | None:
         """The folder of the weights that a run begins with, which a first method of ``train`` has left."""
-        return self.folder / self._part(self.names[0], seed) if name == THEN else None
+        return self.folder / self._part(self.names[0], seed) if self.goes_on(name) else None
 
     def _lacks_its_start(self, name: str, seed: int) -> bool:
         """Whether the first method's run is none to go on from, which is said."""
         first = self.done.get((self.names[0], seed))
-        if name != THEN or (first is not None and first.result["status"] == "ok"):
+        if not self.goes_on(name) or (first is not None and first.result["status"] == "ok"):
             return False
         complain("warning", f"{FLAG} is not begun with seed {seed}: {self.names[0]} did not end well")
         return True

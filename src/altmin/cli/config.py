@@ -14,6 +14,7 @@ from altmin.cli.kinds import BY, kinds_of
 from altmin.cli.labels import spelled, written
 from altmin.cli.methods import numbers_of
 from altmin.cli.network import CHOICES
+from altmin.cli.then import THEN
 from altmin.cli.yaml_file import YamlEntry
 from altmin.methods import Method
 from altmin.methods.registry import METHODS
@@ -50,10 +51,10 @@ def config_of_method(options: Namespace, setup: Setup, name: str, method: Method
 
 
 def config_with_second(options: Namespace, first: Config, setup: Setup, name: str, method: Method) -> Config:
-    """The options that train by a first method, and go on by a second one under the label `name`."""
+    """The options that train by a first method, and go on by a second one, whose label is `name`."""
     own = _plain({"epochs": setup.epochs_of(name), "batch_size": setup.batch_size_of(method)})
     left = {key: value for key, value in config_of(options, setup).items() if key in ("loss", "threads")}
-    return {**first, **left, name: {"method": spelled(name, options.spelled), **_numbers(method), **own}}
+    return {**first, **left, THEN: {"method": spelled(name, options.spelled), **_numbers(method), **own}}
 
 
 def config_of_methods(options: Namespace, setup: Setup, methods: dict[str, Method]) -> Config:
