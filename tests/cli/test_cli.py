@@ -494,9 +494,16 @@ def test_abbreviated_options_are_unknown(out, capsys):
     assert "--epoch" in capsys.readouterr().err
 
 
-def test_numbers_of_a_method_that_is_not_compared_are_refused(out, capsys):
-    assert main(["compare", "adam", "--dladmm.rho", "0.5", "--epochs", "1", "--out", str(out)]) == 2
-    assert "dladmm is not compared" in capsys.readouterr().err
+def test_numbers_of_a_method_that_is_not_compared_are_refused(out, tmp_path, capsys):
+    """In YAML, where a printed configuration has the usual ones of all methods, only others than these."""
+    config, line = tmp_path / "run.yaml", ["compare", "adam", *SMALL, "--epochs", "1", "--out", str(out)]
+    assert main([*line, "--dladmm.rho", "0.5"]) == 2
+    assert "--dladmm.rho is given, but dladmm takes no part; add dladmm behind compare" in capsys.readouterr().err
+    config.write_text("dladmm: {rho: 0.5}\n")
+    assert main([*line, "--config", str(config)]) == 2
+    assert "a number of dladmm is given, but dladmm takes no part; add dladmm behind compare" in capsys.readouterr().err
+    config.write_text("dladmm: {rho: 1e-6}\n")
+    assert main([*line, "--config", str(config)]) == 0
 
 
 def test_predict_asks_for_its_folder(capsys):

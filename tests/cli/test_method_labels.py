@@ -109,7 +109,7 @@ WRONG = {
     "slow=ipdlma": "unknown method 'ipdlma'; did you mean 'ipdlam'?",
     "slow=ipdlam --slow.alhpa 3": "unknown option --slow.alhpa; did you mean --slow.alpha?",
     "slow=ipdlam --slow.rho -1": "--slow.rho must be > 0, got -1.0",
-    "slow=ipdlam --ipdlam.rho 2": "a number of ipdlam is given, but ipdlam is not compared",
+    "slow=ipdlam --ipdlam.rho 2": "--ipdlam.rho is given, but ipdlam takes no part; add ipdlam behind compare",
 }
 
 

@@ -53,6 +53,7 @@ def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
     spelling.learn(own)
     rest = by_name(rest, entries, spelling.actions)
     _scan(rest, own, spelling)
+    given = list(spelling.values)
     tokens = tokens_of(entries, spelling, [text for text in rest if text in METHODS])
     try:
         parsed = parser.parse_args([command, *tokens, *rest])
@@ -61,7 +62,7 @@ def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
     options = parsed[parsed.command] or Namespace()
     if imports is not None and "import" in options:
         options["import"] = [*imports.texts, *options["import"]]
-    options.update(Namespace(command=parsed.command, method=method, spelled=files))
+    options.update(Namespace(command=parsed.command, method=method, spelled=files, given=given))
     return options
 
 

@@ -24,7 +24,7 @@ from altmin.study.saved_network import SOURCE
 from altmin.study.setup import Setup
 
 # Where a run is written and how much is printed, which is no part of what is run.
-WHERE = ("command", "config", "out", "overwrite", "resume", "quiet", "spelled", "preset", "then")
+WHERE = ("command", "config", "out", "overwrite", "resume", "quiet", "spelled", "given", "preset", "then")
 HELP = {"-h", "--help"}
 
 
