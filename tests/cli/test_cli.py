@@ -14,6 +14,7 @@ import altmin
 from altmin.audit import Gradients
 from altmin.cli import main
 from altmin.data import names
+from altmin.data.images import MNIST
 from altmin.methods.registry import METHODS, listed
 from altmin.study.setup import Setup
 
@@ -444,6 +445,18 @@ def test_lists(capsys):
     text = capsys.readouterr().out
     for name in names():
         assert f"\n{name} " in text
+
+
+def test_data_sets_are_looked_for_where_it_is_said(tmp_path, capsys):
+    (tmp_path / "mnist").mkdir()
+    for file in MNIST.files:
+        (tmp_path / "mnist" / file.name).touch()
+    assert main(["datasets", "--data-dir", str(tmp_path)]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    for name, there in {"mnist": "yes", "mnist-60k": "yes", "higgs": "no", "digits": "yes", "csv": "-"}.items():
+        assert f"  {there}  " in rows[name]
+    assert f"  {str(tmp_path)[:8]}" in rows["mnist"]  # as much of it as the column holds
+    assert "  to be downloaded" in rows["higgs"]
 
 
 def test_version_and_help(capsys):

@@ -84,7 +84,10 @@ def _own(
         return (_compare if command == "compare" else _bench)(unexplained, kinds)
     if command in ("predict", "reproduce"):
         return (_predict if command == "predict" else _reproduce)()
-    return _options(f"altmin {command}", COMMANDS.get(command, ""), config=False)
+    parser = _options(f"altmin {command} [options]", COMMANDS.get(command, ""), config=False)
+    if command == "datasets":
+        _add_data_dir(parser)
+    return parser
 
 
 def method_names() -> str:
@@ -206,12 +209,16 @@ def _reproduce() -> ArgumentParser:
     )
     parser.add_argument("--jobs", type=Count | None, default=None, help="processes; null: one for each CPU")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
-    parser.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")
+    _add_data_dir(parser)
     parser.add_argument(
         "--out", type=str, default="altmin-reproduce", help="folder for the results, also of later calls"
     )
     parser.add_argument("--quiet", action="store_true", help="print the final result only")
     return parser
+
+
+def _add_data_dir(parser: Any) -> None:
+    parser.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")
 
 
 def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
@@ -229,7 +236,7 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
     group.add_argument("--csv.encoding", type=str | None, default=None, help=about)
     task = Literal["classification", "regression"]
     group.add_argument("--task", type=task | None, default=None, help="of a table; null: classification")
-    group.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")
+    _add_data_dir(group)
     group.add_argument("--train-samples", type=Count | None, default=None, help="use only so many; null: all")
     about = "of splits, initial weights and batches" if seed is not None else "of splits; null: as in training"
     if seed is not None:

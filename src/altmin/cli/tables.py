@@ -5,7 +5,7 @@ from __future__ import annotations
 from jsonargparse import Namespace
 
 from altmin.cli.screen import Screen
-from altmin.data import describe
+from altmin.data import DatasetDescription, describe
 from altmin.methods import Method
 from altmin.methods.registry import listed
 from altmin.study.support import PARTS, kinds, needs, unsupported
@@ -32,16 +32,10 @@ def _supports(method: Method) -> str:
 
 def datasets(options: Namespace) -> int:
     """List the data sets; the exit code."""
-    columns = ["data set", "samples", "features", "classes", "training / validation / test", "source", "where"]
+    columns = ["data set", "samples", "features", "classes", "training / validation / test", "source", "there", "where"]
     rows = [
-        [
-            d.name,
-            *(_count(n) for n in (d.samples, d.features, d.classes)),
-            d.split,
-            d.source,
-            _where(d.place, d.present),
-        ]
-        for d in describe()
+        [d.name, *(_count(n) for n in (d.samples, d.features, d.classes)), d.split, d.source, *_where(d)]
+        for d in describe(options.data_dir)
     ]
     Screen().table(columns, rows, left=len(columns))
     return 0
@@ -51,5 +45,8 @@ def _count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
-def _where(place: str, present: bool) -> str:
-    return (place or "nothing to fetch") if present else f"to be downloaded to {place}"
+def _where(d: DatasetDescription) -> tuple[str, str]:
+    """Whether a data set is there, and in which folder it is, or will be."""
+    if not d.place:
+        return ("yes", "needs no files") if d.features else ("-", "as --csv.train says")
+    return ("yes", d.place) if d.present else ("no", f"to be downloaded to {d.place}")
