@@ -18,7 +18,7 @@ from altmin.cli.output import unfailing
 from altmin.cli.screen import complain, plain_warnings
 from altmin.cli.signals import as_ctrl_c, exit_code
 from altmin.cli.spelling import Spelling
-from altmin.cli.tables import datasets, methods
+from altmin.cli.tables import datasets, exhibits, methods
 from altmin.cli.training import compare, train
 from altmin.errors import UnknownNameError
 
@@ -45,6 +45,7 @@ RUN: dict[str, Callable[[Namespace], int]] = {
     "reproduce": reproduce,
     "methods": methods,
     "datasets": datasets,
+    "exhibits": exhibits,
 }
 
 IMPORT_ADVICE = "; a file of your own that registers it goes to --import"

@@ -14,7 +14,7 @@ from altmin.cli.imports import FLAG, import_files
 from altmin.cli.kinds import by_name, chosen_kinds
 from altmin.cli.labels import method_name, named
 from altmin.cli.methods import leading, load_all, name_of
-from altmin.cli.options import COMMANDS, method_names, parser_of
+from altmin.cli.options import COMMANDS, LISTS, method_names, parser_of
 from altmin.cli.preset import FLAG as PRESET
 from altmin.cli.preset import given_in, has_its_own, preset, taken
 from altmin.cli.spelling import Spelling
@@ -81,7 +81,7 @@ def _without_configs(command: str, argv: list[str]) -> tuple[list[str], list[str
     rest, files, texts = [], [], iter(argv)
     for text in texts:
         name, equals, file = text.partition("=")
-        if name != CONFIG_FLAG or command in ("methods", "datasets"):
+        if name != CONFIG_FLAG or command in LISTS:
             rest.append(text)
         else:
             files.append(file if equals else next(texts, ""))

@@ -35,7 +35,9 @@ COMMANDS = {
     "predict": "apply a trained network to a test set",
     "methods": "list the methods",
     "datasets": "list the data sets",
+    "exhibits": "list the papers' exhibits",
 }
+LISTS = "methods", "datasets", "exhibits"
 CONFIG_HELP = "YAML file with any of these options; may be repeated, and what the command line says comes first"
 OWN = "FILE.py:CLASS of your own"
 SEEDS = (
@@ -196,7 +198,8 @@ def _reproduce() -> ArgumentParser:
     about = (
         "Run each EXHIBIT again, a table or a figure of a paper: its picture, its numbers beside the paper's, and "
         "whether what the paper claims holds; without one, all of them. Trainings that the folder holds are not made "
-        "again: the same call once more goes on where one was ended. Exhibits: " + ", ".join(exhibits.names())
+        "again: the same call once more goes on where one was ended. Exhibits, of which altmin exhibits says "
+        "what they show: " + ", ".join(exhibits.names())
     )
     parser = _options("altmin reproduce [EXHIBIT ...] [options]", about, config=False)
     parser.add_argument("exhibits", nargs="*", default=[], metavar="EXHIBIT", help="such as ipdlam-table1; none: all")

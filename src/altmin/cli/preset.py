@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FLAG, KEY, ORIGIN = "--preset", "preset", "from_preset"
 HELP = (
-    "a training of a paper's exhibit, such as ipdlam-table1 (altmin reproduce --help lists them): METHOD, its numbers, "
+    "a training of a paper's exhibit, such as ipdlam-table1 (altmin exhibits lists them): METHOD, its numbers, "
     "data, network and lengths, over which options win; EXHIBIT/ARM or EXHIBIT/PANEL/ARM for others than its leading "
     "one. METHOD may be left out, and must be where it has a --preset of its own"
 )

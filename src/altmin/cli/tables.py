@@ -1,4 +1,4 @@
-"""``altmin methods`` and ``altmin datasets``."""
+"""``altmin methods``, ``altmin datasets`` and ``altmin exhibits``."""
 
 from __future__ import annotations
 
@@ -38,6 +38,17 @@ def datasets(options: Namespace) -> int:
         for d in describe(options.data_dir)
     ]
     Screen().table(columns, rows, left=len(columns))
+    return 0
+
+
+def exhibits(options: Namespace) -> int:
+    """List the papers' exhibits; the exit code."""
+    from altmin import exhibits as known  # no other list needs them
+
+    columns, found = ["exhibit", "paper", "place", "what it shows"], map(known.load, known.names())
+    screen = Screen()
+    screen.table(columns, [[e.name, e.paper, e.place, e.title] for e in found], left=len(columns))
+    screen.result("one of them again: altmin reproduce EXHIBIT; its training by itself: altmin train --preset EXHIBIT")
     return 0
 
 
