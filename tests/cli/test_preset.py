@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,21 +17,16 @@ from altmin.cli.spelling import Spelling
 from altmin.exhibits.exhibit import title
 from altmin.exhibits.training import train
 from altmin.methods.registry import METHODS
+from cli.written import runs
 
 TABLE = ["train", "--preset", "ipdlam-table1"]
 DRAWN = ["--data", "digits", "--hidden", "4", "--epochs", "1", "--batch-size", "64", "--quiet"]
 
-pytestmark = pytest.mark.usefixtures("registrations", "training_alone")
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here", "registrations", "training_alone")
 
 
 def run(out: str = "out") -> dict:
-    (found,) = json.loads(Path(out, "results.json").read_text())["runs"]
+    (found,) = runs(out)
     return found
 
 
@@ -81,7 +75,7 @@ def test_no_preset_leaves_no_name():
 
 def test_a_second_method_is_not_of_the_preset():
     assert main([*TABLE, *DRAWN, "--then", "sgd", "--then.epochs", "1", "--out", "out"]) == 0
-    first, second = json.loads(Path("out/results.json").read_text())["runs"]
+    first, second = runs()
     assert (first["preset"], "preset" in second) == ("ipdlam-table1", False)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import signal
 from pathlib import Path
 from statistics import fmean, stdev
@@ -16,24 +15,11 @@ from matplotlib.figure import Figure
 
 import altmin
 from altmin.cli import main
+from cli.written import runs, same
 
 SMALL = ["--hidden", "4", "--epochs", "3", "--quiet"]
 
-pytestmark = pytest.mark.usefixtures("registrations", "training_alone")
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def runs(out: str = "out") -> list[dict[str, Any]]:
-    return json.loads(Path(out, "results.json").read_text())["runs"]
-
-
-def same(run: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in run.items() if name not in ("run", "seconds", "cpu_seconds")}
+pytestmark = pytest.mark.usefixtures("here", "registrations", "training_alone")
 
 
 def rows(out: str = "out") -> list[dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -17,26 +16,12 @@ from altmin.cli import main
 from altmin.methods import Backprop
 from altmin.study.saved_network import load
 from cli.test_methods import OWN
+from cli.written import all_same, runs
 
 FIRST = ["train", "bcd", "--hidden", "4", "--epochs", "3", "--quiet"]
 SECOND = ["--then", "sgd", "--then.epochs", "4", "--then.lr", "0.25", "--then.batch-size", "300"]
 
-pytestmark = pytest.mark.usefixtures("registrations", "training_alone")
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def runs(out: str = "out") -> list[dict[str, Any]]:
-    return json.loads(Path(out, "results.json").read_text())["runs"]
-
-
-def same(out: str) -> list[dict[str, Any]]:
-    left = ("run", "begins_with", "seconds", "cpu_seconds")
-    return [{name: value for name, value in run.items() if name not in left} for run in runs(out)]
+pytestmark = pytest.mark.usefixtures("here", "registrations", "training_alone")
 
 
 def test_it_goes_on_from_the_weights_that_the_first_leaves():
@@ -70,7 +55,7 @@ def test_its_options_make_it_again():
     assert (config["method"], config["then"]["method"], config["then"]["epochs"]) == ("bcd", "sgd", 4)
     for source in ("out", "out/then-sgd"):
         assert main(["train", "--config", f"{source}/config.yaml", "--quiet", "--out", f"{source}-again"]) == 0
-        assert same(f"{source}-again") == same("out")
+        assert all_same(f"{source}-again") == all_same("out")
 
 
 def test_yaml_says_it_in_two_ways():
@@ -78,7 +63,7 @@ def test_yaml_says_it_in_two_ways():
     Path("short.yaml").write_text("then: sgd\nthen.epochs: 4\nthen.lr: 0.25\n")
     assert main([*FIRST, "--config", "long.yaml", "--out", "long"]) == 0
     assert main([*FIRST, "--config", "short.yaml", "--then.batch-size", "300", "--out", "short"]) == 0
-    assert same("long") == same("short")
+    assert all_same("long") == all_same("short")
     assert main([*FIRST, "--config", "short.yaml", "--then=adam", "--out", "other"]) == 0
     assert runs("other")[1]["label_of"] == "adam"
 
@@ -93,7 +78,7 @@ def test_each_seed_goes_on_from_its_own():
     ]
     assert [run["run"] for run in runs()[:2]] == [run["begins_with"] for run in runs()[2:]]
     assert main([*FIRST, *SECOND, "--seed", "1", "--out", "alone"]) == 0
-    assert same("alone") == same("out")[1::2]
+    assert all_same("alone") == all_same("out")[1::2]
     assert Path("out/then-sgd/seed-1/model.json").is_file()
 
 
@@ -111,7 +96,7 @@ def test_a_run_that_was_ended_goes_on(ended: type, monkeypatch: pytest.MonkeyPat
     assert main([*FIRST, *SECOND, "--out", "out"]) == 143
     assert len(runs()) == (1 if ended is altmin.BCD else 2)
     assert main(["train", "--resume", "out", "--quiet"]) == 0
-    assert same("out") == same("whole")
+    assert all_same("out") == all_same("whole")
     assert runs()[1]["begins_with"] == runs()[0]["run"]
     assert main(["train", "--resume", "out", "--quiet"]) == 0
 
@@ -128,7 +113,7 @@ def test_a_class_in_a_file_goes_on(here: Path):
     assert main([*FIRST, "--then", "own.py:LastLayer", "--then.epochs", "2", "--out", "out"]) == 0
     assert (runs()[1]["method"], runs()[1]["label_of"]) == ("then-LastLayer", "LastLayer")
     assert main(["train", "--config", "out/config.yaml", "--quiet", "--out", "again"]) == 0
-    assert same("again") == same("out")
+    assert all_same("again") == all_same("out")
 
 
 def test_the_table_and_the_folders_have_its_name(here: Path, capsys: pytest.CaptureFixture[str]):
