@@ -166,7 +166,7 @@ def test_compare_writes_table_results_picture_and_weights(out, capsys):
     assert {row["method"] for row in rows_of(out / "curves.csv")} == {"dladmm", "adam"}
     height, width, _ = matplotlib.image.imread(out / "compare.png").shape
     assert width > height > 400
-    assert printed.err.count("altmin: warning: `rho`") == 1
+    assert printed.err.count("altmin: warning: --dladmm.rho = ") == 1
     for name in ("results.json", "curves.csv", "compare.png", "model.safetensors"):
         assert name in printed.out
 
@@ -317,7 +317,7 @@ def test_train_says_that_it_ends_far_from_any_use(out, capsys, tmp_path):
     line = ["train", "sgd", "--lr", "1e-12", "--model", f"{tmp_path / 'far.py'}:make", *table, "--epochs", "2"]
     assert main([*line, "--threads", "1", "--out", str(out)]) == 1
     assert capsys.readouterr().err == (
-        "altmin: error: the loss stays far above that of outputs zero; try a smaller `lr`\n"
+        "altmin: error: the loss stays far above that of outputs zero; try a smaller --lr\n"
     )
     assert results(out)[0]["status"] == "diverged"
     assert "error" not in results(out)[0]

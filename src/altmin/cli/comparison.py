@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from altmin.cli.failures import disk_full, reason
+from altmin.cli.numbers import prefixed
 from altmin.cli.preflight import Plan
 from altmin.cli.results import keep
-from altmin.cli.screen import Screen, complain
+from altmin.cli.screen import Screen, complain, wording
 from altmin.cli.signals import Interrupt
-from altmin.cli.then import FLAG
+from altmin.cli.then import FLAG, THEN
 from altmin.methods import Method
 from altmin.study.run import Run, run
 from altmin.study.run_files import CHECKPOINTS, PICTURE, remove_checkpoints
@@ -92,6 +94,12 @@ class Comparison:
                 if not interrupt.asked:
                     self._run(name, seed, *plan[name], interrupt)
 
+    def _prefix(self, name: str) -> str:
+        """What stands before a method's numbers among the options."""
+        if self.command == "compare":
+            return f"{name}."
+        return f"{THEN}." if self.goes_on(name) else ""
+
     def _start(self, name: str, seed: int) -> Path | None:
         """The folder of the weights that a run begins with, which a first method of ``train`` has left."""
         return self.folder / self._part(self.names[0], seed) if self.goes_on(name) else None
@@ -111,12 +119,13 @@ class Comparison:
         setup = replace(setup, checkpoint=own / CHECKPOINTS, start=self._start(name, seed))
         shown = f"{name}, seed {seed}" if several else name
         show = self.screen.training(shown, setup.epochs_of(name))
-        done = self.done[name, seed] = run(setup, name, method, (show, interrupt), interrupt.training)
-        if done.failure is not None and disk_full(done.failure):
-            raise done.failure
-        keep(done, self.runs, self.folder, own, several)
-        if done.error is not None:
-            complain("warning", f"{shown}: {reason(done.error)}")
+        with wording(partial(prefixed, method=method, prefix=self._prefix(name))):
+            done = self.done[name, seed] = run(setup, name, method, (show, interrupt), interrupt.training)
+            if done.failure is not None and disk_full(done.failure):
+                raise done.failure
+            keep(done, self.runs, self.folder, own, several)
+            if done.error is not None:
+                complain("warning", f"{shown}: {reason(done.error)}")
 
 
 def draw(runs: Sequence[Run], folder: Path) -> bool:
