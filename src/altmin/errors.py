@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+LEAST_ALIKE = 0.5  # what share of two names, told by difflib, one is suggested for the other by
 
 
 class DivergenceError(ArithmeticError):
@@ -79,10 +83,34 @@ def absent(owner: object, name: str, advice: str = "") -> NotImplementedError:
     return NotImplementedError(f"{text}; {advice}" if advice else text)
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """The end of an error message about an unknown name: the nearest known one, and the list."""
-    import difflib
+def nearest(name: str, known: Sequence[str], about: Mapping[str, str] | None = None) -> str:
+    """The end of an error message about an unknown name: the nearest known ones, three at most, and the list.
 
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}known: {', '.join(known)}"
+    Args:
+        name: What was asked for.
+        known: The names there are.
+        about: More words that some of them may be asked for by.
+    """
+    *others, last = [repr(one) for one in _near(name, known, about or {})[:3]] or [""]
+    choice = f"{', '.join(others)} or {last}" if others else last
+    hint = f"did you mean {choice}? " if choice else ""
+    separator = "; " if any("," in one for one in known) else ", "
+    return f"{hint}known: {separator.join(known)}"
+
+
+def _near(name: str, known: Sequence[str], about: Mapping[str, str]) -> list[str]:
+    """Of known names those of the same words; else those that have all of them, among others; else the most alike."""
+    from difflib import SequenceMatcher
+
+    words = _words(name)
+    same = [one for one in known if words and _words(one) == words]
+    wider = [one for one in known if words and {*words} <= {*_words(one)}]
+    about_it = [one for one in known if words and {*words} <= {*_words(f"{one} {about.get(one, '')}")}]
+    alike = {one: SequenceMatcher(None, name.lower(), one.lower()).ratio() for one in known}
+    most = max([LEAST_ALIKE, *alike.values()])
+    return same or wider or about_it or [one for one in known if alike[one] == most]
+
+
+def _words(name: str) -> list[str]:
+    """Words and numbers, however they are joined, without single letters: ``Table_1a`` has those of ``table1``."""
+    return re.findall(r"[^\W\d_]{2,}|\d+(?:\.\d+)?", name.lower())

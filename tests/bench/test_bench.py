@@ -223,7 +223,10 @@ WRONG = {
     "bench adam --rounds 0": "--rounds must be",
     "bench adam --train-samples 100 --batch-size 200": "--batch-size is 200, but there are 100 samples",
     "bench dladmm --model binary": "does not support dropout",
-    "bench adam --am-adam.codes.steps 2": "am-adam is not compared",
+    "bench adam --am-adam.codes.steps 2": "--am-adam.codes.steps is given, but am-adam takes no part; add am-adam",
+    "bench adam --am-adam.codes.steps 1": "--am-adam.codes.steps is given, but am-adam takes no part",
+    "compare bcd --sgd.lr null": "--sgd.lr is given, but sgd takes no part",
+    "compare --sgd.lr 1": "--sgd.lr is given, but sgd takes no part; name all methods, sgd among them",
     "bench adam --epochs 3": "--epochs",
     "bench adam --threads 0": "--threads must be",
 }

@@ -117,7 +117,9 @@ def comparing(draw: Callable[..., Any]) -> list[str]:
 @st.composite
 def other(draw: Callable[..., Any]) -> list[str]:
     """Other commands, and what is none; ``bench`` only with what ends it at once."""
-    command = draw(one_of(["predict", "methods", "datasets"], ["trian", "--version", "-x", "adam", "bench"]))
+    command = draw(
+        one_of(["predict", "methods", "datasets", "exhibits"], ["trian", "--version", "-x", "adam", "bench"])
+    )
     words = draw(st.lists(one_of(["nowhere", "--quiet"], ["--devic", "--out", "--seed", "-1"]), max_size=3))
     return [command, *(["--rounds", "0"] if command == "bench" else []), *words]
 

@@ -14,6 +14,7 @@ import altmin
 from altmin.audit import Gradients
 from altmin.cli import main
 from altmin.data import names
+from altmin.data.images import MNIST
 from altmin.methods.registry import METHODS, listed
 from altmin.study.setup import Setup
 
@@ -165,7 +166,7 @@ def test_compare_writes_table_results_picture_and_weights(out, capsys):
     assert {row["method"] for row in rows_of(out / "curves.csv")} == {"dladmm", "adam"}
     height, width, _ = matplotlib.image.imread(out / "compare.png").shape
     assert width > height > 400
-    assert printed.err.count("altmin: warning: `rho`") == 1
+    assert printed.err.count("altmin: warning: --dladmm.rho = ") == 1
     for name in ("results.json", "curves.csv", "compare.png", "model.safetensors"):
         assert name in printed.out
 
@@ -316,7 +317,7 @@ def test_train_says_that_it_ends_far_from_any_use(out, capsys, tmp_path):
     line = ["train", "sgd", "--lr", "1e-12", "--model", f"{tmp_path / 'far.py'}:make", *table, "--epochs", "2"]
     assert main([*line, "--threads", "1", "--out", str(out)]) == 1
     assert capsys.readouterr().err == (
-        "altmin: error: the loss stays far above that of outputs zero; try a smaller `lr`\n"
+        "altmin: error: the loss stays far above that of outputs zero; try a smaller --lr\n"
     )
     assert results(out)[0]["status"] == "diverged"
     assert "error" not in results(out)[0]
@@ -446,6 +447,18 @@ def test_lists(capsys):
         assert f"\n{name} " in text
 
 
+def test_data_sets_are_looked_for_where_it_is_said(tmp_path, capsys):
+    (tmp_path / "mnist").mkdir()
+    for file in MNIST.files:
+        (tmp_path / "mnist" / file.name).touch()
+    assert main(["datasets", "--data-dir", str(tmp_path)]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    for name, there in {"mnist": "yes", "mnist-60k": "yes", "higgs": "no", "digits": "yes", "csv": "-"}.items():
+        assert f"  {there}  " in rows[name]
+    assert f"  {str(tmp_path)[:8]}" in rows["mnist"]  # as much of it as the column holds
+    assert "  to be downloaded" in rows["higgs"]
+
+
 def test_version_and_help(capsys):
     for argv in (["--version"], ["--help"], []):
         with pytest.raises(SystemExit) as end:
@@ -494,9 +507,16 @@ def test_abbreviated_options_are_unknown(out, capsys):
     assert "--epoch" in capsys.readouterr().err
 
 
-def test_numbers_of_a_method_that_is_not_compared_are_refused(out, capsys):
-    assert main(["compare", "adam", "--dladmm.rho", "0.5", "--epochs", "1", "--out", str(out)]) == 2
-    assert "dladmm is not compared" in capsys.readouterr().err
+def test_numbers_of_a_method_that_is_not_compared_are_refused(out, tmp_path, capsys):
+    """In YAML, where a printed configuration has the usual ones of all methods, only others than these."""
+    config, line = tmp_path / "run.yaml", ["compare", "adam", *SMALL, "--epochs", "1", "--out", str(out)]
+    assert main([*line, "--dladmm.rho", "0.5"]) == 2
+    assert "--dladmm.rho is given, but dladmm takes no part; add dladmm behind compare" in capsys.readouterr().err
+    config.write_text("dladmm: {rho: 0.5}\n")
+    assert main([*line, "--config", str(config)]) == 2
+    assert "a number of dladmm is given, but dladmm takes no part; add dladmm behind compare" in capsys.readouterr().err
+    config.write_text("dladmm: {rho: 1e-6}\n")
+    assert main([*line, "--config", str(config)]) == 0
 
 
 def test_predict_asks_for_its_folder(capsys):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import yaml
 from altmin.cli import main
 from altmin.methods.registry import METHODS
 from cli.test_methods import OWN
+from cli.written import all_same
 
 SMALL = ["--hidden", "6", "--epochs", "3", "--quiet"]
 NET = "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Linear(64, 5), nn.ReLU(), nn.Linear(5, 10))\n"
@@ -33,11 +33,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     METHODS.clear()
     METHODS.update(before)
-
-
-def results(out: str) -> list[dict]:
-    runs = json.loads(Path(out, "results.json").read_text())["runs"]
-    return [{k: v for k, v in run.items() if k not in ("run", "seconds", "cpu_seconds")} for run in runs]
 
 
 def weights(out: str) -> dict[str, bytes]:
@@ -72,9 +67,30 @@ def test_a_run_is_made_again_to_the_bit_from_any_folder(kind: str, here: Path):
     assert main([command, "--config", "../moved/config.yaml", "--quiet"]) == 0
     os.chdir(here)
     again = f"elsewhere/altmin-{command}"
-    assert results(again) == results("moved")
+    assert all_same(again) == all_same("moved")
     assert weights(again) == weights("moved")
     assert yaml.safe_load(Path(again, "config.yaml").read_text()) | {"model": config["model"]} == config
+
+
+PRINTED = {
+    **{kind: RUNS[kind] for kind in ("table", "method", "own")},
+    "second": "train bcd --then own.py:LastLayer --then.lr 0.25 --then.epochs 2",
+    "labels": "compare slow=ipdlam fast=own.py:LastLayer --slow.alpha 0.2 --fast.lr 0.25",
+    "parts": "train am-adam --last SGD --last.lr 0.2",
+    "preset": "train --preset ipdlam-figure1/DLAM --data digits --batch-size 64",
+}
+
+
+@pytest.mark.parametrize("kind", PRINTED)
+def test_what_is_printed_makes_the_same_run(kind: str, capsys: pytest.CaptureFixture[str]):
+    line = [*PRINTED[kind].split(), *(SMALL[2:] if "net.py" in PRINTED[kind] else SMALL)]
+    assert main([*line, "--out", "first"]) == 0
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main([*line, "--print-config"])
+    Path("printed.yaml").write_text(capsys.readouterr().out)
+    assert main([line[0], "--config", "printed.yaml", "--out", "again"]) == 0
+    assert (all_same("again"), weights("again")) == (all_same("first"), weights("first"))
 
 
 def test_a_method_of_a_comparison_can_be_made_again_alone():
@@ -82,7 +98,7 @@ def test_a_method_of_a_comparison_can_be_made_again_alone():
     for name in ("am-sgd", "bcd"):
         assert main(["train", "--config", f"all/{name}/config.yaml", "--quiet", "--out", name]) == 0
         assert weights(name) == weights(f"all/{name}")
-    assert [*results("am-sgd"), *results("bcd")] == results("all")
+    assert [*all_same("am-sgd"), *all_same("bcd")] == all_same("all")
 
 
 def test_what_a_run_left_open_is_written_down():

@@ -12,21 +12,12 @@ from altmin.bench import measure
 from altmin.cli import main
 from altmin.methods.registry import METHODS
 from cli.test_methods import OWN
+from cli.written import runs
 
 SMALL = ["--hidden", "4", "--epochs", "2", "--train-samples", "60", "--quiet"]
 TWO = ["slow=ipdlam", "fast=ipdlam", "--slow.alpha", "0.25", "--fast.alpha", "0.5"]
 
-pytestmark = pytest.mark.usefixtures("registrations", "training_alone")
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def runs(out: str = "out") -> list[dict]:
-    return json.loads(Path(out, "results.json").read_text())["runs"]
+pytestmark = pytest.mark.usefixtures("here", "registrations", "training_alone")
 
 
 def test_each_label_has_numbers_a_row_and_a_folder(capsys: pytest.CaptureFixture[str]):
@@ -109,7 +100,7 @@ WRONG = {
     "slow=ipdlma": "unknown method 'ipdlma'; did you mean 'ipdlam'?",
     "slow=ipdlam --slow.alhpa 3": "unknown option --slow.alhpa; did you mean --slow.alpha?",
     "slow=ipdlam --slow.rho -1": "--slow.rho must be > 0, got -1.0",
-    "slow=ipdlam --ipdlam.rho 2": "a number of ipdlam is given, but ipdlam is not compared",
+    "slow=ipdlam --ipdlam.rho 2": "--ipdlam.rho is given, but ipdlam takes no part; add ipdlam behind compare",
 }
 
 

@@ -19,10 +19,7 @@ from altmin.cli import main, preflight
 TINY = ["--train-samples", "60", "--hidden", "4", "--epochs", "1", "--threads", "1"]
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def refused(line: str, capsys: pytest.CaptureFixture[str]) -> str:

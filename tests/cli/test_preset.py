@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,21 +17,16 @@ from altmin.cli.spelling import Spelling
 from altmin.exhibits.exhibit import title
 from altmin.exhibits.training import train
 from altmin.methods.registry import METHODS
+from cli.written import runs
 
 TABLE = ["train", "--preset", "ipdlam-table1"]
 DRAWN = ["--data", "digits", "--hidden", "4", "--epochs", "1", "--batch-size", "64", "--quiet"]
 
-pytestmark = pytest.mark.usefixtures("registrations", "training_alone")
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here", "registrations", "training_alone")
 
 
 def run(out: str = "out") -> dict:
-    (found,) = json.loads(Path(out, "results.json").read_text())["runs"]
+    (found,) = runs(out)
     return found
 
 
@@ -60,6 +54,29 @@ def test_options_win_over_it_and_config_yaml_has_all():
     assert "preset" not in config
     assert main(["train", "--config", "out/config.yaml", "--quiet", "--out", "again"]) == 0
     assert run("again")["objective"] == run()["objective"]
+
+
+@pytest.mark.parametrize("name", ["ipdlam-figure1/DLAM", "ipdlam-figure3/sgd"])
+def test_results_have_its_name_also_when_made_again(name: str):
+    """Also of a baseline, among whose numbers `preset` is another one."""
+    line = ["train", "--preset", name, *DRAWN]
+    assert main([*line, "--alpha" if "DLAM" in name else "--lr", "0.25", "--out", "out"]) == 0
+    assert run()["preset"] == name
+    assert yaml.safe_load(Path("out/config.yaml").read_text())["from_preset"] == name
+    assert main(["train", "--config", "out/config.yaml", "--quiet", "--out", "again"]) == 0
+    for key in ("preset", "parameters", "objective"):
+        assert run("again")[key] == run()[key]
+
+
+def test_no_preset_leaves_no_name():
+    assert main(["train", "bcd", "--hidden", "4", "--epochs", "1", "--quiet", "--out", "out"]) == 0
+    assert "preset" not in run()
+
+
+def test_a_second_method_is_not_of_the_preset():
+    assert main([*TABLE, *DRAWN, "--then", "sgd", "--then.epochs", "1", "--out", "out"]) == 0
+    first, second = runs()
+    assert (first["preset"], "preset" in second) == ("ipdlam-table1", False)
 
 
 def test_a_network_of_the_users_own_takes_nothing_of_the_exhibits():
@@ -119,7 +136,18 @@ def test_every_exhibit_is_made_or_refused_with_what_to_do(capsys: pytest.Capture
 WRONG = {
     "--preset ipdlam-tabel1": "unknown exhibit 'ipdlam-tabel1'; did you mean 'ipdlam-table1'?",
     "--preset ipdlam-table1/MNST": "unknown panel or arm 'MNST'; did you mean 'MNIST'?",
-    "--preset ipdlam-table1/MNIST/x": "unknown panel or arm 'x'",
+    "--preset IPDLAM_Table_1": "did you mean 'ipdlam-table1'?",
+    "--preset table1": "did you mean 'ipdlam-table1'?",
+    "--preset online-mnist": "did you mean 'online-mnist-batches', 'online-mnist-epochs' or 'online-mnist-time'?",
+    "--preset online-figure2a": "did you mean 'online-mnist-batches', 'online-mnist-epochs' or 'online-authors'?",
+    "--preset dladmm-table1": "did you mean 'dladmm-table2' or 'dladmm-table3'?",
+    "--preset xyz": "unknown exhibit 'xyz'; known: ipdlam-figure1, ",
+    "--preset ipdlam-table1/mnist": "unknown panel or arm 'mnist'; did you mean 'MNIST'?",
+    "--preset ipdlam-table1/fashion": "did you mean 'Fashion-MNIST'?",
+    "--preset ipdlam-table1/factor0.2": "did you mean 'factor 0.2'?",
+    "--preset ipdlam-table1/MNIST/0.2": "did you mean 'factor 0.2'?",
+    "--preset mdlam-table2/MNIST/1/5": "did you mean '0.0001, 1/5', '0.001, 1/5' or '0.01, 1/5'? known: 0.0001, 1/5; ",
+    "--preset ipdlam-table1/MNIST/x": "unknown panel or arm 'x'; known: factor 0.1, ",
     "--preset": "--preset needs a value: an exhibit",
     "--preset --epochs 3": "--preset needs a value: an exhibit",
     "--preset ipdlam-table1 --preset ipdlam-figure1": "--preset stands there 2 times; keep one",

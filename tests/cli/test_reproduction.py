@@ -209,6 +209,16 @@ for line in sys.argv[1:]:
     assert "altmin.exhibits.ipdlam.table1" in found[-1]
 
 
+def test_exhibits_are_listed(capsys: pytest.CaptureFixture[str]):
+    assert main(["exhibits"]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    for name in exhibits.names():
+        exhibit = exhibits.load(name)
+        assert f"{exhibit.paper}  " in rows[name]
+        assert f"  {exhibit.place}  " in rows[name]
+        assert rows[name].rstrip().endswith(f"  {exhibit.title}")
+
+
 @slow
 @pytest.mark.usefixtures("at_once")
 def test_every_exhibit_runs(here: Path, capsys: pytest.CaptureFixture[str]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import signal
 from pathlib import Path
 from statistics import fmean, stdev
@@ -12,27 +11,15 @@ from typing import Any
 import pytest
 import yaml
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 import altmin
 from altmin.cli import main
+from cli.written import runs, same
 
 SMALL = ["--hidden", "4", "--epochs", "3", "--quiet"]
 
-pytestmark = pytest.mark.usefixtures("registrations", "training_alone")
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def runs(out: str = "out") -> list[dict[str, Any]]:
-    return json.loads(Path(out, "results.json").read_text())["runs"]
-
-
-def same(run: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in run.items() if name not in ("run", "seconds", "cpu_seconds")}
+pytestmark = pytest.mark.usefixtures("here", "registrations", "training_alone")
 
 
 def rows(out: str = "out") -> list[dict[str, str]]:
@@ -98,6 +85,21 @@ def test_the_picture_has_the_mean_in_a_band(monkeypatch: pytest.MonkeyPatch):
     spread = [stdev(pair) for pair in zip(*values, strict=True)]
     assert list(bands[0][2] - bands[0][1]) == pytest.approx([2 * s for s in spread])
     assert list(by_seconds[1]) == list(by_iteration[1])
+
+
+@pytest.mark.usefixtures("picture")
+def test_dots_stand_on_the_curves_and_test_figures_in_the_legend(monkeypatch: pytest.MonkeyPatch):
+    figures: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *to, **how: (figures.append(f), save(f, *to, **how))[1])
+    assert main(["compare", "bcd", "adam", *SMALL, "--out", "out"]) == 0
+    (figure,) = figures
+    axes, names = figure.axes[0], [text.get_text() for text in figure.legends[0].get_texts()]
+    dots = [tuple(dots.get_offsets()[0]) for dots in axes.collections]  # type: ignore[index]
+    assert dots == [(r["kept_iteration"], pytest.approx(100 * r["validation_accuracy"])) for r in runs()]
+    assert names == [f"{r['method']}  {100 * r['test_accuracy']:.1f}%" for r in runs()]
+    assert axes.get_ylabel() == "validation accuracy (%)"
+    assert max(y for _, y in dots) < axes.get_ylim()[1] <= 50  # room for what three epochs reach, no more
 
 
 @pytest.mark.usefixtures("picture")

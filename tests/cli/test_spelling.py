@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from altmin.cli import main
@@ -60,3 +62,26 @@ def test_only_names_of_options_are_translated():
     text = "`rule.lr` and `batch_size=3`, not `x` or `residual`; `audit=True`; `precision='bf16'`"
     said = "--rule.lr and --batch-size 3, not `x` or `residual`; --audit; --precision bf16"
     assert spelling.translate(text) == said
+
+
+AFTER = {
+    "train adam --lr 1e30": "Try: a smaller --lr",
+    "train bcd --then sgd --then.lr 1e30": "Try: a smaller --then.lr",
+    "compare am-adam bcd --am-adam.rule.lr 1e30": "a larger --am-adam.mu.start",
+    "compare slow=ipdlam --slow.alpha 1e6 --slow.beta 1e6": "--slow.alpha = 1e+06, --slow.beta = 1e+06: with inertial",
+}
+
+
+@pytest.mark.usefixtures("here", "registrations", "training_alone")
+@pytest.mark.parametrize("line", AFTER)
+def test_what_is_said_after_training_began_names_options_too(line: str, capsys: pytest.CaptureFixture[str]):
+    main([*line.split(), "--hidden", "4", "--epochs", "3", "--quiet", "--out", "out"])
+    assert AFTER[line] in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("here", "registrations", "training_alone")
+def test_yaml_is_named_after_training_began(capsys: pytest.CaptureFixture[str]):
+    Path("run.yaml").write_text("sgd: {lr: 1e30}\n")
+    main(["compare", "sgd", "--config", "run.yaml", "--hidden", "4", "--epochs", "2", "--quiet", "--out", "out"])
+    assert "altmin: warning: run.yaml: sgd: training diverged" in (text := capsys.readouterr().err)
+    assert "Try: a smaller `sgd.lr`" in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -17,26 +16,12 @@ from altmin.cli import main
 from altmin.methods import Backprop
 from altmin.study.saved_network import load
 from cli.test_methods import OWN
+from cli.written import all_same, runs
 
 FIRST = ["train", "bcd", "--hidden", "4", "--epochs", "3", "--quiet"]
 SECOND = ["--then", "sgd", "--then.epochs", "4", "--then.lr", "0.25", "--then.batch-size", "300"]
 
-pytestmark = pytest.mark.usefixtures("registrations", "training_alone")
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def runs(out: str = "out") -> list[dict[str, Any]]:
-    return json.loads(Path(out, "results.json").read_text())["runs"]
-
-
-def same(out: str) -> list[dict[str, Any]]:
-    left = ("run", "begins_with", "seconds", "cpu_seconds")
-    return [{name: value for name, value in run.items() if name not in left} for run in runs(out)]
+pytestmark = pytest.mark.usefixtures("here", "registrations", "training_alone")
 
 
 def test_it_goes_on_from_the_weights_that_the_first_leaves():
@@ -44,7 +29,7 @@ def test_it_goes_on_from_the_weights_that_the_first_leaves():
     assert main([*FIRST, "--keep", "last", "--out", "alone"]) == 0
     first, then = runs()
     assert first["objective"] == runs("alone")[0]["objective"]
-    assert (then["method"], then["label_of"], then["begins_with"]) == ("then", "sgd", first["run"])
+    assert (then["method"], then["label_of"], then["begins_with"]) == ("then-sgd", "sgd", first["run"])
     assert (then["epochs"], then["batch_size"], then["parameters"]["lr"]) == (4, 300, 0.25)
     assert (first["loss"], then["loss"]) == ("squared", "cross_entropy")
     model, _ = load("alone")
@@ -59,18 +44,18 @@ def test_it_goes_on_from_the_weights_that_the_first_leaves():
         batch_size=300,
         generator=torch.Generator().manual_seed(0),
     )
-    found = load_file("out/then/model.safetensors")
+    found = load_file("out/then-sgd/model.safetensors")
     assert all(torch.equal(found[name], t) for name, t in model.state_dict().items())
-    assert main(["predict", "out/then"]) == 0
+    assert main(["predict", "out/then-sgd"]) == 0
 
 
 def test_its_options_make_it_again():
     assert main([*FIRST, *SECOND, "--out", "out"]) == 0
     config = yaml.safe_load(Path("out/config.yaml").read_text())
     assert (config["method"], config["then"]["method"], config["then"]["epochs"]) == ("bcd", "sgd", 4)
-    for source in ("out", "out/then"):
+    for source in ("out", "out/then-sgd"):
         assert main(["train", "--config", f"{source}/config.yaml", "--quiet", "--out", f"{source}-again"]) == 0
-        assert same(f"{source}-again") == same("out")
+        assert all_same(f"{source}-again") == all_same("out")
 
 
 def test_yaml_says_it_in_two_ways():
@@ -78,18 +63,23 @@ def test_yaml_says_it_in_two_ways():
     Path("short.yaml").write_text("then: sgd\nthen.epochs: 4\nthen.lr: 0.25\n")
     assert main([*FIRST, "--config", "long.yaml", "--out", "long"]) == 0
     assert main([*FIRST, "--config", "short.yaml", "--then.batch-size", "300", "--out", "short"]) == 0
-    assert same("long") == same("short")
+    assert all_same("long") == all_same("short")
     assert main([*FIRST, "--config", "short.yaml", "--then=adam", "--out", "other"]) == 0
     assert runs("other")[1]["label_of"] == "adam"
 
 
 def test_each_seed_goes_on_from_its_own():
     assert main([*FIRST, *SECOND, "--seeds", "2", "--out", "out"]) == 0
-    assert [(run["method"], run["seed"]) for run in runs()] == [("bcd", 0), ("bcd", 1), ("then", 0), ("then", 1)]
+    assert [(run["method"], run["seed"]) for run in runs()] == [
+        ("bcd", 0),
+        ("bcd", 1),
+        ("then-sgd", 0),
+        ("then-sgd", 1),
+    ]
     assert [run["run"] for run in runs()[:2]] == [run["begins_with"] for run in runs()[2:]]
     assert main([*FIRST, *SECOND, "--seed", "1", "--out", "alone"]) == 0
-    assert same("alone") == same("out")[1::2]
-    assert Path("out/then/seed-1/model.json").is_file()
+    assert all_same("alone") == all_same("out")[1::2]
+    assert Path("out/then-sgd/seed-1/model.json").is_file()
 
 
 @pytest.mark.parametrize("ended", [altmin.BCD, Backprop])
@@ -106,7 +96,7 @@ def test_a_run_that_was_ended_goes_on(ended: type, monkeypatch: pytest.MonkeyPat
     assert main([*FIRST, *SECOND, "--out", "out"]) == 143
     assert len(runs()) == (1 if ended is altmin.BCD else 2)
     assert main(["train", "--resume", "out", "--quiet"]) == 0
-    assert same("out") == same("whole")
+    assert all_same("out") == all_same("whole")
     assert runs()[1]["begins_with"] == runs()[0]["run"]
     assert main(["train", "--resume", "out", "--quiet"]) == 0
 
@@ -121,12 +111,20 @@ def test_nothing_goes_on_from_what_diverged(capsys: pytest.CaptureFixture[str]):
 def test_a_class_in_a_file_goes_on(here: Path):
     (here / "own.py").write_text(OWN)
     assert main([*FIRST, "--then", "own.py:LastLayer", "--then.epochs", "2", "--out", "out"]) == 0
-    assert runs()[1]["label_of"] == "LastLayer"
+    assert (runs()[1]["method"], runs()[1]["label_of"]) == ("then-LastLayer", "LastLayer")
     assert main(["train", "--config", "out/config.yaml", "--quiet", "--out", "again"]) == 0
-    assert same("again") == same("out")
+    assert all_same("again") == all_same("out")
+
+
+def test_the_table_and_the_folders_have_its_name(here: Path, capsys: pytest.CaptureFixture[str]):
+    """Also where it is the same method again."""
+    assert main([*FIRST, "--then", "bcd", "--then.epochs", "1", "--out", "out"]) == 0
+    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines()[-2:]]
+    assert rows == [path.name for path in sorted(here.glob("out/*/"))] == ["bcd", "then-bcd"]
 
 
 WRONG = {
+    "--then x=bcd": "unknown method 'x=bcd'",
     "--then adm": "unknown method 'adm'; did you mean 'adam'?",
     "--then": "--then needs a value: a METHOD",
     "--then --quiet": "--then needs a value: a METHOD",
@@ -136,7 +134,7 @@ WRONG = {
     "--then adam --then.lrr 1": "unknown option --then.lrr; did you mean --then.lr?",
     "--then.lr 1": "unknown option --then.lr",
     "--then adam --then.epochs 0": "--then.epochs must be a whole number",
-    "--then adam --audit": "--audit refuses then",
+    "--then adam --audit": "--audit refuses then-adam",
 }
 
 

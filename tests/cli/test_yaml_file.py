@@ -13,11 +13,7 @@ from altmin.cli.commandline import parse
 from altmin.cli.spelling import Spelling
 from altmin.cli.yaml_file import MOST, read_yaml
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def parsed(text: str, line: str = "train am-adam", behind: str = ""):

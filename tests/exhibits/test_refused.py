@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from altmin import exhibits
 from altmin.cli import main
 from altmin.exhibits import Curves, Exhibit, ExhibitScale, Measure, Outcome, Outcomes, Setting, register
 from altmin.exhibits.exhibit import EXHIBITS
@@ -21,8 +22,9 @@ def own(monkeypatch: pytest.MonkeyPatch):
     """Registers an exhibit with some of its parts changed, for this test alone."""
 
     def make(**changes: Any) -> Exhibit:
-        monkeypatch.setattr("altmin.exhibits.exhibit.EXHIBITS", EXHIBITS)
-        monkeypatch.delitem(EXHIBITS, "slip", raising=False)
+        table = {name: exhibit for name, exhibit in EXHIBITS.items() if name != "slip"}
+        monkeypatch.setattr("altmin.exhibits.exhibit.EXHIBITS", table)
+        monkeypatch.setattr(exhibits, "EXHIBITS", table)
         parts: dict[str, Any] = {
             "name": "slip",
             "paper": "mine",
@@ -37,9 +39,7 @@ def own(monkeypatch: pytest.MonkeyPatch):
             "checks": {"one leads": ahead("test %", "one", ["two"])},
             "desk": ExhibitScale(samples=60, seeds=1),
         }
-        made = register(Exhibit(**(parts | changes)))
-        monkeypatch.setitem(EXHIBITS, "slip", made)
-        return made
+        return register(Exhibit(**(parts | changes)))
 
     return make
 

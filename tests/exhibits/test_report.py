@@ -15,6 +15,7 @@ from typing import Any
 
 import matplotlib.image
 import pytest
+from matplotlib.figure import Figure
 
 from altmin import exhibits
 from altmin.exhibits import Exhibit, Outcome, Outcomes
@@ -153,3 +154,16 @@ def test_seeds_of_unequal_lengths_are_drawn(tmp_path: Path):
     found = {(panel, arm): each for panel in exhibit.panels for arm in exhibit.arms}
     write_exhibit(exhibit, Outcomes(exhibit.columns, found), "desk", 2, tmp_path / "it")
     assert (tmp_path / "it" / "figure.png").stat().st_size > 1_000
+
+
+@pytest.mark.parametrize(("curve", "scale"), [([0.25, 0.24], "linear"), ([10.0, 0.5], "log"), ([nan, 0.5], "linear")])
+def test_an_axis_is_logarithmic_where_curves_span_a_factor_of_ten(
+    curve: list[float], scale: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, to, **how: (figures.append(figure), Path(to).touch()))
+    exhibit = exhibits.load("ipdlam-figure1")
+    found = {(panel, arm): [alike(exhibit, curve)] for panel in exhibit.panels for arm in exhibit.arms}
+    write_exhibit(exhibit, Outcomes(exhibit.columns, found), "desk", 1, tmp_path / "it")
+    scales = {axes.get_ylabel(): axes.get_yscale() for axes in figures[0].axes}
+    assert {name: s for name, s in scales.items() if "objective" in name} == {"objective a sample": scale}

@@ -41,7 +41,7 @@ def test_scaling_goes_by_the_rule_unless_it_is_said(codes: Codes, rule: Any, sca
 def test_adams_rate_goes_by_the_depth_unless_it_is_said():
     for rule, rate in ((Adam(), RATE / 5), (Adam(0.01), 0.01)):
         memory = Loop.on(OnlineAM(rule=rule, last=rule), deep(), *digits(40)).state.memory.rules[0]
-        assert memory.rate == pytest.approx(rate)
+        assert memory.decaying.rates == [pytest.approx(rate)]
 
 
 def test_with_the_defaults_layers_follow_the_gradient_of_the_networks_loss():

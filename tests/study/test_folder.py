@@ -14,11 +14,7 @@ from altmin.study.model_source import ModelSource
 from altmin.study.run_files import CONFIG, Owner, clear, remove_checkpoints
 from altmin.train.checkpoint import Checkpoints
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.fixture

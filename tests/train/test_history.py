@@ -56,6 +56,24 @@ def test_kept_is_the_record_of_the_weights_that_the_model_holds(keep, kept):
     assert found["iteration"] == kept
 
 
+def test_it_prints_few_lines():
+    history = history_of(*[(0.5, 1.0)] * 300, keep="last")
+    history.records[-1] |= {"train_loss": 0.25, "train_accuracy": 0.9375, "objective": math.nan, "test_accuracy": None}
+    assert str(history).splitlines() == [
+        "History: 300 iterations, ok",
+        "  last: objective nan, train loss 0.25, train accuracy 0.9375, validation loss 1, validation accuracy 0.5",
+        "  weights: of iteration 300; best on validation: 1",
+    ]
+    history.records[-1] = record(300)
+    assert str(history).splitlines()[1:] == [
+        "  last: not recorded",
+        "  weights: of iteration 300; best on validation: 1",
+    ]
+    assert str(History(status="diverged")) == "History: 0 iterations, diverged"
+    history.restored = 1000  # a start that no record has
+    assert len(str(history).splitlines()) == 2
+
+
 def test_an_empty_history_has_no_kept_record_and_can_be_written(tmp_path):
     history = History()
     assert (history.kept, history.best, len(history)) == (None, None, 0)

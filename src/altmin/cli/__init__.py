@@ -15,10 +15,10 @@ from altmin.cli.commandline import parse
 from altmin.cli.failures import FAILED, REFUSED, disk_full, out_of_memory, reason, with_notes
 from altmin.cli.labels import of_one_command
 from altmin.cli.output import unfailing
-from altmin.cli.screen import complain, plain_warnings
+from altmin.cli.screen import complain, plain_warnings, wording
 from altmin.cli.signals import as_ctrl_c, exit_code
 from altmin.cli.spelling import Spelling
-from altmin.cli.tables import datasets, methods
+from altmin.cli.tables import datasets, exhibits, methods
 from altmin.cli.training import compare, train
 from altmin.errors import UnknownNameError
 
@@ -45,6 +45,7 @@ RUN: dict[str, Callable[[Namespace], int]] = {
     "reproduce": reproduce,
     "methods": methods,
     "datasets": datasets,
+    "exhibits": exhibits,
 }
 
 IMPORT_ADVICE = "; a file of your own that registers it goes to --import"
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str]) -> int:
     spelling = Spelling()
     try:
-        with plain_warnings(spelling.translate), of_one_command():
+        with wording(spelling.translate), plain_warnings(), of_one_command():
             options = parse(argv, spelling)
             return RUN[options.command](options)
     except (argparse.ArgumentError, argparse.ArgumentTypeError) as error:

@@ -14,7 +14,7 @@ from altmin.cli.imports import FLAG, import_files
 from altmin.cli.kinds import by_name, chosen_kinds
 from altmin.cli.labels import method_name, named
 from altmin.cli.methods import leading, load_all, name_of
-from altmin.cli.options import COMMANDS, method_names, parser_of
+from altmin.cli.options import COMMANDS, LISTS, method_names, parser_of
 from altmin.cli.preset import FLAG as PRESET
 from altmin.cli.preset import given_in, has_its_own, preset, taken
 from altmin.cli.spelling import Spelling
@@ -49,9 +49,11 @@ def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
     files: dict[str, str] = {}
     rest, method, shown = _methods(command, rest, entries, files)
     parser, own = parser_of(command, method, shown, _unexplained(rest), chosen_kinds(rest, entries))
+    own.method, own.files = method, files
     spelling.learn(own)
     rest = by_name(rest, entries, spelling.actions)
     _scan(rest, own, spelling)
+    given = list(spelling.values)
     tokens = tokens_of(entries, spelling, [text for text in rest if text in METHODS])
     try:
         parsed = parser.parse_args([command, *tokens, *rest])
@@ -60,7 +62,7 @@ def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
     options = parsed[parsed.command] or Namespace()
     if imports is not None and "import" in options:
         options["import"] = [*imports.texts, *options["import"]]
-    options.update(Namespace(command=parsed.command, method=method, spelled=files))
+    options.update(Namespace(command=parsed.command, method=method, spelled=files, given=given))
     return options
 
 
@@ -79,7 +81,7 @@ def _without_configs(command: str, argv: list[str]) -> tuple[list[str], list[str
     rest, files, texts = [], [], iter(argv)
     for text in texts:
         name, equals, file = text.partition("=")
-        if name != CONFIG_FLAG or command in ("methods", "datasets"):
+        if name != CONFIG_FLAG or command in LISTS:
             rest.append(text)
         else:
             files.append(file if equals else next(texts, ""))

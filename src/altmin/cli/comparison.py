@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from altmin.cli.failures import disk_full, reason
+from altmin.cli.numbers import prefixed
 from altmin.cli.preflight import Plan
 from altmin.cli.results import keep
-from altmin.cli.screen import Screen, complain
+from altmin.cli.screen import Screen, complain, wording
 from altmin.cli.signals import Interrupt
 from altmin.cli.then import FLAG, THEN
 from altmin.methods import Method
@@ -47,6 +49,10 @@ class Comparison:
     def finished(self) -> bool:
         """Whether there are all of them."""
         return all(key in self.done for key in self._keys())
+
+    def goes_on(self, name: str) -> bool:
+        """Whether a method begins with the weights that another one leaves: the second one of ``train``."""
+        return self.command == "train" and name != self.names[0]
 
     def parts(self, seed: int | None = None) -> dict[str, str]:
         """The folders of the runs with a seed, or with any, within that of the whole, and their methods."""
@@ -88,14 +94,20 @@ class Comparison:
                 if not interrupt.asked:
                     self._run(name, seed, *plan[name], interrupt)
 
+    def _prefix(self, name: str) -> str:
+        """What stands before a method's numbers among the options."""
+        if self.command == "compare":
+            return f"{name}."
+        return f"{THEN}." if self.goes_on(name) else ""
+
     def _start(self, name: str, seed: int) -> Path | None:
         """The folder of the weights that a run begins with, which a first method of ``train`` has left."""
-        return self.folder / self._part(self.names[0], seed) if name == THEN else None
+        return self.folder / self._part(self.names[0], seed) if self.goes_on(name) else None
 
     def _lacks_its_start(self, name: str, seed: int) -> bool:
         """Whether the first method's run is none to go on from, which is said."""
         first = self.done.get((self.names[0], seed))
-        if name != THEN or (first is not None and first.result["status"] == "ok"):
+        if not self.goes_on(name) or (first is not None and first.result["status"] == "ok"):
             return False
         complain("warning", f"{FLAG} is not begun with seed {seed}: {self.names[0]} did not end well")
         return True
@@ -107,12 +119,13 @@ class Comparison:
         setup = replace(setup, checkpoint=own / CHECKPOINTS, start=self._start(name, seed))
         shown = f"{name}, seed {seed}" if several else name
         show = self.screen.training(shown, setup.epochs_of(name))
-        done = self.done[name, seed] = run(setup, name, method, (show, interrupt), interrupt.training)
-        if done.failure is not None and disk_full(done.failure):
-            raise done.failure
-        keep(done, self.runs, self.folder, own, several)
-        if done.error is not None:
-            complain("warning", f"{shown}: {reason(done.error)}")
+        with wording(partial(prefixed, method=method, prefix=self._prefix(name))):
+            done = self.done[name, seed] = run(setup, name, method, (show, interrupt), interrupt.training)
+            if done.failure is not None and disk_full(done.failure):
+                raise done.failure
+            keep(done, self.runs, self.folder, own, several)
+            if done.error is not None:
+                complain("warning", f"{shown}: {reason(done.error)}")
 
 
 def draw(runs: Sequence[Run], folder: Path) -> bool:

@@ -11,8 +11,10 @@ from typing import Any
 from jsonargparse import Namespace
 
 from altmin.cli.kinds import BY, kinds_of
+from altmin.cli.labels import spelled, written
 from altmin.cli.methods import numbers_of
 from altmin.cli.network import CHOICES
+from altmin.cli.then import THEN
 from altmin.cli.yaml_file import YamlEntry
 from altmin.methods import Method
 from altmin.methods.registry import METHODS
@@ -22,7 +24,7 @@ from altmin.study.saved_network import SOURCE
 from altmin.study.setup import Setup
 
 # Where a run is written and how much is printed, which is no part of what is run.
-WHERE = ("command", "config", "out", "overwrite", "resume", "quiet", "spelled", "preset", "then")
+WHERE = ("command", "config", "out", "overwrite", "resume", "quiet", "spelled", "given", "preset", "then")
 HELP = {"-h", "--help"}
 
 
@@ -45,26 +47,20 @@ def config_of_method(options: Namespace, setup: Setup, name: str, method: Method
         "batch_size": setup.batch_size_of(method),
         "threads": setup.threads_of(method, setup.problem(name)),
     }
-    return {"method": spelled(options, name), **_numbers(method), **config_of(options, setup), **_plain(own)}
+    return {"method": spelled(name, options.spelled), **_numbers(method), **config_of(options, setup), **_plain(own)}
 
 
 def config_with_second(options: Namespace, first: Config, setup: Setup, name: str, method: Method) -> Config:
-    """The options that train by a first method, and go on by a second one under the label `name`."""
+    """The options that train by a first method, and go on by a second one, whose label is `name`."""
     own = _plain({"epochs": setup.epochs_of(name), "batch_size": setup.batch_size_of(method)})
     left = {key: value for key, value in config_of(options, setup).items() if key in ("loss", "threads")}
-    return {**first, **left, name: {"method": spelled(options, name), **_numbers(method), **own}}
+    return {**first, **left, THEN: {"method": spelled(name, options.spelled), **_numbers(method), **own}}
 
 
 def config_of_methods(options: Namespace, setup: Setup, methods: dict[str, Method]) -> Config:
     """The options that take several methods, and their numbers."""
     numbers = {name.replace("-", "_"): _numbers(method) for name, method in methods.items()}
-    spellings = [f"{name}={spelled(options, name)}" if METHODS[name].of else spelled(options, name) for name in methods]
-    return {"methods": spellings, **numbers, **config_of(options, setup)}
-
-
-def spelled(options: Namespace, name: str) -> str:
-    """A method as a command line names it from any folder, without a label: by its name, or as ``FILE.py:CLASS``."""
-    return options.spelled.get(name, METHODS[name].of or name)
+    return {"methods": [written(name, options.spelled) for name in methods], **numbers, **config_of(options, setup)}
 
 
 def _numbers(method: Any) -> Config:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -35,6 +35,16 @@ def method_name(text: str, files: dict[str, str]) -> str:
     name = name_of(text)
     files[name] = absolute(text)
     return name
+
+
+def spelled(name: str, files: Mapping[str, str]) -> str:
+    """A method as a command line names it from any folder, without a label: by its name, or as ``FILE.py:CLASS``."""
+    return files.get(name, METHODS[name].of or name)
+
+
+def written(name: str, files: Mapping[str, str]) -> str:
+    """The same with the label that it has: what `named` reads."""
+    return f"{name}={spelled(name, files)}" if METHODS[name].of else spelled(name, files)
 
 
 def _named(text: str, labels: dict[str, str], files: dict[str, str]) -> str:

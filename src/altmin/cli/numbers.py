@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Iterator
 from dataclasses import Field, fields, is_dataclass, replace
+from functools import partial
 from typing import Any, Literal, TypeVar, get_type_hints
 
 from jsonargparse import Namespace
@@ -13,6 +14,7 @@ from jsonargparse import Namespace
 from altmin.checks import allowed_range
 from altmin.cli.counts import Count
 from altmin.cli.kinds import BY, kinds_of, of_kind
+from altmin.cli.screen import wording
 from altmin.train.option_field import described
 
 T = TypeVar("T")
@@ -80,7 +82,13 @@ def configured(method: T, options: Namespace, prefix: str = "") -> T:
         elif "help" in f.metadata:
             changes[f.name] = given
     try:
-        return replace(method, **changes)  # type: ignore[type-var]
+        with wording(partial(prefixed, method=method, prefix=prefix)):
+            return replace(method, **changes)  # type: ignore[type-var]
     except (TypeError, ValueError) as error:
-        names = "|".join(f.name for f in fields(method))  # type: ignore[arg-type]
-        raise type(error)(re.sub(rf"`({names})\b", rf"`{prefix}\1", str(error))) from error
+        raise type(error)(prefixed(error, method, prefix)) from error
+
+
+def prefixed(text: object, method: object, prefix: str) -> str:
+    """A text in which the numbers of `method` have the names of their options, with what stands before these."""
+    names = "|".join(f.name for f in fields(method))  # type: ignore[arg-type]
+    return re.sub(rf"`({names})\b", rf"`{prefix}\1", str(text)) if names else str(text)

@@ -18,7 +18,8 @@ from altmin.cli.labels import labels, require_free
 from altmin.cli.methods import numbers_of
 from altmin.cli.network import add_network
 from altmin.cli.numbers import add_method, add_option
-from altmin.cli.preset import add_preset, has_its_own
+from altmin.cli.preset import add_preset
+from altmin.cli.printed import OptionParser
 from altmin.cli.then import add_then
 from altmin.cli.yaml_file import normal
 from altmin.data import names
@@ -34,7 +35,9 @@ COMMANDS = {
     "predict": "apply a trained network to a test set",
     "methods": "list the methods",
     "datasets": "list the data sets",
+    "exhibits": "list the papers' exhibits",
 }
+LISTS = "methods", "datasets", "exhibits"
 CONFIG_HELP = "YAML file with any of these options; may be repeated, and what the command line says comes first"
 OWN = "FILE.py:CLASS of your own"
 SEEDS = (
@@ -83,7 +86,10 @@ def _own(
         return (_compare if command == "compare" else _bench)(unexplained, kinds)
     if command in ("predict", "reproduce"):
         return (_predict if command == "predict" else _reproduce)()
-    return _options(f"altmin {command}", COMMANDS.get(command, ""), config=False)
+    parser = _options(f"altmin {command} [options]", COMMANDS.get(command, ""), config=False)
+    if command == "datasets":
+        _add_data_dir(parser)
+    return parser
 
 
 def method_names() -> str:
@@ -91,8 +97,8 @@ def method_names() -> str:
     return f"{', '.join(e.name for e in listed() if not e.of)}, or {OWN}"
 
 
-def _options(usage: str, description: str, config: bool = True) -> ArgumentParser:
-    parser = ArgumentParser(
+def _options(usage: str, description: str, config: bool = True) -> OptionParser:
+    parser = OptionParser(
         usage=usage,
         description=description,
         exit_on_error=False,
@@ -111,8 +117,7 @@ def _train(method: str | None, shown: str | None, kinds: Mapping[str, str]) -> A
     else:
         about = f"Train by {method}: {METHODS[method].title} ({METHODS[method].paper})."
     parser = _options(f"altmin train {shown or 'METHOD'} [options]", about)
-    if method is None or not has_its_own(method):
-        add_preset(parser)
+    add_preset(parser, method)
     if method is not None:
         own = with_kinds(METHODS[method].method, kinds)
         add_method(parser.add_argument_group(f"numbers of {method}"), own)
@@ -193,7 +198,8 @@ def _reproduce() -> ArgumentParser:
     about = (
         "Run each EXHIBIT again, a table or a figure of a paper: its picture, its numbers beside the paper's, and "
         "whether what the paper claims holds; without one, all of them. Trainings that the folder holds are not made "
-        "again: the same call once more goes on where one was ended. Exhibits: " + ", ".join(exhibits.names())
+        "again: the same call once more goes on where one was ended. Exhibits, of which altmin exhibits says "
+        "what they show: " + ", ".join(exhibits.names())
     )
     parser = _options("altmin reproduce [EXHIBIT ...] [options]", about, config=False)
     parser.add_argument("exhibits", nargs="*", default=[], metavar="EXHIBIT", help="such as ipdlam-table1; none: all")
@@ -206,12 +212,16 @@ def _reproduce() -> ArgumentParser:
     )
     parser.add_argument("--jobs", type=Count | None, default=None, help="processes; null: one for each CPU")
     parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
-    parser.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")
+    _add_data_dir(parser)
     parser.add_argument(
         "--out", type=str, default="altmin-reproduce", help="folder for the results, also of later calls"
     )
     parser.add_argument("--quiet", action="store_true", help="print the final result only")
     return parser
+
+
+def _add_data_dir(parser: Any) -> None:
+    parser.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")
 
 
 def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
@@ -229,7 +239,7 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
     group.add_argument("--csv.encoding", type=str | None, default=None, help=about)
     task = Literal["classification", "regression"]
     group.add_argument("--task", type=task | None, default=None, help="of a table; null: classification")
-    group.add_argument("--data-dir", type=Path | None, default=None, help="where data sets lie; null: $ALTMIN_DATA")
+    _add_data_dir(group)
     group.add_argument("--train-samples", type=Count | None, default=None, help="use only so many; null: all")
     about = "of splits, initial weights and batches" if seed is not None else "of splits; null: as in training"
     if seed is not None:

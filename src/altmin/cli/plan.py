@@ -16,7 +16,9 @@ from altmin.cli.methods import numbers_of
 from altmin.cli.network import chosen
 from altmin.cli.numbers import configured
 from altmin.cli.preflight import Plan
+from altmin.cli.preset import ORIGIN
 from altmin.cli.screen import Screen, complain
+from altmin.cli.yaml_file import normal
 from altmin.methods import Method
 from altmin.methods.registry import METHODS, Entry, entry, listed
 from altmin.study.claim import claimed
@@ -52,11 +54,18 @@ def methods_of(options: Namespace) -> dict[str, Method]:
     default += [] if options.get("audit") else [YARDSTICK]
     entries = [entry(name) for name in options.methods or default]
     for e in METHODS.values():
-        if e not in entries and _numbers_of(e, options) != e.method:
-            raise ValueError(
-                f"a number of {e.name} is given, but {e.name} is not compared: add it, or leave --{e.name}.* out"
-            )
+        if e not in entries:
+            _require_none_of(e, options)
     return {e.name: _numbers_of(e, options) for e in entries}
+
+
+def _require_none_of(e: Entry, options: Namespace) -> None:
+    """Refuse numbers of a method that takes no part: all of the command line, of YAML those that are not the usual."""
+    given = [name for name in options.given if name.partition(".")[0] == normal(e.name)]
+    if given or _numbers_of(e, options) != e.method:
+        name = f"`{given[0]}`" if given else f"a number of {e.name}"
+        ways = f"add {e.name} behind {options.command}" if options.methods else f"name all methods, {e.name} among them"
+        raise ValueError(f"{name} is given, but {e.name} takes no part; {ways}, or leave the number out")
 
 
 def _numbers_of(named: Entry, options: Namespace) -> Method:
@@ -97,7 +106,9 @@ def setups_of(options: Namespace, screen: Screen, data: str = "digits", **shared
     own_numbers = numbers_of(options.get("method"))
     flags = (f.name for f in Setup.listed() if f.metadata["flag"] is not None)
     names = [name for name in flags if name not in own_numbers]
-    known: dict[str, Any] = shared | {name: options[name] for name in names if name in options}
+    known: dict[str, Any] = (
+        shared | {"preset": options.get(ORIGIN)} | {name: options[name] for name in names if name in options}
+    )
     model, own = chosen(options)  # first: the model's file may register the loss and the regulariser
     Setup.check_each(known)
     dtype = {None: options.dtype, "bf16": "float32"}.get(options.precision, options.precision)

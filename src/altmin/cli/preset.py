@@ -19,17 +19,21 @@ from altmin.methods.registry import METHODS
 if TYPE_CHECKING:
     from altmin.exhibits import Setting
 
-FLAG, KEY = "--preset", "preset"
+FLAG, KEY, ORIGIN = "--preset", "preset", "from_preset"
 HELP = (
-    "a training of a paper's exhibit, such as ipdlam-table1 (altmin reproduce --help lists them): METHOD, its numbers, "
+    "a training of a paper's exhibit, such as ipdlam-table1 (altmin exhibits lists them): METHOD, its numbers, "
     "data, network and lengths, over which options win; EXHIBIT/ARM or EXHIBIT/PANEL/ARM for others than its leading "
     "one. METHOD may be left out, and must be where it has a --preset of its own"
 )
 
+NOTE = "the exhibit that options came from, a note for results.json that changes nothing else; --preset makes it"
 
-def add_preset(parser: Any) -> None:
-    """The option, for its help: `taken` has done what it says."""
-    parser.add_argument(FLAG, type=str | None, default=None, metavar="EXHIBIT", help=HELP)
+
+def add_preset(parser: Any, method: str | None) -> None:
+    """The option, for its help: `taken` has done what it says. And the note of the exhibit, which `preset` writes."""
+    if method is None or not has_its_own(method):
+        parser.add_argument(FLAG, type=str | None, default=None, metavar="EXHIBIT", help=HELP)
+    parser.add_argument("--from-preset", type=str | None, default=None, metavar="EXHIBIT", help=NOTE)
 
 
 def has_its_own(method: str) -> bool:
@@ -82,7 +86,7 @@ def preset(name: str, given: set[str]) -> tuple[str, dict[str, YamlEntry]]:
         raise ValueError(f"{FLAG} {name}: {error}") from None  # which --import cannot cure
     method = _method(name, setting.method)
     _check(name, setting, given)
-    values = {**dict(_numbers(setting.method)), **_options(setting, given)}
+    values = {**dict(_numbers(setting.method)), **_options(setting, given), ORIGIN: name}
     entries = {key: YamlEntry(f"{FLAG} {name}", key, _text(value)) for key, value in values.items()}
     return method, {normal(key): entry for key, entry in entries.items()}
 

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from altmin.train.loop import Callback
 
 WIDE = 200  # where nobody's window limits a table
 OWN = (CheckpointWarning, InertiaWarning, LeakWarning, PenaltyWarning, PrecisionWarning, ScaleWarning)
+_words: ContextVar[Callable[[object], str]] = ContextVar("words", default=str)
 ROOMY = 100  # a window that leaves two blanks between columns
 
 
@@ -118,17 +120,24 @@ def _summary(record: Record) -> str:
 
 
 def complain(kind: str, text: object) -> None:
-    """One line on standard error."""
-    print(f"altmin: {kind}: {' '.join(str(text).split())}", file=sys.stderr, flush=True)
+    """One line on standard error, in the words of the command line."""
+    print(f"altmin: {kind}: {' '.join(_words.get()(text).split())}", file=sys.stderr, flush=True)
 
 
 @contextmanager
-def plain_warnings(words: Callable[[object], str]) -> Iterator[None]:
-    """The library's warnings become one line each, shown once.
+def wording(words: Callable[[object], str]) -> Iterator[None]:
+    """A context whose complaints are first put by `words`, then as they were outside it."""
+    outer = _words.get()
+    before = _words.set(lambda text: outer(words(text)))
+    try:
+        yield
+    finally:
+        _words.reset(before)
 
-    Args:
-        words: Gives the text of a warning in the words of the command line.
-    """
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """The library's warnings become one line each, shown once."""
     shown: set[str] = set()
     with warnings.catch_warnings():
         default = warnings.showwarning
@@ -140,7 +149,7 @@ def plain_warnings(words: Callable[[object], str]) -> Iterator[None]:
                 default(message, category, *where)
             elif str(message) not in shown:
                 shown.add(str(message))
-                complain("warning", words(message))
+                complain("warning", message)
 
         warnings.showwarning = show
         yield

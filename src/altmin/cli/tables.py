@@ -1,11 +1,11 @@
-"""``altmin methods`` and ``altmin datasets``."""
+"""``altmin methods``, ``altmin datasets`` and ``altmin exhibits``."""
 
 from __future__ import annotations
 
 from jsonargparse import Namespace
 
 from altmin.cli.screen import Screen
-from altmin.data import describe
+from altmin.data import DatasetDescription, describe
 from altmin.methods import Method
 from altmin.methods.registry import listed
 from altmin.study.support import PARTS, kinds, needs, unsupported
@@ -32,18 +32,23 @@ def _supports(method: Method) -> str:
 
 def datasets(options: Namespace) -> int:
     """List the data sets; the exit code."""
-    columns = ["data set", "samples", "features", "classes", "training / validation / test", "source", "where"]
+    columns = ["data set", "samples", "features", "classes", "training / validation / test", "source", "there", "where"]
     rows = [
-        [
-            d.name,
-            *(_count(n) for n in (d.samples, d.features, d.classes)),
-            d.split,
-            d.source,
-            _where(d.place, d.present),
-        ]
-        for d in describe()
+        [d.name, *(_count(n) for n in (d.samples, d.features, d.classes)), d.split, d.source, *_where(d)]
+        for d in describe(options.data_dir)
     ]
     Screen().table(columns, rows, left=len(columns))
+    return 0
+
+
+def exhibits(options: Namespace) -> int:
+    """List the papers' exhibits; the exit code."""
+    from altmin import exhibits as known  # no other list needs them
+
+    columns, found = ["exhibit", "paper", "place", "what it shows"], map(known.load, known.names())
+    screen = Screen()
+    screen.table(columns, [[e.name, e.paper, e.place, e.title] for e in found], left=len(columns))
+    screen.result("one of them again: altmin reproduce EXHIBIT; its training by itself: altmin train --preset EXHIBIT")
     return 0
 
 
@@ -51,5 +56,8 @@ def _count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
-def _where(place: str, present: bool) -> str:
-    return (place or "nothing to fetch") if present else f"to be downloaded to {place}"
+def _where(d: DatasetDescription) -> tuple[str, str]:
+    """Whether a data set is there, and in which folder it is, or will be."""
+    if not d.place:
+        return ("yes", "needs no files") if d.features else ("-", "as --csv.train says")
+    return ("yes", d.place) if d.present else ("no", f"to be downloaded to {d.place}")

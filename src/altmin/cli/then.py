@@ -13,11 +13,11 @@ from jsonargparse import Namespace
 
 from altmin.cli.counts import Count
 from altmin.cli.kinds import with_kinds
-from altmin.cli.labels import named
+from altmin.cli.labels import labels, method_name, named
 from altmin.cli.numbers import add_method, configured
 from altmin.cli.yaml_file import YamlEntry
 from altmin.methods import Method
-from altmin.methods.registry import METHODS
+from altmin.methods.registry import entry
 from altmin.study.setup import Setup
 
 THEN = "then"
@@ -31,7 +31,8 @@ HELP = (
 def taken(rest: Sequence[str], entries: dict[str, YamlEntry], files: dict[str, str]) -> list[str]:
     """A command line whose ``--then METHOD`` is spelled ``--then.method METHOD``, as its parser takes it.
 
-    The method is in the registry from then on, under the label ``then``.
+    The method is in the registry from then on, under a label such as ``then-adam``, by which results and folders name
+    the second run.
 
     Args:
         rest: The command line.
@@ -54,10 +55,11 @@ def taken(rest: Sequence[str], entries: dict[str, YamlEntry], files: dict[str, s
         raise argparse.ArgumentTypeError(f"{FLAG} stands there {len(names)} times; keep one")
     if any(not name or name.startswith("-") for name in names):
         raise argparse.ArgumentTypeError(f"{FLAG} needs a value: a METHOD")
-    entry = entries.get(KEY)
-    names = names or ([entry.value] if entry is not None and isinstance(entry.value, str) else [])
+    said = entries.get(KEY)
+    names = names or ([said.value] if said is not None and isinstance(said.value, str) else [])
     for name in names:
-        named([f"{THEN}={name}"], files)
+        found = entry(method_name(name, files)).name
+        named([f"{THEN}-{found}={found}"], files)
     return line
 
 
@@ -69,19 +71,19 @@ def add_then(parser: Any, kinds: Mapping[str, str]) -> None:
     group.add_argument(f"--{THEN}.epochs", type=Count | None, default=None, help=about)
     about = "samples of its steps; null: its usual number"
     group.add_argument(f"--{THEN}.batch-size", type=Count | None, default=None, help=about)
-    if THEN in METHODS:
-        add_method(group, with_kinds(METHODS[THEN].method, kinds, f"{THEN}."), f"{THEN}.")
+    for e in labels():
+        add_method(group, with_kinds(e.method, kinds, f"{THEN}."), f"{THEN}.")
 
 
-def second(options: Namespace) -> Method | None:
-    """The second method, where there is one."""
-    return None if options.then.method is None else configured(METHODS[THEN].method, options.then, f"{THEN}.")
+def second(options: Namespace) -> dict[str, Method]:
+    """The second method by its label, the only one of a command line of ``train``; none where there is none."""
+    return {e.name: configured(e.method, options.then, f"{THEN}.") for e in labels()}
 
 
 def setup_of_second(options: Namespace, setup: Setup) -> Setup:
-    """What the second method is trained on."""
+    """What the second method is trained on; its numbers are no preset's."""
     with naming():
-        return replace(setup, epochs=options.then.epochs, batch_size=options.then.batch_size)
+        return replace(setup, epochs=options.then.epochs, batch_size=options.then.batch_size, preset=None)
 
 
 @contextmanager

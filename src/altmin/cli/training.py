@@ -20,7 +20,7 @@ from altmin.cli.report import network_files, report, tabulate, tell
 from altmin.cli.results import keep, keep_what_fits, noting_what_is_kept, read_results
 from altmin.cli.screen import Screen, complain
 from altmin.cli.signals import Interrupt, exit_code
-from altmin.cli.then import THEN, naming, second, setup_of_second
+from altmin.cli.then import naming, second, setup_of_second
 from altmin.methods import Method
 from altmin.methods.registry import METHODS
 from altmin.study.folder import prepare
@@ -70,20 +70,20 @@ def compare(options: Namespace) -> int:
 
 def _train_several(options: Namespace, screen: Screen) -> int:
     """Train by one method from several seeds, or by a second one after it; the exit code."""
-    name, then = options.method, second(options)
+    name, following = options.method, second(options)
     method = configured(METHODS[name].method, options)
 
     def plan_on(setup: Setup, screen: Screen) -> Plan:
         setup.check(name, method, setup.problem(name))
         plan = {name: (setup, method)}
-        if then is not None:
+        for label, then in following.items():
             own = setup_of_second(options, setup)
             with naming():
-                own.check(THEN, then, own.problem(THEN))
-            plan[THEN] = own, then
+                own.check(label, then, own.problem(label))
+            plan[label] = own, then
         return plan
 
-    return _together("train", options, [name] if then is None else [name, THEN], plan_on, screen)
+    return _together("train", options, [name, *following], plan_on, screen)
 
 
 def _together(
@@ -139,7 +139,8 @@ def _together(
 def _prepare(comparison: Comparison, whole: Config, options: Namespace, seed: int, plan: Plan, resume: bool) -> None:
     """Prepare the folders of the runs with a seed, and that of the whole before them."""
     own = {
-        part: (whole if name == THEN else config_of_method(options, *_named(plan, name))) | {"seed": seed, "seeds": 1}
+        part: (whole if comparison.goes_on(name) else config_of_method(options, *_named(plan, name)))
+        | {"seed": seed, "seeds": 1}
         for part, name in comparison.parts(seed).items()
     }
     parts = {part: own.get(part) for part in comparison.parts()}
@@ -154,8 +155,9 @@ def _named(plan: Plan, name: str) -> tuple[Setup, str, Method]:
 
 def _config_of_all(command: str, options: Namespace, setup: Setup, plan: Plan) -> Config:
     if command == "train":
-        first = config_of_method(options, *_named(plan, options.method))
-        return config_with_second(options, first, *_named(plan, THEN)) if THEN in plan else first
+        name, *following = plan
+        first = config_of_method(options, *_named(plan, name))
+        return config_with_second(options, first, *_named(plan, *following)) if following else first
     return config_of_methods(options, setup, {name: method for name, (_, method) in plan.items()})
 
 

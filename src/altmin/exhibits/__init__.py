@@ -41,7 +41,8 @@ def load(name: str) -> Exhibit:
     """
     known = names()
     if name not in known:
-        raise UnknownNameError(f"unknown exhibit {name!r}; {nearest(name, known)}")
+        places = {e.name: e.place for e in EXHIBITS.values()}
+        raise UnknownNameError(f"unknown exhibit {name!r}; {nearest(name, known, places)}")
     return EXHIBITS[name]
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from altmin.exhibits.exhibit import Curves, Exhibit, Grid, title
 from altmin.exhibits.outcomes import Curve, Outcomes
 from altmin.files import replacing
-from altmin.study.plots import COLOURS, DASHES
+from altmin.study.plots import COLOURS, DASHES, spans_a_decade
 
 WORDS = {
     "iteration": "iteration",
@@ -31,6 +32,7 @@ WORDS = {
 }
 PERCENT = 100.0
 LETTERS = 12  # of the title, an inch
+GAP = 0.1  # around a panel, in inches
 
 
 def draw(exhibit: Exhibit, outcomes: Outcomes, note: str, path: Path) -> None:
@@ -46,7 +48,8 @@ def draw(exhibit: Exhibit, outcomes: Outcomes, note: str, path: Path) -> None:
     columns = len(picture.figures) * len(picture.by) if isinstance(picture, Curves) else 1
     rows = len(outcomes.panels)
     shape = (rows, columns) if columns > 1 else (1, rows)
-    figure = Figure(figsize=(1.5 + 4.2 * shape[1], 0.9 + 3.3 * shape[0]), layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=GAP, h_pad=GAP)  # labels keep off the panels beside them
+    figure = Figure(figsize=(1.5 + 4.2 * shape[1], 0.9 + 3.3 * shape[0]), layout=layout)
     axes = figure.subplots(*shape, squeeze=False)
     if isinstance(picture, Curves):
         handles = _curves(picture, exhibit, outcomes, axes.reshape(rows, columns))
@@ -72,8 +75,8 @@ def _curves(picture: Curves, exhibit: Exhibit, outcomes: Outcomes, axes: np.ndar
             ax.set_ylabel(WORDS.get(figure, figure))
             ax.grid(alpha=0.3)
             if by == "iteration":
-                ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-            if figure in picture.log and ax.has_data():
+                ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+            if figure in picture.log and spans_a_decade(ax):
                 ax.set_yscale("log", nonpositive="mask")
     return [Line2D([], [], label=title(arm), **_style(i)) for i, arm in enumerate(outcomes.arms)]
 
@@ -116,7 +119,8 @@ def _grid(picture: Grid, exhibit: Exhibit, outcomes: Outcomes, axes: np.ndarray)
         ax.set_title(panel, fontsize="small")
         ax.set_xlabel(picture.columns)
         ax.set_ylabel(picture.measure)
-        ax.set_yscale("log", nonpositive="mask")
+        if spans_a_decade(ax):
+            ax.set_yscale("log", nonpositive="mask")
         ax.grid(alpha=0.3)
     named = [
         Line2D([], [], color=COLOURS[i % len(COLOURS)], label=f"{picture.rows} {row}") for i, row in enumerate(rows)

@@ -36,7 +36,7 @@ def write_exhibit(exhibit: Exhibit, outcomes: Outcomes, scale: str, seeds: int, 
     """
     result = result_of(exhibit, outcomes, scale, seeds)
     folder.mkdir(parents=True, exist_ok=True)
-    note = f"{scale} scale: {result['words']}; {seeds} seed(s)"
+    note = f"{scale} scale: {result['words']}; {_count(seeds)}"
     draw(exhibit, outcomes, note, folder / PICTURE)
     _write_csv(folder / TABLE, COLUMNS, ([row[name] for name in COLUMNS] for row in result["table"]))
     names = _figures(outcomes)
@@ -102,10 +102,14 @@ def _verdict(result: dict[str, Any], tag: str) -> str:
     return f'<{tag} class="{escape(result["verdict"].split()[-1])}">{escape(result["verdict"])}</{tag}>'
 
 
+def _count(seeds: int) -> str:
+    return "1 seed" if seeds == 1 else f"{seeds} seeds"
+
+
 def _section(exhibit: Exhibit, result: dict[str, Any], folder: Path) -> str:
     picture = base64.b64encode((folder / exhibit.name / PICTURE).read_bytes()).decode()
     about = (
-        f"{result['scale']} scale: {result['words']}; {result['seeds']} seed(s); {result['cpu_seconds']} CPU seconds"
+        f"{result['scale']} scale: {result['words']}; {_count(result['seeds'])}; {result['cpu_seconds']} CPU seconds"
     )
     parts = [
         f'<h2 id="{exhibit.name}">{escape(exhibit.paper)}, {escape(exhibit.place)}: {escape(exhibit.title)}</h2>',

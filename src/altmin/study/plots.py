@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isnan, nan
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +20,26 @@ from altmin.study.run import Run, by_name
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F")
 """Of Okabe and Ito, told apart with any colour vision; grey for their yellow, which is faint on white."""
 DASHES = ("-", "--", "-.", ":")
-PERCENT = (0, 50, 80, 90, 95, 98, 99, 100)
+WORDS = {"train": "training", "validation": "validation"}
+PERCENT = (0, 50, 80, 90, 95, 97, 98, 99, 100)
 
 
 def plot(runs: Sequence[Run], path: Path) -> None:
-    """Write a picture with a curve for each method: validation by epoch, and by CPU seconds; test as a dot.
+    """Write a picture with a curve for each method: validation by epoch, and by CPU seconds; test in the legend.
 
     Of several seeds it is the mean, up to where the first of them ended, in a band of a standard deviation. Where no
-    sample is held out for validation, curves are of the samples that were trained on.
+    sample is held out for validation, curves are of the samples that were trained on. A dot is at the weights kept.
     """
     figure, regression = Figure(figsize=(12, 5), layout="constrained"), all(_accuracy(run) is None for run in runs)
     panels = figure.subplots(1, 2, sharey=True)
     part = "validation" if any(row["validation_loss"] for run in runs for row in run.curve) else "train"
     groups, kind = by_name(runs), "loss" if regression else "accuracy"
     lines = [_draw(panels, i, group, f"{part}_{kind}") for i, group in enumerate(groups)]
-    _label(panels, regression)
+    _label(panels, WORDS[part], regression)
     seeds = max(map(len, groups))
-    means = "" if seeds == 1 else f" Means of {seeds} seeds; bands and bars: a standard deviation each way."
-    figure.suptitle(f"Lines: {part}. Dots: test, once, of the weights kept.{means}", fontsize="medium")
-    figure.legend(handles=lines, loc="outside right upper", title="method, test", frameon=False)
+    means = "" if seeds == 1 else f" Means of {seeds} seeds; bands: a standard deviation each way."
+    figure.suptitle(f"Dots: the weights kept.{means}", fontsize="medium")
+    figure.legend(handles=lines, loc="outside right upper", title=f"method, test {kind}", frameon=False)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=150)
 
@@ -48,8 +49,6 @@ def _draw(panels: Sequence[Axes], i: int, runs: Sequence[Run], figure: str) -> L
     colour, dashes = COLOURS[i % len(COLOURS)], DASHES[(i + i // len(COLOURS)) % len(DASHES)]
     style: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.6}
     regression = figure.endswith("loss")
-    tests = [run.result["test_loss"] if regression else _accuracy(run) for run in runs]
-    test, deviation = _spread([[value] for value in tests if value is not None] or [[nan]])
     trained = [run for run in runs if run.result["kept_iteration"] is not None]
     factor = 1.0 if regression else 100.0
     for axes, name in zip(panels, ("iteration", "elapsed_cpu_seconds"), strict=True):
@@ -57,14 +56,11 @@ def _draw(panels: Sequence[Axes], i: int, runs: Sequence[Run], figure: str) -> L
             x, _ = _spread([_column(run, name) for run in trained])
             mean, spread = _spread([[factor * value for value in _column(run, figure)] for run in trained])
             axes.plot(x, mean, **style)
-            at, _ = _spread([[_at_kept(run, name)] for run in trained])
-            dot: dict[str, Any] = {"color": colour, "markersize": 7, "markeredgecolor": "white"}
-            if len(runs) == 1:
-                axes.plot(at, test, "o", **dot)
-            else:
+            at, _ = _spread([[_at_kept(run, name), factor * _at_kept(run, figure)] for run in trained])
+            axes.scatter(*at, color=colour, s=45, edgecolor="white", zorder=3, clip_on=False)
+            if len(runs) > 1:
                 axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
-                axes.errorbar(at, test, deviation, fmt="o", ecolor=colour, capsize=3, **dot)
-    return Line2D([], [], label=_name(runs, float(test[0]), regression), **style)
+    return Line2D([], [], label=_name(runs, regression), **style)
 
 
 def _spread(columns: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
@@ -90,25 +86,38 @@ def _column(run: Run, name: str) -> list[float]:
     return [float(row[name]) for row in run.curve]
 
 
-def _name(runs: Sequence[Run], test: float, regression: bool) -> str:
-    figure = "" if isnan(test) else f"{test:.4g}" if regression else f"{test:.1f}%"
+def _name(runs: Sequence[Run], regression: bool) -> str:
+    """What the legend says of a method: its test figure, and how training ended where that was not well."""
+    tests = [run.result["test_loss"] if regression else _accuracy(run) for run in runs]
+    known = [[value] for value in tests if value is not None]
+    (test,), (deviation,) = _spread(known or [[nan]])
+    form, unit = (".4g", "") if regression else (".1f", "%")
+    spread = f" ± {deviation:{form}}" if len(known) > 1 else ""
+    figure = f"{test:{form}}{spread}{unit}" if known else ""
     statuses = dict.fromkeys(run.result["status"] for run in runs)
     return f"{runs[0].name}  {figure}" + ("" if list(statuses) == ["ok"] else f" ({', '.join(statuses)})")
 
 
-def _label(panels: Sequence[Axes], regression: bool) -> None:
+def _label(panels: Sequence[Axes], part: str, regression: bool) -> None:
     for axes, text in zip(panels, ("epoch (full-batch methods: iteration)", "CPU seconds of training"), strict=True):
         axes.set_xlabel(text)
         axes.grid(alpha=0.3)
         if axes.has_data():
             axes.set_xscale("log")
             plain(axes.xaxis)
-    panels[0].set_ylabel("loss" if regression else "accuracy (%)")
+    panels[0].set_ylabel(f"{part} loss" if regression else f"{part} accuracy (%)")
     if not regression:
         _widen(panels[0])
-    elif panels[0].has_data():
+    elif spans_a_decade(panels[0]):
         panels[0].set_yscale("log")
         plain(panels[0].yaxis)
+
+
+def spans_a_decade(axes: Axes) -> bool:
+    """Whether curves reach over a factor of ten: over less a logarithmic axis shows nothing more, and lacks labels."""
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines] or [np.empty(0)])
+    positive = drawn[np.isfinite(drawn) & (drawn > 0)]
+    return len(positive) > 0 and positive.max() >= 10 * positive.min()
 
 
 def plain(axis: Axis) -> None:
@@ -123,4 +132,5 @@ def _widen(axes: Axes) -> None:
     axes.set_yscale("function", functions=(lambda a: -np.log(101 - np.minimum(a, 100.9)), lambda e: 101 - np.exp(-e)))
     axes.yaxis.set_major_locator(FixedLocator(PERCENT))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(top=100)
+    most = axes.dataLim.y1 if axes.has_data() else 0
+    axes.set_ylim(top=next((percent for percent in PERCENT if percent > most), 100))

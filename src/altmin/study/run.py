@@ -180,6 +180,7 @@ def _entry(
     return {
         "method": name,
         **({"label_of": METHODS[name].of} if METHODS[name].of else {}),
+        **({"preset": setup.preset} if setup.preset else {}),
         "parameters": asdict(method),
         "data": setup.dataset.name,
         "model": setup.network.name,

@@ -52,6 +52,7 @@ class Setup(FitOptions):
         network: What is trained; its `loss` is replaced by the run's.
         seed: Of the network's start and of the batches.
         start: The folder of a network whose weights come first; `None` for those that the seed draws.
+        preset: The exhibit that the options came from, which is noted in the results; `None` where they came from none.
         threads: Of the CPU; `None` is one for products so small that threads only wait for each other, else as it is.
     """
 
@@ -65,6 +66,7 @@ class Setup(FitOptions):
     device: str = restated(FitOptions, "device", "cpu")
     seed: int = 0
     start: Path | None = None
+    preset: str | None = None
     threads: int | None = option(
         "of the CPU; none: one for small products, else PyTorch's choice",
         default=None,

@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 Record = dict[str, Any]
+FIGURES = (
+    "objective",
+    *(f"{part}_{what}" for part in ("train", "validation", "test") for what in ("loss", "accuracy")),
+)
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """One record for each iteration (a pass over the data), or for every `record_every` of them.
 
@@ -56,6 +60,10 @@ class History:
         >>> _ = history.add({"iteration": 2, "objective": 2.0, "validation_loss": 0.4, "validation_accuracy": 0.7})
         >>> history["objective"], history.best
         ([3.0, 2.0], 1)
+        >>> history
+        History: 2 iterations, ok
+          last: objective 2, validation loss 0.4, validation accuracy 0.7
+          weights: of iteration 2; best on validation: 1
     """
 
     records: list[Record] = field(default_factory=list)
@@ -63,6 +71,18 @@ class History:
     keep: Literal["last", "best"] = "last"
     best: int | None = None
     restored: int | None = None
+
+    def __repr__(self) -> str:
+        """How training went, in three lines; `records` has all of it."""
+        lines, kept = [f"History: {self.iterations:,} iterations, {self.status}"], self.kept
+        if self.records:
+            last = {name: self.records[-1].get(name) for name in FIGURES}
+            known = [f"{name.replace('_', ' ')} {value:.4g}" for name, value in last.items() if value is not None]
+            lines.append(f"  last: {', '.join(known) or 'not recorded'}")
+        if kept is not None:
+            best = "" if self.best is None else f"; best on validation: {self.best:,}"
+            lines.append(f"  weights: of iteration {kept['iteration']:,}{best}")
+        return "\n".join(lines)
 
     def __len__(self) -> int:
         return len(self.records)

@@ -12,6 +12,7 @@ from torch import Tensor
 from altmin.core.memory import Memory
 from altmin.errors import absent
 from altmin.layerwise.function import LayerFunction
+from altmin.online.optimizers import DecayingOptimizer
 from altmin.online.rules.base import StepRule
 from altmin.online.targets import LayerGradient
 from altmin.regularizers import Regularizer
@@ -22,14 +23,17 @@ class OptimizerMemory(Memory):
     """What an optimiser keeps.
 
     Attributes:
-        optimizer: The optimiser of the layers' parameters; `None` where there are no layers.
-        rate: Its learning rate at the start.
+        decaying: The optimiser of the layers' parameters, with its rates; `None` where there are no layers.
         centres: Of each layer the parameters at the start, where a rule keeps them near.
     """
 
-    optimizer: torch.optim.Optimizer | None
-    rate: float = 0.0
+    decaying: DecayingOptimizer | None
     centres: list[list[Tensor]] = field(default_factory=list)
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer | None:
+        """The optimiser of the layers' parameters."""
+        return None if self.decaying is None else self.decaying.optimizer
 
 
 class GradientRule(StepRule[OptimizerMemory]):
@@ -53,10 +57,7 @@ class GradientRule(StepRule[OptimizerMemory]):
 
     def memory_of(self, params: Sequence[Tensor]) -> OptimizerMemory:
         """One optimiser of these tensors, where there are any."""
-        if not params:
-            return OptimizerMemory(None)
-        optimizer = self.optimizer(params)
-        return OptimizerMemory(optimizer, optimizer.param_groups[0]["lr"])
+        return OptimizerMemory(DecayingOptimizer.of(self.optimizer(params)) if params else None)
 
     def step(
         self, memory: OptimizerMemory, gradients: Sequence[LayerGradient], omega: Regularizer, factor: float = 1.0
@@ -69,10 +70,10 @@ class GradientRule(StepRule[OptimizerMemory]):
             omega: ``Omega``.
             factor: What the learning rate is multiplied by at present.
         """
-        if memory.optimizer is not None:
-            memory.optimizer.param_groups[0]["lr"] = factor * memory.rate
+        if memory.decaying is not None:
+            memory.decaying.set_rates(factor)
             descend(memory.optimizer, [g for layer in gradients for g in layer.grads])
-            shrink(omega, gradients, factor * memory.rate)
+            shrink(omega, gradients, factor * memory.decaying.rates[0])
 
 
 def descend(optimizer: torch.optim.Optimizer | None, grads: Sequence[Tensor]) -> None:
