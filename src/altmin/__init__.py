@@ -1,5 +1,6 @@
 """Train neural networks by alternating minimisation instead of backpropagation."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from altmin import methods
@@ -83,6 +84,4 @@ def __getattr__(name: str) -> Any:
     """The estimators, made known when they are asked for: scikit-learn takes a second to import."""
     if name not in ("AltMinClassifier", "AltMinRegressor"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from altmin import estimators
-
-    return getattr(estimators, name)
+    return getattr(import_module("altmin.estimators"), name)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from altmin.bench.contenders import ADAM
 from altmin.bench.measure import BenchRow
 from altmin.files import replacing
-from altmin.study.plots import COLOURS
+from altmin.train.picture import COLOURS
 
 
 def draw(rows: Sequence[BenchRow], title: str, path: Path) -> None:

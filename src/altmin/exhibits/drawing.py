@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from altmin.exhibits.exhibit import Curves, Exhibit, Grid, title
 from altmin.exhibits.outcomes import Curve, Outcomes
 from altmin.files import replacing
-from altmin.study.plots import COLOURS, DASHES, spans_a_decade
+from altmin.train.picture import COLOURS, DASHES, spans_a_decade
 
 WORDS = {
     "iteration": "iteration",

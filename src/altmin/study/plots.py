@@ -9,17 +9,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from altmin.files import replacing
 from altmin.study.run import Run, by_name
+from altmin.train.picture import COLOURS, DASHES, plain, spans_a_decade
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#7F7F7F")
-"""Of Okabe and Ito, told apart with any colour vision; grey for their yellow, which is faint on white."""
-DASHES = ("-", "--", "-.", ":")
 WORDS = {"train": "training", "validation": "validation"}
 PERCENT = (0, 50, 80, 90, 95, 97, 98, 99, 100)
 
@@ -111,20 +108,6 @@ def _label(panels: Sequence[Axes], part: str, regression: bool) -> None:
     elif spans_a_decade(panels[0]):
         panels[0].set_yscale("log")
         plain(panels[0].yaxis)
-
-
-def spans_a_decade(axes: Axes) -> bool:
-    """Whether curves reach over a factor of ten: over less a logarithmic axis shows nothing more, and lacks labels."""
-    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines] or [np.empty(0)])
-    positive = drawn[np.isfinite(drawn) & (drawn > 0)]
-    return len(positive) > 0 and positive.max() >= 10 * positive.min()
-
-
-def plain(axis: Axis) -> None:
-    """Label a logarithmic axis at 1, 2, 5, 10, ... instead of powers of ten."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.set_minor_locator(NullLocator())
 
 
 def _widen(axes: Axes) -> None:

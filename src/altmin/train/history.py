@@ -8,7 +8,11 @@ import math
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 Record = dict[str, Any]
 FIGURES = (
@@ -120,6 +124,33 @@ class History:
         if better:
             self.best = record["iteration"]
         return better
+
+    def frame(self) -> DataFrame:
+        """The records as a table of pandas, a row each; nested quantities are columns such as ``residuals.E_1``."""
+        from pandas import DataFrame
+
+        return DataFrame([flat(record) for record in self.records])
+
+    def plot(self, path: str | Path | None = None) -> Figure:
+        """A picture of how training went: objective and terms, losses, accuracies, residuals, as far as recorded.
+
+        Args:
+            path: Where to save it, such as ``"training.png"``; `None`: it is not saved.
+
+        Returns:
+            The figure of matplotlib, which notebooks show.
+
+        Raises:
+            ValueError: There is nothing to draw.
+        """
+        from altmin.train.picture import draw
+
+        if not any(record.get(figure) for record in self.records for figure in FIGURES):
+            raise ValueError("there is nothing to draw: the history has no records of losses or accuracies")
+        figure = draw([flat(record) for record in self.records])
+        if path is not None:
+            figure.savefig(path, dpi=150)
+        return figure
 
     def to_json(self, path: str | Path) -> None:
         """Write everything as one JSON object; nan and inf become null."""
