@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -91,12 +92,10 @@ class Codes(Checked):
     )
 
     def for_rule(self, rule: Rule[Any]) -> Codes:
-        """These numbers with the scaling that ``"auto"`` stands for where weights move by `rule`."""
+        """These numbers with the scaling that ``"auto"`` stands for where weights move by `rule`; made once for all."""
         if self.scaling != "auto":
             return self
-        if self.steps == 1 and rule.scale_free:
-            return replace(self, scaling="gradients", momentum=0.0)
-        return replace(self, scaling="samples")
+        return _by_gradients(self) if self.steps == 1 and rule.scale_free else _by_samples(self)
 
     @property
     def square_slope(self) -> float:
@@ -199,3 +198,13 @@ class Mu(Checked):
     def after(self, mu: float, ends_epoch: bool) -> float:
         """`mu` after a batch."""
         return min((mu + self.add) * (self.factor if ends_epoch else 1.0), max(self.most, self.start))
+
+
+@cache
+def _by_gradients(codes: Codes) -> Codes:
+    return replace(codes, scaling="gradients", momentum=0.0)
+
+
+@cache
+def _by_samples(codes: Codes) -> Codes:
+    return replace(codes, scaling="samples")
