@@ -15,7 +15,8 @@ from exhibits.making import outcome, outcomes, values
 FALLING, RISING = outcome(value=[3, 2, 2, 1]), outcome(value=[3, 2, 2.1, 1])
 BROKEN, NONE = outcome(value=[3, 2], diverged=True), outcome()
 ALL: list[tuple[str, Check, bool, Outcomes]] = [
-    ("ahead", r.ahead("value", "a", ["b", "c"]), True, values(a=3, b=2, c=3)),
+    ("ahead", r.ahead("value", "a", ["b", "c"]), True, values(a=3, b=2, c=2.9)),
+    ("ahead of an equal", r.ahead("value", "a", ["b", "c"]), False, values(a=3, b=2, c=3)),
     ("ahead", r.ahead("value", "a", ["b", "c"]), False, values(a=3, b=2, c=4)),
     ("ahead but for", r.ahead("value", "a", ["b"], less=1.0), True, values(a=3, b=4)),
     ("ahead but for", r.ahead("value", "a", ["b"], less=1.0), False, values(a=3, b=4.1)),

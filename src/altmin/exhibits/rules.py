@@ -39,12 +39,13 @@ def _means(outcomes: Outcomes, panel: str, column: str, arms: Sequence[Any]) -> 
 
 @in_every_panel
 def ahead(o: Outcomes, panel: str, column: str, arm: Any, others: Sequence[Any], less: float = 0.0) -> tuple[bool, str]:
-    """The mean of `column` is larger with `arm` than with each of the others, or at most `less` smaller.
+    """The mean of `column` is larger with `arm` than with each of the others, or, with `less`, at most that smaller.
 
     Where one of the others is nan, `arm` is ahead of it; where its own mean is nan, it is ahead of none.
     """
     (own, *rest), seen = _means(o, panel, column, [arm, *others])
-    return not math.isnan(own) and all(own >= value - less or math.isnan(value) for value in rest), seen
+    behind = [value - own for value in rest if not math.isnan(value)]
+    return not math.isnan(own) and all(b <= less if less else b < 0 for b in behind), seen
 
 
 @in_every_panel
