@@ -74,7 +74,7 @@ register(
             "The sizes: 0.1 keeps sums of 784 pixels and of 100 units near unit scale, 0.03 is PyTorch's for pixels.",
             "Intercepts are free. Adam has no binary weights here, and its weights are not rounded.",
         ),
-        desk=ExhibitScale(samples=3_000, width=100, epochs=60, seeds=3),
+        desk=ExhibitScale(samples=2_000, width=100, epochs=40, seeds=3),
         seeds=3,
     )
 )

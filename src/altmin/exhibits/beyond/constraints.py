@@ -79,7 +79,7 @@ register(
             "The weight of group sparsity, 30 beside a loss that is summed over samples, was not tuned.",
         ),
         deviations=("Adam takes no sets: where weights are nonnegative, or within a box, it is the free network.",),
-        desk=ExhibitScale(samples=3_000, width=100, epochs=60, seeds=3),
+        desk=ExhibitScale(samples=2_000, width=100, epochs=40, seeds=3),
         seeds=3,
     )
 )
