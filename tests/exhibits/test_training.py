@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 import torch
 
-import altmin
 from altmin import exhibits
+from altmin.convert import state_of
 from altmin.data import Split, load
 from altmin.exhibits import Outcome, Setting
 from altmin.exhibits import training as module
 from altmin.exhibits.training import dataset, mini_batches, train
 from altmin.methods import BCD, IPDLAM, SGD, Adam, Backprop, OnlineAM
+from altmin.train.history import History
 from exhibits.making import setting
 
 TIMES = {"seconds", "cpu_seconds", "elapsed_seconds", "elapsed_cpu_seconds"}
@@ -123,7 +124,7 @@ def test_nothing_but_time_where_nothing_is_recorded():
 
 def test_shares_of_weights_that_are_zero():
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
-    state, history = altmin.convert.state_of(model), altmin.History([{}])
+    state, history = state_of(model), History([{}])
     state.W[0].fill_(1.0)[0].zero_()
     state.W[0][1, 0] = 0.0
     state.W[1].fill_(1.0)[1].zero_()
