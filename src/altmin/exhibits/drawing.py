@@ -28,7 +28,7 @@ WORDS = {
     "train_loss": "training loss",
     "test_loss": "test loss",
     "residuals.E_3": "residual of the constraint",
-    "zero_units": "share of hidden units off",
+    "zero_weights": "share of weights that are zero",
 }
 PERCENT = 100.0
 LETTERS = 12  # of the title, an inch

@@ -74,6 +74,11 @@ register(
             "The sizes: 0.1 keeps sums of 784 pixels and of 100 units near unit scale, 0.03 is PyTorch's for pixels.",
             "Intercepts are free. Adam has no binary weights here, and its weights are not rounded.",
         ),
+        findings=(
+            "Hidden weights of iPDLAM, DLAM and mDLAM keep the signs that they were drawn with: with weights of 0.1 "
+            "(seed 0) less than one in a thousand changed. dlADMM changes one in a thousand of the first layer, 9 % of "
+            "the second and 41 % of the last.",
+        ),
         desk=ExhibitScale(samples=2_000, width=100, epochs=40, seeds=3),
         seeds=3,
     )

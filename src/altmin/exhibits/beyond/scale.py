@@ -73,6 +73,12 @@ register(
             "is PyTorch's on every scale: the promise is about numbers that need no tuning.",
             "What each pixel is multiplied by is drawn once, its logarithm evenly between those of 1/32 and 32.",
         ),
+        findings=(
+            "After 40 iterations the papers' methods are at 76 to 80 % on unit scale, so that most miss the bar of "
+            "80 % there, too. Pixels to 255 cost iPDLAM, DLAM, dlADMM and BCD six to eight points, Taylor 19 and mDLAM "
+            "none; pixels times 1/32 to 32 cost iPDLAM, DLAM and BCD ten to twelve, dlADMM four to five, mDLAM two and "
+            "Taylor none.",
+        ),
         desk=ExhibitScale(samples=3_000, width=100, epochs=40, seeds=3),
         seeds=3,
     )

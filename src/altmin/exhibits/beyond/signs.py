@@ -66,6 +66,13 @@ register(
             "Pixels are centred, so that signs of random sums of them are balanced.",
             "The last layer alone: hidden layers stay within 1e-6 of their start, by projection.",
         ),
+        findings=(
+            "From a forward pass the full-batch methods train the last layer alone: of the hidden units' signs on test "
+            "samples less than two in a thousand were others after 20 iterations of iPDLAM, BCD and AMRidge, two in a "
+            "hundred of dlADMM, and 43 to 45 in a hundred of AM-Adam (two hidden layers, the second of the settings on "
+            "trial, seed 0).",
+            "AM-Adam's rate is the largest of the three.",
+        ),
         desk=ExhibitScale(samples=3_000, width=100, epochs=40, seeds=3),
         seeds=3,
     )
