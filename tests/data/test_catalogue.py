@@ -17,7 +17,7 @@ from altmin.errors import DataError
 
 def test_names():
     images = [f"{name}{split}" for name in ("mnist", "fashion-mnist") for split in ("", "-60k", "-50k")]
-    images.insert(3, "mnist-196")
+    images[3:3] = ["mnist-196", "mnist-255", "mnist-uneven"]
     assert names() == ["digits", "synthetic", *images, "cifar10", "higgs", "csv"]
 
 

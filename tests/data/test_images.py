@@ -10,7 +10,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits as embedded
 
-from altmin.data import load
+from altmin.data import Dataset, Split, load
+from altmin.data.catalogue import VARIANTS
 from altmin.data.download import check
 from altmin.data.files import opened
 from altmin.data.images import CIFAR10, DIGITS, FASHION_MNIST, MNIST, RECORD, load_cifar, load_idx
@@ -75,6 +76,21 @@ def test_pooled_images_have_the_means_of_squares(tmp_path):
     np.testing.assert_allclose(torch.cat([data.train.x, data.validation.x])[:, 0], squares, rtol=1e-6)
     size = [side // 2 for side in PIXELS["train"].shape[1:]]
     assert (data.image, data.shape, data.features) == ((1, *size), (size[0] * size[1],), size[0] * size[1])
+
+
+@pytest.mark.parametrize("name", ["mnist-255", "mnist-uneven"])
+def test_variants_of_another_scale_have_columns_times_a_factor_each(name: str):
+    variant, x = VARIANTS[name], torch.rand(12, 784, dtype=torch.float64) + 0.1
+    parts = Split(x[:6], torch.arange(6)), Split(x[6:9], torch.arange(3)), Split(x[9:], torch.arange(3))
+    data = variant.scaled(Dataset("mnist", *parts, classes=None, shape=(784,)))
+    factors = data.train.x[0] / x[0] / variant.largest
+    assert torch.equal(data.train.y, parts[0].y)
+    found = torch.cat([data.train.x, data.validation.x, data.test.x])
+    torch.testing.assert_close(found, x * factors * variant.largest)
+    end = variant.spread**0.5
+    assert 0.999 / end <= factors.min() < 1.2 / end
+    assert 0.8 * end < factors.max() <= 1.001 * end
+    assert factors.log().mean().abs() < 0.1 * max(factors.log().max(), 1.0)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from exhibits.making import alike, figures, made_up, outcome
 
 NAMES = exhibits.names()
 DATA = {row.name: row for row in describe()}
-RECORDED = {"objective", "train", "validation", "test"}
+RECORDED = {"objective", "train", "validation", "test", "weights"}
 PRINTED_BY_PAPERS = [
     name for name in NAMES if re.fullmatch("(Figure|Table) [^']*(?<!question)", exhibits.load(name).place)
 ]
@@ -173,6 +173,7 @@ def test_it_is_complete(name: str):
     recorded = {"iteration", "elapsed_cpu_seconds", "cpu_seconds"}
     for setting in exhibit.settings().values():
         known = recorded | {"objective", "mean_objective"} if "objective" in setting.record else recorded
+        known = known | ({"zero_weights", "zero_units"} if "weights" in setting.record else set())
         known = known | {f"{part}_{kind}" for part in setting.record for kind in ("loss", "accuracy")}
         assert {f for f in figures(exhibit) if not f.startswith("residuals.")} <= known
 

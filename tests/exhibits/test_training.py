@@ -16,11 +16,13 @@ import pytest
 import torch
 
 from altmin import exhibits
+from altmin.convert import state_of
 from altmin.data import Split, load
 from altmin.exhibits import Outcome, Setting
 from altmin.exhibits import training as module
 from altmin.exhibits.training import dataset, mini_batches, train
 from altmin.methods import BCD, IPDLAM, SGD, Adam, Backprop, OnlineAM
+from altmin.train.history import History
 from exhibits.making import setting
 
 TIMES = {"seconds", "cpu_seconds", "elapsed_seconds", "elapsed_cpu_seconds"}
@@ -118,6 +120,24 @@ def test_nothing_but_time_where_nothing_is_recorded():
     assert outcome.curve("cpu_seconds")
     assert not outcome.curve("objective")
     assert not outcome.curve("test_accuracy")
+
+
+def test_shares_of_weights_that_are_zero():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    state, history = state_of(model), History([{}])
+    state.W[0].fill_(1.0)[0].zero_()
+    state.W[0][1, 0] = 0.0
+    state.W[1].fill_(1.0)[1].zero_()
+    module.note_zeros(history, state)
+    assert history.records == [{"zero_weights": 8 / 20, "zero_units": 1 / 4}]
+
+
+@pytest.mark.parametrize("method", [BCD(), OnlineAM()], ids=["batch", "online"])
+def test_zeros_are_counted_where_records_name_weights(method):
+    outcome = train(setting(method, record=("weights", "test")), 0)
+    assert outcome.curve("zero_weights") == outcome.curve("zero_units") == [0.0, 0.0]
+    assert len(outcome.curve("test_accuracy")) == 2
+    assert not train(setting(method, record=("test",)), 0).curve("zero_weights")
 
 
 @pytest.mark.parametrize("part", ["train", "validation", "test"])

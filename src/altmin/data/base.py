@@ -97,6 +97,11 @@ class Dataset:
         encoder = None if self.encoder is None else self.encoder.shifted(mean.tolist())
         return replace(self, note=f"{self.note}; centred".removeprefix("; "), encoder=encoder, **moved)
 
+    def multiplied(self, factors: Tensor) -> Dataset:
+        """The same samples, each column times its factor, ``(p,)``; of images, which no table has encoded."""
+        splits = {name: getattr(self, name) for name in ("train", "validation", "test")}
+        return replace(self, **{name: Split(split.x * factors.to(split.x), split.y) for name, split in splits.items()})
+
     def standardised(self) -> Dataset:
         """The same samples with a regression target of mean 0 and deviation 1 over the training ones; classes stay.
 

@@ -19,17 +19,32 @@ from altmin.errors import nearest
 
 @dataclass(frozen=True)
 class Variant:
-    """Drawn images as a paper takes them: with a split, or a size, of its own.
+    """Drawn images as a paper takes them: with a split, a size, or a scale, of its own.
 
     Attributes:
         base: The data set.
         held_out: How many of the training images, the last ones, are for validation; 0: there is no validation.
         pool: The side of the squares of pixels whose mean becomes one; 1 leaves images as they are.
+        largest: What the largest pixel is.
+        spread: How many times as large as the smallest the largest factor may be by which a pixel is multiplied; 1:
+            all pixels have the same.
     """
 
     base: str
     held_out: int = 5_000
     pool: int = 1
+    largest: float = 1.0
+    spread: float = 1.0
+
+    def scaled(self, dataset: Dataset) -> Dataset:
+        """The same samples, each column times `largest` and a factor of its own, the same for every seed.
+
+        Factors are drawn, their logarithms evenly, from one over the root of `spread` to the root.
+        """
+        if self.largest == self.spread == 1.0:
+            return dataset
+        drawn = torch.rand(dataset.features, generator=torch.Generator().manual_seed(0))
+        return dataset.multiplied(self.largest * self.spread ** (drawn - 0.5))
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,8 @@ VARIANTS = {
     "mnist-60k": Variant("mnist", held_out=0),
     "mnist-50k": Variant("mnist", held_out=10_000),
     "mnist-196": Variant("mnist", pool=2),
+    "mnist-255": Variant("mnist", largest=255.0),
+    "mnist-uneven": Variant("mnist", spread=1_000.0),
     "fashion-mnist-60k": Variant("fashion-mnist", held_out=0),
     "fashion-mnist-50k": Variant("fashion-mnist", held_out=10_000),
 }
@@ -77,6 +94,8 @@ DESCRIPTIONS = (
     DatasetDescription("mnist-60k", 70_000, 784, 10, "mnist", IDX_60),
     DatasetDescription("mnist-50k", 70_000, 784, 10, "mnist", IDX_50),
     DatasetDescription("mnist-196", 70_000, 196, 10, "mnist, means of 2 x 2 pixels", IDX),
+    DatasetDescription("mnist-255", 70_000, 784, 10, "mnist, pixels from 0 to 255", IDX),
+    DatasetDescription("mnist-uneven", 70_000, 784, 10, "mnist, each pixel times 1/32 to 32", IDX),
     DatasetDescription("fashion-mnist", 70_000, 784, 10, "Zalando Research", IDX),
     DatasetDescription("fashion-mnist-60k", 70_000, 784, 10, "fashion-mnist", IDX_60),
     DatasetDescription("fashion-mnist-50k", 70_000, 784, 10, "fashion-mnist", IDX_50),
@@ -164,7 +183,7 @@ def _read(
     classes = FASHION if variant.base == "fashion-mnist" else DIGITS
     options = {"held_out": variant.held_out, "pool": variant.pool}
     dataset = load_idx(SOURCES[variant.base], classes, data_dir, train_samples, dtype, progress, **options)
-    return replace(dataset, name=name)
+    return replace(variant.scaled(dataset), name=name)
 
 
 def require_settings(name: str, train_samples: int | None, dtype: torch.dtype, csv: TableOptions | None) -> None:

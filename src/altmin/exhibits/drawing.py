@@ -29,6 +29,7 @@ WORDS = {
     "train_loss": "training loss",
     "test_loss": "test loss",
     "residuals.E_3": "residual of the constraint",
+    "zero_weights": "share of weights that are zero",
 }
 PERCENT = 100.0
 LETTERS = 12  # of the title, an inch

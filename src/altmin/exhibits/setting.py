@@ -34,7 +34,8 @@ class Setting:
         train_samples: How many are trained on at most, from the front; `None` for all.
         share: The share of these that is trained on.
         every: Epochs, or mini-batches, from one record to the next.
-        record: The figures that records have; none at all where only time is measured.
+        record: The figures that records have; none at all where only time is measured. Those of ``weights`` are
+            ``zero_weights`` and ``zero_units``, the shares of weights that are zero and of hidden units without others.
         center: Whether the training samples' mean is subtracted.
         trials: Methods of which the one that is best on validation, at the end of a training like this one, becomes
             `method`; the split then holds out validation samples, or the one that `validated` names does.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from altmin.convert import problem_of
+from altmin.core.state import State
 from altmin.data import Dataset, Split, load
 from altmin.errors import DivergenceError
 from altmin.exhibits.outcomes import Outcome
@@ -25,6 +26,7 @@ from altmin.train.fit_stream import fit_stream
 from altmin.train.history import History
 
 DATA_SETS = 2  # that a process keeps
+WEIGHTS = "weights"  # what a setting calls the figures of `note_zeros`
 
 
 def train(setting: Setting, seed: int, data_dir: Path | None = None, device: str = "cpu") -> Outcome:
@@ -73,7 +75,8 @@ def _fit(setting: Setting, model: nn.Sequential, data: Dataset, generator: torch
     options: dict[str, Any] = {
         "loss": setting.loss,
         "regularizer": setting.regularizer,
-        "record": setting.record,
+        "record": tuple(name for name in setting.record if name != WEIGHTS),
+        "callbacks": [note_zeros] if WEIGHTS in setting.record else [],
         "generator": generator,
         "device": device,
     }
@@ -87,6 +90,22 @@ def _fit(setting: Setting, model: nn.Sequential, data: Dataset, generator: torch
         return fit_stream(model, setting.method, batches, steps=setting.batches, every=setting.every, **options)
     known = {"epochs": setting.epochs, "batch_size": size, "record_every": setting.every}
     return fit(model, setting.method, (data.train.x, data.train.y), **known, **options)
+
+
+def note_zeros(history: History, state: State[Any]) -> None:
+    """A callback: the record has the shares of weights that are exactly zero, and of hidden units without others.
+
+    A unit's weights are those that lead to it, not its intercept.
+    """
+    zero = [W.flatten(1) == 0 for W in state.W]
+    units = [rows.all(1) for rows in zero[:-1]]
+    history.records[-1]["zero_weights"] = _share([rows.flatten() for rows in zero])
+    history.records[-1]["zero_units"] = _share(units)
+
+
+def _share(parts: Sequence[Tensor]) -> float:
+    """Which share of the entries is true; 0 of none."""
+    return float(torch.cat(list(parts)).double().mean()) if parts else 0.0
 
 
 def mini_batches(split: Split, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
