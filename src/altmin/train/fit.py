@@ -18,21 +18,23 @@ from altmin.train.identity import loop_facts
 from altmin.train.inputs import check_batch_size
 from altmin.train.loop import Loop
 from altmin.train.options import FitOptions, LoopOptions, Options
+from altmin.train.pairs import pair_of
 from altmin.train.saver import Saver
-from altmin.train.signature import takes
+from altmin.train.signature import takes_samples
 from altmin.train.trainer import Trainer
 
 
-@takes(FitOptions)
-def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> History:
+@takes_samples(FitOptions)
+def fit(model: nn.Sequential, method: Method, data: Any, y: Any = None, **options: Any) -> History:
     """Train `model` in place, from its present weights.
 
     Args:
         model: A network of modules that `altmin.convert.reading` knows.
         method: How it is trained, such as ``DLADMM(rho=1e-3)``.
-        data: ``(x, y)`` as tensors or arrays, or a `Dataset` of such pairs. `x` is floating point, ``(N, n_0)`` or
-            flattened to it, images or sequences where the network takes them. `y` holds class indices ``(N,)``, or,
-            with squared loss, real targets ``(N,)`` or ``(N, n_L)``.
+        data: ``(x, y)`` as tensors or arrays, or a `Dataset` of such pairs; or `x` alone, with `y` behind it. `x` is
+            floating point, ``(N, n_0)`` or flattened to it, images or sequences where the network takes them.
+        y: Class indices ``(N,)``, or, with squared loss, real targets ``(N,)`` or ``(N, n_L)``; `None` where `data`
+            holds them.
         **options: See `FitOptions`.
 
     Returns:
@@ -54,7 +56,7 @@ def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> Hist
         >>> from altmin import DLAM, fit
         >>> _ = torch.manual_seed(0)
         >>> model, x = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)), torch.randn(20, 2)
-        >>> history = fit(model, DLAM(), (x, (x[:, 0] > 0).long()), epochs=20)
+        >>> history = fit(model, DLAM(), x, (x[:, 0] > 0).long(), epochs=20)
         >>> history["train_accuracy"][-1] > 0.9
         True
     """
@@ -64,7 +66,7 @@ def fit(model: nn.Sequential, method: Method, data: Any, **options: Any) -> Hist
         require_penalty(method, "tol")
     saver = Saver.of(chosen, chosen.every)
     with trainer.active():
-        train = trainer.reader.read("data", data)
+        train = trainer.reader.read("data", data if y is None else pair_of(data, y))
         if trainer.reader.classes and len(torch.unique(train.y, dim=0)) < 2:
             raise ValueError("`data` holds one class only; a classifier needs two or more")
         held = read_held(trainer, chosen)

@@ -7,9 +7,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from altmin.train.place import Place
+
+
+def pair_of(x: Any, y: Any) -> tuple[Any, Any]:
+    """The pair of inputs and the targets that stand behind them.
+
+    Raises:
+        TypeError: In the place of the inputs something that holds targets itself.
+    """
+    if isinstance(x, tuple | Dataset | DataLoader):
+        what = "a pair (x, y)" if isinstance(x, tuple) else f"a {type(x).__name__}"
+        raise TypeError(f"`y` was given beside {what}, which holds its targets; leave `y` out, or hand in x and y")
+    return x, y
 
 
 def tensors_of(name: str, data: Any, place: Place) -> tuple[Tensor, Tensor]:
