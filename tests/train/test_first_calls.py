@@ -8,7 +8,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import altmin
-from altmin import Backprop
+from altmin import Backprop, Trainer, fit_stream
+from altmin.methods.registry import METHODS
 
 N = 40
 X = torch.randn(N, 3, generator=torch.Generator().manual_seed(1))
@@ -55,3 +56,32 @@ def test_inputs_and_targets_may_be_two_arguments(form):
 def test_targets_beside_data_that_hold_theirs_are_refused(data, text):
     with pytest.raises(TypeError, match=f"`y` was given beside {text}.*leave `y` out"):
         trained(data, Y)
+
+
+# Methods
+
+
+def test_fit_takes_a_method_by_its_name():
+    assert torch.equal(trained(X, Y, method="am-adam"), trained(X, Y, method=METHODS["am-adam"].method))
+
+
+@pytest.mark.filterwarnings("ignore::altmin.PenaltyWarning")
+def test_a_trainer_takes_a_method_by_its_name():
+    trainer = Trainer(network(), "dladmm")
+    assert trainer.method == METHODS["dladmm"].method
+    trainer.step(X, Y)
+    assert trainer.residuals()
+
+
+def test_a_stream_takes_a_method_by_its_name():
+    history = fit_stream(network(), "am-adam", [(X, Y)], steps=1)
+    assert history["steps"] == [1]
+    with pytest.raises(TypeError, match="`method`: DLADMM"):
+        fit_stream(network(), "dladmm", [(X, Y)], steps=1)
+
+
+def test_an_unknown_method_gets_the_nearest_name():
+    with pytest.raises(ValueError, match="unknown method 'am-newtn'; did you mean 'am-newton'"):
+        trained(X, Y, method="am-newtn")
+    with pytest.raises(TypeError, match=r"`method` must be a method such as .*, or its name, got <class"):
+        trained(X, Y, method=Backprop)

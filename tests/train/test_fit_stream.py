@@ -380,7 +380,7 @@ def test_kinds_of_targets_cannot_be_mixed(validation):
         ({"every": True}, ValueError, "`every` must be a positive integer, got True"),
         ({"keep": "first"}, ValueError, "`keep` must be"),
         ({"keep": "best"}, ValueError, "`keep='best'` needs a `validation` set"),
-        ({"method": "am-adam"}, TypeError, "`method` must be a method"),
+        ({"method": "am-adm"}, ValueError, "unknown method 'am-adm'; did you mean 'am-adam'"),
         ({"callbacks": 3}, TypeError, "`callbacks` must be a sequence"),
         ({"generator": 0}, TypeError, "`generator` must be a torch.Generator"),
         ({"device": "abacus"}, ValueError, "`device` must be such as cpu"),

@@ -238,7 +238,7 @@ ARGUMENTS = {
     "mDLAM on a part": ({"method": MDLAM(), "batch_size": 20}, ValueError, "MDLAM.*full batch.*`batch_size`"),
     "dlADMM on a part": ({"method": DLADMM(), "batch_size": 20}, ValueError, "DLADMM.*full batch.*`batch_size`"),
     "a method's class": ({"method": DLADMM}, TypeError, "`method` must be a method such as .*DLADMM"),
-    "a method's name": ({"method": "dladmm"}, TypeError, "`method` must be a method such as .*got 'dladmm'"),
+    "a method's name, misspelt": ({"method": "dladm"}, ValueError, "unknown method 'dladm'; did you mean 'dladmm'"),
     "an unknown loss": ({"loss": "mse"}, ValueError, "`loss` 'mse'.*squared"),
     "PyTorch's loss": ({"loss": nn.CrossEntropyLoss()}, TypeError, "`loss`"),
     "a loss's class": ({"loss": CrossEntropy}, TypeError, "`loss`"),

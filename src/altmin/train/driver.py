@@ -19,6 +19,7 @@ from altmin.core.state import State
 from altmin.diagnostics import Diagnosis
 from altmin.errors import DivergenceError
 from altmin.methods.base import Method
+from altmin.methods.registry import make_method
 from altmin.precision import computing
 from altmin.sweep import Products, Sweep
 from altmin.train.guard import Guard, versions_of
@@ -33,7 +34,7 @@ class Driver:
 
     Args:
         model: A network of modules that `altmin.convert.reading` knows; it is trained in place.
-        method: How it is trained.
+        method: How it is trained, as an object or by name.
         options: How, where and in which numbers.
 
     Attributes:
@@ -46,16 +47,14 @@ class Driver:
         tally: Is told, where there is one, of the outputs that an online method's steps have for their batches.
     """
 
-    def __init__(self, model: nn.Sequential, method: Method, options: TrainerOptions):
-        if not isinstance(method, Method):
-            raise TypeError(f"`method` must be a method such as altmin.DLADMM(), got {method!r}")
-        self.model, self.method, self.options = model, method, options
+    def __init__(self, model: nn.Sequential, method: str | Method, options: TrainerOptions):
+        self.model, self.method, self.options = model, make_method(method), options
         with own_modes():
             self.problem = problem_of(model, options.loss, options.regularizer)
             self.place = Place.of(model, options.device, options.precision)
-            method.check(self.problem)
+            self.method.check(self.problem)
         self._largest = max(p.numel() for p in model.parameters())
-        self.diagnosis = Diagnosis(method, options.precision == "bf16") if options.diagnose else None
+        self.diagnosis = Diagnosis(self.method, options.precision == "bf16") if options.diagnose else None
         self.reader = SampleReader(model, self.problem, self.place)
         self.samples: Batch | None = None
         self._state: State[Any] | None = None

@@ -25,12 +25,12 @@ from altmin.train.trainer import Trainer
 
 
 @takes_samples(FitOptions)
-def fit(model: nn.Sequential, method: Method, data: Any, y: Any = None, **options: Any) -> History:
+def fit(model: nn.Sequential, method: str | Method, data: Any, y: Any = None, **options: Any) -> History:
     """Train `model` in place, from its present weights.
 
     Args:
         model: A network of modules that `altmin.convert.reading` knows.
-        method: How it is trained, such as ``DLADMM(rho=1e-3)``.
+        method: How it is trained, such as ``DLADMM(rho=1e-3)``, or its name, such as ``"dladmm"``.
         data: ``(x, y)`` as tensors or arrays, or a `Dataset` of such pairs; or `x` alone, with `y` behind it. `x` is
             floating point, ``(N, n_0)`` or flattened to it, images or sequences where the network takes them.
         y: Class indices ``(N,)``, or, with squared loss, real targets ``(N,)`` or ``(N, n_L)``; `None` where `data`
@@ -63,14 +63,14 @@ def fit(model: nn.Sequential, method: Method, data: Any, y: Any = None, **option
     chosen = FitOptions.given("fit", options)
     trainer = Trainer(model, method, **chosen.of(Options))
     if chosen.tol is not None:
-        require_penalty(method, "tol")
+        require_penalty(trainer.method, "tol")
     saver = Saver.of(chosen, chosen.every)
     with trainer.active():
         train = trainer.reader.read("data", data if y is None else pair_of(data, y))
         if trainer.reader.classes and len(torch.unique(train.y, dim=0)) < 2:
             raise ValueError("`data` holds one class only; a classifier needs two or more")
         held = read_held(trainer, chosen)
-        size = check_batch_size(chosen.batch_size, method, len(train.x))
+        size = check_batch_size(chosen.batch_size, trainer.method, len(train.x))
         trainer.reader.variance.check_split(size, train)
         loop = Loop(trainer, chosen, held, saver=saver, last=chosen.epochs, tol=chosen.tol)
         numbers = {"epochs": chosen.epochs, "batch_size": size, "record_every": chosen.record_every}

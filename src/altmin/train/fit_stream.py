@@ -25,7 +25,7 @@ from altmin.train.trainer import Trainer
 
 
 @takes(StreamOptions)
-def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **options: Any) -> History:
+def fit_stream(model: nn.Sequential, method: str | Method, batches: Iterable[Any], **options: Any) -> History:
     """Train `model` in place on mini-batches that are read once, in turn, one at a time.
 
     There is a record after every `every` batches, and one after the last. Its objective, loss and accuracy are those
@@ -39,7 +39,7 @@ def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **o
 
     Args:
         model: A network of modules that `altmin.convert.reading` knows.
-        method: One that needs nothing of samples outside its batch, such as ``OnlineAM()``.
+        method: One that needs nothing of samples outside its batch, such as ``OnlineAM()``, or its name.
         batches: Pairs ``(x, y)`` of tensors or arrays, such as a `DataLoader`; no more than `steps` of them are read.
         **options: See `StreamOptions`.
 
@@ -66,7 +66,7 @@ def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **o
     """
     chosen = StreamOptions.given("fit_stream", options)
     trainer = Trainer(model, method, **chosen.of(Options))
-    _check_streams(method, batches)
+    _check_streams(trainer.method, batches)
     saver = Saver.of(chosen)
     with trainer.active():
         feed = _Feed(iter(batches), trainer, chosen.steps)

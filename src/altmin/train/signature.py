@@ -28,11 +28,11 @@ class TakesSamples(Protocol[P, R_co]):
 
     @overload
     def __call__(
-        self, model: nn.Sequential, method: Method, data: Any, /, *own: P.args, **options: P.kwargs
+        self, model: nn.Sequential, method: str | Method, data: Any, /, *own: P.args, **options: P.kwargs
     ) -> R_co: ...
     @overload
     def __call__(
-        self, model: nn.Sequential, method: Method, x: Any, y: Any, /, *own: P.args, **options: P.kwargs
+        self, model: nn.Sequential, method: str | Method, x: Any, y: Any, /, *own: P.args, **options: P.kwargs
     ) -> R_co: ...
 
 
