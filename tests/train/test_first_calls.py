@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -85,3 +86,55 @@ def test_an_unknown_method_gets_the_nearest_name():
         trained(X, Y, method="am-newtn")
     with pytest.raises(TypeError, match=r"`method` must be a method such as .*, or its name, got <class"):
         trained(X, Y, method=Backprop)
+
+
+# Seeds
+
+
+def test_a_seed_is_the_generator_that_it_makes():
+    assert torch.equal(trained(X, Y, seed=7), trained(X, Y, generator=torch.Generator().manual_seed(7)))
+    assert not torch.equal(trained(X, Y, seed=7), trained(X, Y, seed=8))
+
+
+@pytest.mark.parametrize("seed", [0, np.int64(3), 2**64 - 1])
+def test_a_seed_leaves_the_global_generator_alone(seed):
+    before = torch.get_rng_state()
+    assert torch.equal(trained(X, Y, seed=seed), trained(X, Y, seed=seed))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_streams_and_trainers_take_a_seed():
+    for start in (fit_stream_of, epoch_of):
+        assert torch.equal(start(seed=1), start(seed=1))
+        assert not torch.equal(start(seed=1), start(seed=2))
+
+
+def fit_stream_of(**options):
+    model = nn.Sequential(*network()[:2], nn.Dropout(0.5), network()[2])
+    fit_stream(model, Backprop(), [(X, Y)] * 3, steps=3, **options)
+    return weights(model)
+
+
+def epoch_of(**options):
+    trainer = Trainer(network(), Backprop(), **options)
+    trainer.epoch(X, Y, 8)
+    return weights(trainer.model)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.0, True, "0"])
+def test_what_is_no_seed_is_refused(seed):
+    with pytest.raises(ValueError, match=f"`seed` must be an integer from 0 to .*got {seed!r}"):
+        trained(X, Y, seed=seed)
+
+
+def test_a_seed_beside_a_generator_is_refused():
+    with pytest.raises(ValueError, match="`seed` makes a generator, and `generator` is one"):
+        trained(X, Y, seed=0, generator=torch.Generator())
+
+
+def test_a_run_goes_on_by_its_seed_and_no_other(tmp_path):
+    chosen: dict[str, Any] = {"checkpoint": tmp_path, "resume": True, "record_every": 2}
+    trained(X, Y, seed=np.int64(3), epochs=2, **chosen)
+    with pytest.raises(altmin.CheckpointError, match="`generator` was 3 and is 4"):
+        trained(X, Y, seed=4, epochs=2, **chosen)
+    trained(X, Y, generator=torch.Generator().manual_seed(3), epochs=2, **chosen)

@@ -212,7 +212,7 @@ class NetworkEstimator(BaseEstimator):
     def _options(self) -> dict[str, Any]:
         """What every way of training is told."""
         regularizer = L2(self.alpha) if self.alpha else None
-        return {"loss": self.loss, "regularizer": regularizer, "generator": torch.Generator().manual_seed(self._seed)}
+        return {"loss": self.loss, "regularizer": regularizer, "seed": self._seed}
 
     def _make_trainer(self) -> Trainer:
         return Trainer(self.network_, self.chosen_method, **self._options())

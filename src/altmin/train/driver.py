@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -65,6 +66,11 @@ class Driver:
     def state(self) -> State[Any]:
         """The method's variables, whose weights are the model's; before the first step there are no others."""
         return state_of(self.model) if self._state is None else self._state
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        """Draws the order of the samples, noise and random starts: the one given, or one from the seed."""
+        return self.options.generator or _generator(self.options.initial_seed)
 
     @contextmanager
     def active(self, rounded: bool = True) -> Iterator[None]:
@@ -154,7 +160,7 @@ class Driver:
         if self._state is None:
             self.place.take(self.model)
             self._state, self._storage = state_of(self.model), Storage(self.model)
-            self._state.generator = self.options.generator or _fresh_generator()
+            self._state.generator = self.generator
         return self._state
 
     def _samples(self) -> Batch:
@@ -163,6 +169,7 @@ class Driver:
         return self.samples
 
 
-def _fresh_generator() -> torch.Generator:
-    """Seeded from the global generator, as `DataLoader` does: `torch.manual_seed` governs it."""
-    return torch.Generator().manual_seed(int(torch.randint(2**62, (), device="cpu")))
+def _generator(seed: int | None) -> torch.Generator:
+    """One of its own; without a seed that is drawn globally, as `DataLoader` does: `torch.manual_seed` governs it."""
+    chosen = int(torch.randint(2**62, (), device="cpu")) if seed is None else seed
+    return torch.Generator().manual_seed(chosen)

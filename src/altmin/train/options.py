@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import torch
@@ -31,6 +31,11 @@ def _check_keep(name: str, value: object) -> None:
 def _check_generator(name: str, value: object) -> None:
     if value is not None and not isinstance(value, torch.Generator):
         raise TypeError(f"`{name}` must be a torch.Generator or None, got {value!r}")
+
+
+def _check_seed(name: str, value: Any) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < 2**64:
+        raise ValueError(f"`{name}` must be an integer from 0 to 2**64 - 1 or None, got {value!r}")
 
 
 def _check_folder(name: str, value: object) -> None:
@@ -79,6 +84,12 @@ class Options:
         default=None,
         check=_check_generator,
     )
+    seed: int | None = option(
+        "makes the generator, for runs that draw the same; it touches neither the model's weights, which `fit` begins "
+        "with as they are, nor PyTorch's global generator; none: `generator`",
+        default=None,
+        check=_check_seed,
+    )
     device: str | torch.device | None = option(
         "where to train: model and data are moved to cpu, cuda or cuda:N; none: they stay where they are",
         default=None,
@@ -108,6 +119,19 @@ class Options:
 
     def __post_init__(self) -> None:
         self.check_each({f.name: getattr(self, f.name) for f in self.listed()})
+        self.check_together()
+
+    def check_together(self) -> None:
+        """Raise `ValueError` for what no option can tell alone."""
+        if self.seed is not None and self.generator is not None:
+            raise ValueError("`seed` makes a generator, and `generator` is one; name one of the two")
+
+    @property
+    def initial_seed(self) -> int | None:
+        """What the numbers drawn begin with; `None` where nobody said."""
+        if self.generator is not None:
+            return self.generator.initial_seed()
+        return None if self.seed is None else int(self.seed)
 
     @classmethod
     def check_each(cls, values: Mapping[str, Any]) -> None:
@@ -212,17 +236,14 @@ class LoopOptions(Options):
     )
     checkpoints_kept: int = option("the newest checkpoints, which stay", default=2, check=check_positive)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.check_together()
-
     @property
     def recorded(self) -> Sequence[str]:
         """The figures that records have."""
         return FIGURES if self.record is None else self.record
 
     def check_together(self) -> None:
-        """What no option can tell alone."""
+        """Raise `ValueError` for what no option can tell alone."""
+        super().check_together()
         if self.keep == "best" and (self.validation is None or "validation" not in self.recorded):
             raise ValueError("`keep='best'` needs a `validation` set to be best on, and its figures in `record`")
         if self.resume and self.checkpoint is None:
@@ -265,7 +286,7 @@ class FitOptions(LoopOptions):
     )
 
     def check_together(self) -> None:
-        """What no option can tell alone."""
+        """Raise `ValueError` for what no option can tell alone."""
         super().check_together()
         if self.every is not None and self.checkpoint is None:
             raise ValueError(
