@@ -52,7 +52,7 @@ VALUES: dict[str, st.SearchStrategy[str]] = {
     "--activation": one_of([*ACTIVATION_NAMES], ["rellu"]),
     "--loss": one_of([*LOSSES, "huber:0.5"], ["huber:-1", "sqared", "squared:1:2", "huber:nan"]),
     "--regularizer": one_of(["none", "l1:0.01", "l2:0.01"], ["l2:-1", "l3:1", "l1", "l2:nan", "l2:1e300"]),
-    "--device": one_of(["cpu"], ["cuda:99", "tpu", "meta", "mps"]),
+    "--device": one_of(["cpu", "auto"], ["cuda:99", "tpu", "meta", "mps"]),
     "--precision": one_of(["float32", "float64", "bf16", "null"], ["fp8"]),
     "--dtype": one_of(["float32", "float64"], ["float16"]),
     "--keep": one_of(["best", "last"], ["none"]),

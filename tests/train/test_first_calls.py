@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import altmin
 from altmin import Backprop, Trainer, fit_stream
 from altmin.methods.registry import METHODS
+from altmin.train import Options
+from altmin.train.place import check_device
 
 N = 40
 X = torch.randn(N, 3, generator=torch.Generator().manual_seed(1))
@@ -138,3 +140,20 @@ def test_a_run_goes_on_by_its_seed_and_no_other(tmp_path):
     with pytest.raises(altmin.CheckpointError, match="`generator` was 3 and is 4"):
         trained(X, Y, seed=4, epochs=2, **chosen)
     trained(X, Y, generator=torch.Generator().manual_seed(3), epochs=2, **chosen)
+
+
+# Devices
+
+
+def test_auto_is_the_cpu_where_there_is_no_other(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert check_device("auto") == "cpu"
+    assert Options(device="auto").device == "cpu"
+    assert torch.equal(trained(X, Y, device="auto"), trained(X, Y, device="cpu"))
+
+
+def test_auto_is_cuda_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ValueError, match="`device` cuda: PyTorch finds 0 CUDA"):
+        trained(X, Y, device="auto")

@@ -91,7 +91,8 @@ class Options:
         check=_check_seed,
     )
     device: str | torch.device | None = option(
-        "where to train: model and data are moved to cpu, cuda or cuda:N; none: they stay where they are",
+        "where to train: model and data are moved to cpu, cuda or cuda:N, or by auto to cuda where there is one, else "
+        "to cpu; none: they stay where they are",
         default=None,
         check=lambda _, value: value is None or check_device(value),
         flag=str,
@@ -119,6 +120,8 @@ class Options:
 
     def __post_init__(self) -> None:
         self.check_each({f.name: getattr(self, f.name) for f in self.listed()})
+        if self.device == "auto":
+            object.__setattr__(self, "device", check_device(self.device))
         self.check_together()
 
     def check_together(self) -> None:
