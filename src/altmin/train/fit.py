@@ -14,6 +14,7 @@ from altmin.core.batch import Batch
 from altmin.diagnostics import require_penalty
 from altmin.methods.base import Method
 from altmin.train.history import History
+from altmin.train.holdout import hold_out, is_share
 from altmin.train.identity import loop_facts
 from altmin.train.inputs import check_batch_size
 from altmin.train.loop import Loop
@@ -66,17 +67,36 @@ def fit(model: nn.Sequential, method: str | Method, data: Any, y: Any = None, **
         require_penalty(trainer.method, "tol")
     saver = Saver.of(chosen, chosen.every)
     with trainer.active():
-        train = trainer.reader.read("data", data if y is None else pair_of(data, y))
-        if trainer.reader.classes and len(torch.unique(train.y, dim=0)) < 2:
-            raise ValueError("`data` holds one class only; a classifier needs two or more")
-        held = read_held(trainer, chosen)
+        train = _read(trainer, data if y is None else pair_of(data, y))
+        held, position = read_held(trainer, chosen), {}
+        if is_share(chosen.validation):
+            kinds, draw = bool(trainer.reader.classes), partial(_seed_of_split, trainer, saver)
+            train, validation, split = hold_out("validation", float(chosen.validation), train, kinds, draw)
+            held, position = {"validation": validation} | held, {"split": split}
         size = check_batch_size(chosen.batch_size, trainer.method, len(train.x))
         trainer.reader.variance.check_split(size, train)
-        loop = Loop(trainer, chosen, held, saver=saver, last=chosen.epochs, tol=chosen.tol)
+        loop = Loop(trainer, chosen, held, saver=saver, position=position.copy, last=chosen.epochs, tol=chosen.tol)
         numbers = {"epochs": chosen.epochs, "batch_size": size, "record_every": chosen.record_every}
         facts = partial(loop_facts, chosen, held, data=train, **numbers)
         loop.begin(train, saved=saver and saver.begin(trainer, facts))
         return loop.run(_rounds(trainer, size, loop.history.iterations, chosen))
+
+
+def _read(trainer: Trainer, data: Any) -> Batch:
+    """All samples, of which a classifier needs two classes."""
+    samples = trainer.reader.read("data", data)
+    if trainer.reader.classes and len(torch.unique(samples.y, dim=0)) < 2:
+        raise ValueError("`data` holds one class only; a classifier needs two or more")
+    return samples
+
+
+def _seed_of_split(trainer: Trainer, saver: Saver | None) -> int:
+    """What held-out samples are drawn with: the seed of a run that goes on, or one that the generator draws."""
+    saved = saver and saver.newest()
+    if saved and "split" in saved["position"]:
+        return saved["position"]["split"]
+    generator = trainer.generator
+    return int(torch.randint(2**62, (), generator=generator, device=generator.device))
 
 
 def _rounds(trainer: Trainer, size: int, done: int, chosen: FitOptions) -> Iterator[tuple[int, Iterator[Batch]]]:
@@ -89,4 +109,5 @@ def _rounds(trainer: Trainer, size: int, done: int, chosen: FitOptions) -> Itera
 def read_held(trainer: Trainer, chosen: LoopOptions) -> dict[str, Batch]:
     """The samples that every record evaluates beside those that are trained on."""
     given = {"validation": chosen.validation, "test": chosen.test}
-    return {name: trainer.reader.read(name, data) for name, data in given.items() if data is not None}
+    given = {name: data for name, data in given.items() if data is not None and not is_share(data)}
+    return {name: trainer.reader.read(name, data) for name, data in given.items()}

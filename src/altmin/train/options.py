@@ -19,6 +19,7 @@ from altmin.errors import nearest
 from altmin.losses import Loss, make_loss
 from altmin.precision import Precision, dtype_of
 from altmin.regularizers import Regularizer, make_regularizer
+from altmin.train.holdout import check_no_share, check_share
 from altmin.train.option_field import check_bool, check_positive, check_positive_or_none, described, option
 from altmin.train.place import check_device
 
@@ -210,7 +211,9 @@ class LoopOptions(Options):
         check=_check_record,
     )
 
-    validation: Any = option("samples that are evaluated for every record, in the form of the data", default=None)
+    validation: Any = option(
+        "samples that are evaluated for every record, in the form of the data", default=None, check=check_no_share
+    )
     test: Any = option(
         "samples that are evaluated for every record and used for nothing else, in the form of the data", default=None
     )
@@ -257,6 +260,12 @@ class LoopOptions(Options):
 class FitOptions(LoopOptions):
     """What `fit` takes."""
 
+    validation: Any = option(
+        "samples that are evaluated for every record, in the form of the data; or a share of the data such as 0.1, "
+        "which is drawn by the generator, of every class alike, and held out of training",
+        default=None,
+        check=check_share,
+    )
     epochs: int = option(
         "passes over the data; for full-batch methods iterations", check=check_positive, flag=int | None
     )
