@@ -12,6 +12,7 @@ from altmin.core.state import State
 from altmin.errors import (
     CheckpointError,
     CheckpointWarning,
+    ConversionWarning,
     DataError,
     DivergenceError,
     InertiaWarning,
@@ -43,6 +44,7 @@ __all__ = [
     "Batch",
     "CheckpointError",
     "CheckpointWarning",
+    "ConversionWarning",
     "CrossEntropy",
     "DataError",
     "DivergenceError",

@@ -33,7 +33,8 @@ def fit(model: nn.Sequential, method: str | Method, data: Any, y: Any = None, **
         model: A network of modules that `altmin.convert.reading` knows.
         method: How it is trained, such as ``DLADMM(rho=1e-3)``, or its name, such as ``"dladmm"``.
         data: ``(x, y)`` as tensors or arrays, or a `Dataset` of such pairs; or `x` alone, with `y` behind it. `x` is
-            floating point, ``(N, n_0)`` or flattened to it, images or sequences where the network takes them.
+            ``(N, n_0)`` or flattened to it, images or sequences where the network takes them; other numbers than the
+            model's are converted.
         y: Class indices ``(N,)``, or, with squared loss, real targets ``(N,)`` or ``(N, n_L)``; `None` where `data`
             holds them.
         **options: See `FitOptions`.
