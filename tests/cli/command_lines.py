@@ -50,7 +50,7 @@ VALUES: dict[str, st.SearchStrategy[str]] = {
     "--step-width": one_of(["16", "64"], ["3", "65", str(10**9)]),
     "--model": one_of([*NETWORKS], ["mpl", "nowhere.py:net", ".py:", "mlp:mlp"]),
     "--activation": one_of([*ACTIVATION_NAMES], ["rellu"]),
-    "--loss": one_of([*LOSSES, "huber:0.5"], ["huber:-1", "sqared", "squared:1:2", "huber:nan"]),
+    "--loss": one_of([*LOSSES, "mse", "huber:0.5"], ["huber:-1", "sqared", "squared:1:2", "huber:nan"]),
     "--regularizer": one_of(["none", "l1:0.01", "l2:0.01"], ["l2:-1", "l3:1", "l1", "l2:nan", "l2:1e300"]),
     "--device": one_of(["cpu", "auto"], ["cuda:99", "tpu", "meta", "mps"]),
     "--precision": one_of(["float32", "float64", "bf16", "null"], ["fp8"]),

@@ -14,6 +14,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import torch
+from torch import nn
 
 from altmin.errors import nearest
 from altmin.losses import Loss, make_loss
@@ -67,8 +68,9 @@ class Options:
         altmin.errors.UnknownNameError: unknown `loss` 'square'; did you mean 'squared'? ...
     """
 
-    loss: str | Loss = option(
-        "by name, cross_entropy, squared or hinge, or an object",
+    loss: str | Loss | nn.Module = option(
+        "by name, cross_entropy, squared (or mse) or hinge, or an object, also PyTorch's nn.CrossEntropyLoss() or "
+        "nn.MSELoss(); each is a sum over samples, squared half the sum of squares over outputs",
         default="cross_entropy",
         check=lambda _, value: make_loss(value),
         flag=str | None,
