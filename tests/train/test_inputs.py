@@ -139,12 +139,30 @@ BAD_CLASSES = {
     "x elsewhere": (lambda: (X.to("meta"), Y), TypeError, "x is on meta, the model on cpu"),
     "y elsewhere": (lambda: (X, Y.to("meta")), TypeError, "y is on meta, the model on cpu"),
     "a label too large": (lambda: (X, Y + 1), ValueError, r"0\.\.1 .*2 output.*1\.\.2"),
+    "labels from 1": (
+        lambda: (X, Y + 1),
+        ValueError,
+        r"2 different ones, 1, 2; number .* numpy.unique\(labels, return",
+    ),
+    "labels that are far apart": (lambda: (X, 10 * Y - 3), ValueError, r"got -3\.\.7; .* ones, -3, 7; number"),
+    "more classes than outputs": (
+        lambda: (X, torch.arange(N)),
+        ValueError,
+        "40 diff.* 7 and 32 more, and the model needs",
+    ),
     "a negative label": (lambda: (X, Y - 1), ValueError, r"0\.\.1 .*2 output.*-1\.\.0"),
     "labels as a column": (lambda: (X, Y[:, None]), ValueError, r"shape \(N,\), got \(40, 1\)"),
     "one-hot labels": (lambda: (X, nn.functional.one_hot(Y)), ValueError, r"shape \(N,\), got \(40, 2\)"),
     "real targets": (lambda: (X, Y.float()), TypeError, "integer class labels, got torch.float32"),
     "complex labels": (lambda: (X, Y.to(torch.complex64)), TypeError, "complex"),
-    "labels as text": (lambda: (X.numpy(), np.array(["a", "b"] * 20)), TypeError, "<U1"),
+    "labels as text": (
+        lambda: (X.numpy(), np.array(["b", "a"] * 20)),
+        TypeError,
+        r"y holds the labels 'a', 'b' \(.*<U1\).*classes, y = numpy.unique\(labels, return_inverse=True\)",
+    ),
+    "a Dataset of labels as text": (lambda: Pairs(X, ["b", "a"] * 20), TypeError, "y holds the labels 'a', 'b' .*<U1"),
+    "labels as objects": (lambda: (X, ["cat", None] * 20), TypeError, r"labels 'cat', None \(.*object"),
+    "many labels as text": (lambda: (X, [f"c{i:02}" for i in range(N)]), TypeError, "'c00', .*'c07' and 32 more"),
     "x as text": (lambda: (np.array([["a"] * 3] * N), Y), TypeError, "<U1"),
     "x missing": (lambda: (None, Y), TypeError, "object|None"),
     "a ragged list": (lambda: ([[1.0, 2.0], [3.0]], [0, 1]), (TypeError, ValueError), "x"),
@@ -200,6 +218,11 @@ def test_bad_samples_are_refused_by_the_arguments_name(case, argument):
 def test_bad_real_targets_are_refused_by_the_arguments_name(case, argument):
     data, error, text = BAD_TARGETS[case]
     refused(error, f"`{argument}`.*{text}", **{"data": (X, REAL), argument: data(), "loss": "squared"})
+
+
+def test_whole_numbers_as_real_targets_are_refused_with_the_way_out():
+    text = r"labels must lie in 0\.\.1 .*numbers must be floating point: y.float\(\)"
+    refused(ValueError, text, model=network(1), data=(X, (10 * X[:, 0]).long()), loss="squared")
 
 
 def test_one_class_only_is_refused():

@@ -14,7 +14,7 @@ from altmin.core.forward import forward
 from altmin.core.problem import Problem
 from altmin.methods.base import Method
 from altmin.train.conversion import converted, warn_of_conversion
-from altmin.train.pairs import tensors_of
+from altmin.train.pairs import NUMBERED, listed, tensors_of
 from altmin.train.place import Place
 from altmin.train.scale import warn_of_scale
 from altmin.train.variance import BatchVariance
@@ -163,8 +163,18 @@ def encode(name: str, y: Tensor, problem: Problem, like: Tensor) -> tuple[Tensor
     low, high = int(y.min()), int(y.max())
     if low < 0 or high > most:
         advice = f"the model has {problem.outputs} output(s)"
-        raise ValueError(f"`{name}`: labels must lie in 0..{most} ({advice}), got {low}..{high}")
+        found = f"{low}..{high}; {_advice_on_labels(y.unique().tolist(), problem)}"
+        raise ValueError(f"`{name}`: labels must lie in 0..{most} ({advice}), got {found}")
     return problem.loss.encode(y, problem.outputs, like.dtype), True
+
+
+def _advice_on_labels(labels: list[int], problem: Problem) -> str:
+    """What to do about class labels that the model has no outputs for."""
+    found = f"there are {len(labels)} different ones, {listed(labels)}"
+    real = "; targets that are numbers must be floating point: y.float()" if problem.loss.regression else ""
+    if len(labels) > max(problem.outputs, 2):
+        return f"{found}, and the model needs an output for each{real}"
+    return f"{found}; {NUMBERED}{real}"
 
 
 def _real(name: str, y: Tensor, problem: Problem, like: Tensor) -> Tensor:
