@@ -35,7 +35,7 @@ def trained(*data, dtype=torch.float32, **options):
     return weights(model)
 
 
-def said(call, kind=ConversionWarning):
+def said(call, kind: type[Warning] = ConversionWarning):
     """What a call gives, and the texts of its warnings of a kind."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

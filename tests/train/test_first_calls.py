@@ -116,7 +116,8 @@ def test_streams_and_trainers_take_a_seed():
 
 
 def fit_stream_of(**options):
-    model = nn.Sequential(*network()[:2], nn.Dropout(0.5), network()[2])
+    first, relu, last = network()
+    model = nn.Sequential(first, relu, nn.Dropout(0.5), last)
     fit_stream(model, Backprop(), [(X, Y)] * 3, steps=3, **options)
     return weights(model)
 
@@ -174,7 +175,7 @@ def test_a_share_is_held_out_of_every_class_and_of_training():
     train, held = held_out(0.25, one_hot(Y, 2, X.dtype), True, 0)
     assert sorted([*train.x[:, 0].tolist(), *held.x[:, 0].tolist()]) == sorted(X[:, 0].tolist())
     for kind in (0, 1):
-        assert int(held.y[:, kind].sum()) == int(0.25 * int((kind == Y).sum()) + 0.5)
+        assert int(held.y[:, kind].sum()) == int(0.25 * int(Y.eq(kind).sum()) + 0.5)
     assert torch.equal(held.y[:, 1].bool(), held.x[:, 0] > 0.2), "targets stay with their inputs"
     assert torch.equal(held.x, held_out(0.25, one_hot(Y, 2, X.dtype), True, 0)[1].x)
     assert not torch.equal(held.x, held_out(0.25, one_hot(Y, 2, X.dtype), True, 1)[1].x)
@@ -203,7 +204,7 @@ def test_the_run_trains_on_the_rest_which_its_seed_draws():
     first, again, other = Watched.seen
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    assert len(first) == len(X) - sum(int(0.25 * int((kind == Y).sum()) + 0.5) for kind in (0, 1))
+    assert len(first) == len(X) - sum(int(0.25 * int(Y.eq(kind).sum()) + 0.5) for kind in (0, 1))
 
 
 def test_the_best_weights_are_those_of_the_held_out_samples():

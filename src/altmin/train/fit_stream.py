@@ -14,10 +14,9 @@ from altmin.core.batch import Batch
 from altmin.errors import CheckpointError
 from altmin.methods.base import Method
 from altmin.methods.registry import METHODS
-from altmin.train.fit import read_held
 from altmin.train.history import History
 from altmin.train.identity import fingerprint, loop_facts
-from altmin.train.loop import Loop
+from altmin.train.loop import Loop, read_held
 from altmin.train.options import Options, StreamOptions
 from altmin.train.saver import Saver
 from altmin.train.signature import takes

@@ -36,7 +36,7 @@ def _check_generator(name: str, value: object) -> None:
 
 
 def _check_seed(name: str, value: Any) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < 2**64:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= int(value) < 2**64:
         raise ValueError(f"`{name}` must be an integer from 0 to 2**64 - 1 or None, got {value!r}")
 
 
