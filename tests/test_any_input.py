@@ -21,8 +21,8 @@ from any_input import DOCUMENTED, SOUND, WRONG, built, methods, networks, option
 def documented() -> Iterator[None]:
     """A context in which the library's errors and warnings may come, and nothing else."""
     with warnings.catch_warnings():
-        for kind in (altmin.InertiaWarning, altmin.PenaltyWarning, altmin.PrecisionWarning, altmin.ScaleWarning):
-            warnings.simplefilter("ignore", kind)
+        for kind in ("Conversion", "Inertia", "Penalty", "Precision", "Scale"):
+            warnings.simplefilter("ignore", getattr(altmin, f"{kind}Warning"))
         try:
             yield
         except DOCUMENTED as error:

@@ -13,6 +13,7 @@ from altmin.core.state import State
 from altmin.errors import (
     CheckpointError,
     CheckpointWarning,
+    ConversionWarning,
     DataError,
     DivergenceError,
     InertiaWarning,
@@ -44,6 +45,7 @@ __all__ = [
     "Batch",
     "CheckpointError",
     "CheckpointWarning",
+    "ConversionWarning",
     "CrossEntropy",
     "DataError",
     "DivergenceError",

@@ -48,6 +48,10 @@ class PrecisionWarning(UserWarning):
     """A precision that was asked for cannot be had, or not for a step: float32 is used instead."""
 
 
+class ConversionWarning(UserWarning):
+    """Samples in other numbers than the model's, such as float64 arrays or images of bytes, which are converted."""
+
+
 class ScaleWarning(UserWarning):
     """Inputs or regression targets far from unit scale, which starts and methods' numbers are made for."""
 

@@ -122,15 +122,17 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     def __init__(self, what: str):
         self.what = what
         self._kinds: dict[str, Any] = {}
+        self._others: dict[str, str] = {}  # names by names that stand for them
 
-    def register(self, name: str) -> Callable[[C], C]:
+    def register(self, name: str, *others: str) -> Callable[[C], C]:
         """Class decorator: the class goes by `name` from now on, which becomes its attribute ``name``.
 
         Args:
             name: Without colons.
+            others: Names that stand for this one, and that no list has.
 
         Raises:
-            ValueError: Another class has the name, or it holds a colon.
+            ValueError: Another class has one of the names, or it holds a colon.
 
         Example:
             >>> from altmin.regularizers import REGULARIZERS, Regularizer, make_regularizer
@@ -141,15 +143,18 @@ class Registry(Mapping[str, type[T]], Generic[T]):
             >>> make_regularizer("half-l2:0.5").weight
             0.5
         """
-        if not isinstance(name, str) or not name or ":" in name:
-            raise ValueError(f"the name of a {self.what} must be text without a colon, got {name!r}")
+        for one in (name, *others):
+            if not isinstance(one, str) or not one or ":" in one:
+                raise ValueError(f"the name of a {self.what} must be text without a colon, got {one!r}")
 
         def decorate(kind: C) -> C:
-            other = self._kinds.get(name)
-            if other is not None and not _same(other, kind):
-                raise ValueError(f"{other.__name__} is the {self.what} {name!r} already, not {kind.__name__}")
+            for one in (name, *others):
+                other = self._kinds.get(self._others.get(one, one))
+                if other is not None and not _same(other, kind):
+                    raise ValueError(f"{other.__name__} is the {self.what} {one!r} already, not {kind.__name__}")
             kind.name = name  # type: ignore[attr-defined]
             self._kinds[name] = kind
+            self._others |= dict.fromkeys(others, name)
             return kind
 
         return decorate
@@ -160,9 +165,10 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         Raises:
             ValueError: An unknown name; the message has the nearest known one.
         """
-        if name not in self._kinds:
+        own = self._others.get(name, name)
+        if own not in self._kinds:
             raise UnknownNameError(f"unknown `{self.what}` {name!r}; {nearest(name, list(self._kinds))}")
-        return self._kinds[name]
+        return self._kinds[own]
 
     def make(self, text: str) -> T:
         """An object from ``NAME`` or ``NAME:NUMBER:NUMBER``, the numbers being the arguments of the class.

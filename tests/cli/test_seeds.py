@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -169,3 +170,10 @@ def test_errors_are_one_line(command: str, options: str, message: str, capsys: p
     text = capsys.readouterr().err
     assert text.startswith(f"altmin: error: {message}")
     assert text.count("\n") == 1
+
+
+def test_auto_is_a_device_of_every_command(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(["train", "adam", *SMALL, "--device", "auto", "--out", "out"]) == 0
+    assert main(["predict", "out", "--device", "auto", "--quiet"]) == 0
+    assert main(["bench", "adam", "--hidden", "4", "--quiet", "--device", "auto", "--rounds", "1"]) == 0

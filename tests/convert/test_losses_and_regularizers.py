@@ -11,7 +11,7 @@ from altmin import (
     Hinge,
     SquaredLoss,
 )
-from altmin.losses import make_loss
+from altmin.losses import LOSSES, Loss, make_loss, register_loss
 from altmin.regularizers import make_regularizer
 
 
@@ -50,7 +50,48 @@ def test_a_regulariser_of_another_form_is_a_value_error_that_says_the_form(text)
         make_regularizer(text)
 
 
-@pytest.mark.parametrize("loss", [CrossEntropy, nn.CrossEntropyLoss(), None, 1])
+@pytest.mark.parametrize(
+    ("given", "loss"),
+    [("mse", SquaredLoss()), (nn.MSELoss(), SquaredLoss()), (nn.CrossEntropyLoss(), CrossEntropy())],
+)
+def test_losses_by_their_names_in_pytorch(given, loss):
+    assert make_loss(given) == loss
+
+
+@pytest.mark.parametrize(
+    ("loss", "option"),
+    [
+        (nn.CrossEntropyLoss(label_smoothing=0.1), "label_smoothing=0.1"),
+        (nn.CrossEntropyLoss(weight=torch.ones(2)), r"weight=tensor\(\[1., 1.\]\)"),
+        (nn.CrossEntropyLoss(ignore_index=0), "ignore_index=0"),
+        (nn.CrossEntropyLoss(reduction="sum"), "reduction='sum'"),
+        (nn.MSELoss(reduction="none"), "reduction='none'"),
+    ],
+)
+def test_options_of_pytorchs_losses_are_refused_by_name(loss, option):
+    with pytest.raises(
+        ValueError, match=rf"`loss`: \w+ has {option}, which .*; leave `{option.partition('=')[0]}` out"
+    ):
+        make_loss(loss)
+
+
+class OwnLoss(nn.MSELoss):
+    """May compute anything."""
+
+
+@pytest.mark.parametrize("loss", [nn.L1Loss(), OwnLoss(), nn.Linear(1, 1)])
+def test_other_modules_stand_for_no_loss(loss):
+    with pytest.raises(TypeError, match=r"`loss`: \w+ stands for no loss; known: nn.CrossEntropyLoss\(\), nn.MSELoss"):
+        make_loss(loss)
+
+
+def test_names_that_stand_for_another_are_taken_and_not_listed():
+    assert "mse" not in LOSSES
+    with pytest.raises(ValueError, match="SquaredLoss is the loss 'mse' already, not Other"):
+        register_loss("mse")(type("Other", (Loss,), {}))
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy, nn.CrossEntropyLoss, None, 1])
 def test_something_that_is_no_loss_is_a_type_error(loss):
     with pytest.raises(TypeError, match="`loss`"):
         make_loss(loss)

@@ -344,7 +344,7 @@ NAN[3, 1] = math.nan
         ([(X, Y), (X[:, :2], Y)], ValueError, r"`batches\[1\]`: the model takes 4 features, x has 2"),
         ([(X, Y), (X, Y + 1)], ValueError, r"`batches\[1\]`: labels must lie in 0..2"),
         ([(X, Y), (X, Y[:5])], ValueError, r"`batches\[1\]`: 60 inputs but 5 targets"),
-        ([(X, Y), (X.double(), Y)], TypeError, r"`batches\[1\]`: x has dtype torch.float64"),
+        ([(X, Y), (X + 0j, Y)], TypeError, r"`batches\[1\]`: x must hold real numbers, got torch.complex64"),
         ([(X[0], Y[0])], ValueError, r"`batches\[0\]`: x must have shape \(N, 4\)"),
     ],
 )
@@ -380,7 +380,7 @@ def test_kinds_of_targets_cannot_be_mixed(validation):
         ({"every": True}, ValueError, "`every` must be a positive integer, got True"),
         ({"keep": "first"}, ValueError, "`keep` must be"),
         ({"keep": "best"}, ValueError, "`keep='best'` needs a `validation` set"),
-        ({"method": "am-adam"}, TypeError, "`method` must be a method"),
+        ({"method": "am-adm"}, ValueError, "unknown method 'am-adm'; did you mean 'am-adam'"),
         ({"callbacks": 3}, TypeError, "`callbacks` must be a sequence"),
         ({"generator": 0}, TypeError, "`generator` must be a torch.Generator"),
         ({"device": "abacus"}, ValueError, "`device` must be such as cpu"),

@@ -135,17 +135,34 @@ BAD_CLASSES = {
     "x of another width": (lambda: (X[:, :2], Y), ValueError, "takes 3 features, x has 2"),
     "x and y of different lengths": (lambda: (X, Y[1:]), ValueError, "40 inputs but 39 targets"),
     "y a single number": (lambda: (X, Y[0]), (TypeError, ValueError), r"\(N,\)"),
-    "integer x": (lambda: (X.long(), Y), TypeError, "floating point, got torch.int64"),
-    "x of another dtype": (lambda: (X.double(), Y), TypeError, "x has dtype torch.float64, the model torch.float32"),
+    "complex x": (lambda: (X.to(torch.complex64), Y), TypeError, "x must hold real numbers, got torch.complex64"),
     "x elsewhere": (lambda: (X.to("meta"), Y), TypeError, "x is on meta, the model on cpu"),
     "y elsewhere": (lambda: (X, Y.to("meta")), TypeError, "y is on meta, the model on cpu"),
     "a label too large": (lambda: (X, Y + 1), ValueError, r"0\.\.1 .*2 output.*1\.\.2"),
+    "labels from 1": (
+        lambda: (X, Y + 1),
+        ValueError,
+        r"2 different ones, 1, 2; number .* numpy.unique\(labels, return",
+    ),
+    "labels that are far apart": (lambda: (X, 10 * Y - 3), ValueError, r"got -3\.\.7; .* ones, -3, 7; number"),
+    "more classes than outputs": (
+        lambda: (X, torch.arange(N)),
+        ValueError,
+        "40 diff.* 7 and 32 more, and the model needs",
+    ),
     "a negative label": (lambda: (X, Y - 1), ValueError, r"0\.\.1 .*2 output.*-1\.\.0"),
     "labels as a column": (lambda: (X, Y[:, None]), ValueError, r"shape \(N,\), got \(40, 1\)"),
     "one-hot labels": (lambda: (X, nn.functional.one_hot(Y)), ValueError, r"shape \(N,\), got \(40, 2\)"),
     "real targets": (lambda: (X, Y.float()), TypeError, "integer class labels, got torch.float32"),
     "complex labels": (lambda: (X, Y.to(torch.complex64)), TypeError, "complex"),
-    "labels as text": (lambda: (X.numpy(), np.array(["a", "b"] * 20)), TypeError, "<U1"),
+    "labels as text": (
+        lambda: (X.numpy(), np.array(["b", "a"] * 20)),
+        TypeError,
+        r"y holds the labels 'a', 'b' \(.*<U1\).*classes, y = numpy.unique\(labels, return_inverse=True\)",
+    ),
+    "a Dataset of labels as text": (lambda: Pairs(X, ["b", "a"] * 20), TypeError, "y holds the labels 'a', 'b' .*<U1"),
+    "labels as objects": (lambda: (X, ["cat", None] * 20), TypeError, r"labels 'cat', None \(.*object"),
+    "many labels as text": (lambda: (X, [f"c{i:02}" for i in range(N)]), TypeError, "'c00', .*'c07' and 32 more"),
     "x as text": (lambda: (np.array([["a"] * 3] * N), Y), TypeError, "<U1"),
     "x missing": (lambda: (None, Y), TypeError, "object|None"),
     "a ragged list": (lambda: ([[1.0, 2.0], [3.0]], [0, 1]), (TypeError, ValueError), "x"),
@@ -160,7 +177,6 @@ BAD_TARGETS = {
     "inf in y": (lambda: (X, with_value(REAL, float("inf"), 5, 1)), ValueError, r"y holds inf at \(5, 1\)"),
     "y of another width": (lambda: (X, REAL[:, :1]), ValueError, r"2 output.*\(40, 1\)"),
     "y without width": (lambda: (X, REAL[:, 0]), ValueError, r"2 output.*\(40,\)"),
-    "y of another dtype": (lambda: (X, REAL.double()), TypeError, "y has dtype torch.float64, the model torch.float32"),
     "y in three dimensions": (lambda: (X, REAL[:, :, None]), ValueError, r"\(40, 2, 1\)"),
 }
 
@@ -204,6 +220,11 @@ def test_bad_real_targets_are_refused_by_the_arguments_name(case, argument):
     refused(error, f"`{argument}`.*{text}", **{"data": (X, REAL), argument: data(), "loss": "squared"})
 
 
+def test_whole_numbers_as_real_targets_are_refused_with_the_way_out():
+    text = r"labels must lie in 0\.\.1 .*numbers must be floating point: y.float\(\)"
+    refused(ValueError, text, model=network(1), data=(X, (10 * X[:, 0]).long()), loss="squared")
+
+
 def test_one_class_only_is_refused():
     refused(ValueError, "`data` holds one class only", data=(X, torch.ones_like(Y)))
 
@@ -238,9 +259,9 @@ ARGUMENTS = {
     "mDLAM on a part": ({"method": MDLAM(), "batch_size": 20}, ValueError, "MDLAM.*full batch.*`batch_size`"),
     "dlADMM on a part": ({"method": DLADMM(), "batch_size": 20}, ValueError, "DLADMM.*full batch.*`batch_size`"),
     "a method's class": ({"method": DLADMM}, TypeError, "`method` must be a method such as .*DLADMM"),
-    "a method's name": ({"method": "dladmm"}, TypeError, "`method` must be a method such as .*got 'dladmm'"),
-    "an unknown loss": ({"loss": "mse"}, ValueError, "`loss` 'mse'.*squared"),
-    "PyTorch's loss": ({"loss": nn.CrossEntropyLoss()}, TypeError, "`loss`"),
+    "a method's name, misspelt": ({"method": "dladm"}, ValueError, "unknown method 'dladm'; did you mean 'dladmm'"),
+    "an unknown loss": ({"loss": "sqared"}, ValueError, "`loss` 'sqared'.*squared"),
+    "another loss of PyTorch's": ({"loss": nn.L1Loss()}, TypeError, "`loss`: L1Loss stands for no loss"),
     "a loss's class": ({"loss": CrossEntropy}, TypeError, "`loss`"),
     "an unknown regulariser": ({"regularizer": "l3:1"}, ValueError, "`regularizer`.*got 'l3:1'"),
     "a number as regulariser": ({"regularizer": 0.1}, TypeError, "`regularizer`.*0.1"),
@@ -260,7 +281,7 @@ def test_bad_arguments_are_refused_by_name(case):
 
 
 def test_a_model_is_not_moved_for_data_that_are_refused():
-    refused((TypeError, ValueError), "`data`", data=(X.long(), Y), precision="float64")
+    refused((TypeError, ValueError), "`data`", data=(X.to(torch.complex64), Y), precision="float64")
 
 
 def frozen():

@@ -372,7 +372,7 @@ def test_a_batch_knows_how_much_of_training_lies_behind_it():
 
 def test_what_does_not_fit_is_refused_by_name():
     cases: tuple[tuple[dict[str, Any], type[Exception], str], ...] = (
-        ({"loss": "mse"}, ValueError, "`loss`"),
+        ({"loss": "mae"}, ValueError, "`loss`"),
         ({"samples": 0}, ValueError, "`samples` must be a positive integer or None, got 0"),
         ({"audit": 1}, TypeError, "`audit` must be True or False"),
         ({"epochs": 3}, TypeError, "epochs"),
@@ -381,7 +381,7 @@ def test_what_does_not_fit_is_refused_by_name():
         with pytest.raises(error, match=text):
             Trainer(network(), BCD(), **options)
     with pytest.raises(TypeError, match="`method` must be a method"):
-        Trainer(network(), "bcd")  # type: ignore[arg-type]
+        Trainer(network(), 3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

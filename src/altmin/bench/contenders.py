@@ -40,8 +40,7 @@ class Trained:
     """A method of the library: the steps of an epoch, as `fit` makes them, and nothing else of `fit`."""
 
     def __init__(self, name: str, method: Method, setup: Setup) -> None:
-        options: dict[str, Any] = setup.of(Options)
-        options |= {"loss": setup.loss_of(name), "generator": torch.Generator().manual_seed(setup.seed)}
+        options: dict[str, Any] = setup.of(Options) | {"loss": setup.loss_of(name)}
         self._trainer = Trainer(setup.network.build(setup.seed), method, **options)
         self._samples = setup.dataset.train.x, setup.dataset.train.y
         self.name = " ".join([name, *changed(method, METHODS[name].method)])

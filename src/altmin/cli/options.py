@@ -40,6 +40,7 @@ COMMANDS = {
 LISTS = "methods", "datasets", "exhibits"
 CONFIG_HELP = "YAML file with any of these options; may be repeated, and what the command line says comes first"
 OWN = "FILE.py:CLASS of your own"
+DEVICE = "cpu, cuda or cuda:N, or auto: cuda where there is one, else cpu"
 SEEDS = (
     "train so many times, with the seeds from --seed on, each as --seed alone has it; the table has means and "
     "standard deviations, and each network is in a folder of its own, seed-0 and so on"
@@ -187,7 +188,7 @@ def _predict() -> ArgumentParser:
     trust = "run DIR/model.py, the code that makes a network of your own: only in folders that you trust"
     parser.add_argument("--trust-model-code", action="store_true", help=trust)
     parser.add_argument("--out", type=str | None, default=None, help="CSV file to write the predictions to")
-    parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--device", type=str, default="cpu", help=DEVICE)
     parser.add_argument("--quiet", action="store_true", help="print the result only")
     return parser
 
@@ -211,7 +212,7 @@ def _reproduce() -> ArgumentParser:
         "--seeds", type=Count | None, default=None, help="starts of each training; null: the scale's own"
     )
     parser.add_argument("--jobs", type=Count | None, default=None, help="processes; null: one for each CPU")
-    parser.add_argument("--device", type=str, default="cpu", help="cpu, cuda or cuda:N")
+    parser.add_argument("--device", type=str, default="cpu", help=DEVICE)
     _add_data_dir(parser)
     parser.add_argument(
         "--out", type=str, default="altmin-reproduce", help="folder for the results, also of later calls"

@@ -26,6 +26,7 @@ from altmin.study.description import NetworkDescription, Origin
 from altmin.study.footprint import check_weights
 from altmin.study.machine import free_memory
 from altmin.study.setup import REFUSED, Setup
+from altmin.train.place import check_device
 
 YARDSTICK = "adam"
 
@@ -128,7 +129,7 @@ def setups_of(options: Namespace, screen: Screen, data: str = "digits", **shared
             init=options.get("init"),
             encoder=dataset.encoder,
         )
-        check_weights(network, free_memory(options.device))
+        check_weights(network, free_memory(check_device(options.device)))
         return Setup(dataset=dataset, network=network, **known, seed=seed)
 
     return with_seed

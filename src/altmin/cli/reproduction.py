@@ -27,14 +27,14 @@ def reproduce(options: Namespace) -> int:
     """Make the trainings of exhibits, then their pictures, tables and the report; the exit code."""
     screen, folder = Screen(options.quiet), Path(options.out)
     chosen = [exhibits.load(name) for name in dict.fromkeys(options.exhibits or exhibits.names())]
-    check_device(options.device)
+    device = check_device(options.device)
     require_writable(folder)
     study = Study(
         exhibits=chosen,
         scale=options.scale,
         seeds=options.seeds,
         store=Store(folder, partial(complain, "warning")),
-        workshop=Workshop(options.jobs or os.cpu_count() or 1, options.data_dir, options.device, options["import"]),
+        workshop=Workshop(options.jobs or os.cpu_count() or 1, options.data_dir, device, options["import"]),
     )
     _require_scale(folder, options.scale)
     _check(study, screen)

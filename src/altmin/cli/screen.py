@@ -18,6 +18,7 @@ from rich.table import Table
 from altmin.core.state import State
 from altmin.errors import (
     CheckpointWarning,
+    ConversionWarning,
     InertiaWarning,
     LeakWarning,
     PenaltyWarning,
@@ -28,7 +29,15 @@ from altmin.train.history import History, Record
 from altmin.train.loop import Callback
 
 WIDE = 200  # where nobody's window limits a table
-OWN = (CheckpointWarning, InertiaWarning, LeakWarning, PenaltyWarning, PrecisionWarning, ScaleWarning)
+OWN = (
+    CheckpointWarning,
+    ConversionWarning,
+    InertiaWarning,
+    LeakWarning,
+    PenaltyWarning,
+    PrecisionWarning,
+    ScaleWarning,
+)
 _words: ContextVar[Callable[[object], str]] = ContextVar("words", default=str)
 ROOMY = 100  # a window that leaves two blanks between columns
 

@@ -14,13 +14,14 @@ __all__ = ["layers_of", "problem_of", "state_of"]
 
 
 def problem_of(
-    model: nn.Sequential, loss: str | Loss = "cross_entropy", regularizer: str | Regularizer | None = None
+    model: nn.Sequential, loss: str | Loss | nn.Module = "cross_entropy", regularizer: str | Regularizer | None = None
 ) -> Problem:
     """The problem that training `model` poses.
 
     Args:
         model: An `nn.Sequential`; `altmin.convert.reading` says of what.
-        loss: A name (``"cross_entropy"``, ``"squared"``, ``"hinge"``) or an object.
+        loss: A name (``"cross_entropy"``, ``"squared"``, ``"hinge"``) or an object; also PyTorch's
+            ``nn.CrossEntropyLoss()`` and ``nn.MSELoss()``.
         regularizer: `None`, text such as ``"l1:WEIGHT"``, or an object.
 
     Raises:

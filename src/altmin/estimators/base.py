@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from altmin.estimators.parameters import check_parameters
 from altmin.estimators.stopping import Reporting, Stopping
 from altmin.methods.base import Method
-from altmin.methods.registry import entry
+from altmin.methods.registry import make_method
 from altmin.regularizers import L2
 from altmin.study.networks import mlp
 from altmin.train import History, Trainer, fit
@@ -76,7 +76,7 @@ class NetworkEstimator(BaseEstimator):
     @property
     def chosen_method(self) -> Method:
         """The method itself, where it is given by name."""
-        return entry(self.method).method if isinstance(self.method, str) else self.method
+        return make_method(self.method)
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train from fresh weights, or with `warm_start` from those that are there.
@@ -212,7 +212,7 @@ class NetworkEstimator(BaseEstimator):
     def _options(self) -> dict[str, Any]:
         """What every way of training is told."""
         regularizer = L2(self.alpha) if self.alpha else None
-        return {"loss": self.loss, "regularizer": regularizer, "generator": torch.Generator().manual_seed(self._seed)}
+        return {"loss": self.loss, "regularizer": regularizer, "seed": self._seed}
 
     def _make_trainer(self) -> Trainer:
         return Trainer(self.network_, self.chosen_method, **self._options())

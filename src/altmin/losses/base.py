@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from altmin.checks import Checked
 from altmin.errors import absent
@@ -23,12 +24,14 @@ class Loss(Checked):
         name: What it is called in errors and on the command line.
         lipschitz: ``H``, the Lipschitz constant of the gradient in `z`; infinite where the loss is not smooth.
         regression: Whether real-valued targets make sense.
+        module: PyTorch's module of the same loss, which then may stand in its place; `None` where there is none.
         middle: Between the targets of the two classes where there is one output: what is above is class 1.
     """
 
     name: ClassVar[str] = "a loss"
     lipschitz: ClassVar[float] = math.inf
     regression: ClassVar[bool] = False
+    module: ClassVar[type[nn.Module] | None] = None
     middle: ClassVar[float] = 0.0
 
     def __call__(self, z: Tensor, y: Tensor) -> Tensor:
@@ -108,18 +111,41 @@ LOSSES: Registry[Loss] = Registry("loss")
 register_loss = LOSSES.register
 
 
-def make_loss(loss: str | Loss) -> Loss:
+def make_loss(loss: str | Loss | nn.Module) -> Loss:
     """A loss from its name and numbers, such as ``"huber:0.5"``; an object is passed through.
+
+    PyTorch's own modules stand for the same losses, which here are sums over samples and not means.
 
     Raises:
         TypeError: Neither text nor a loss.
-        ValueError: An unknown name; the message has the nearest known one. Or numbers that the loss does not take.
+        ValueError: An unknown name; the message has the nearest known one. Or numbers that the loss does not take, or
+            a module of PyTorch's with an option that is not its default.
+
+    Example:
+        >>> make_loss("mse") == make_loss(torch.nn.MSELoss()) == make_loss("squared")
+        True
     """
     if isinstance(loss, str):
         return LOSSES.make(loss) if ":" in loss else LOSSES.find(loss)()
+    if isinstance(loss, nn.Module):
+        return _of_module(loss)
     if not isinstance(loss, Loss):
         raise TypeError(f"`loss` must be a name or an object such as altmin.CrossEntropy(), got {loss!r}")
     return loss
+
+
+def _of_module(module: nn.Module) -> Loss:
+    """The loss that a module of PyTorch's is."""
+    kinds = {kind.module: kind for kind in LOSSES.values() if kind.module is not None}
+    if type(module) not in kinds:
+        known = ", ".join(f"nn.{kind.__name__}()" for kind in kinds)
+        raise TypeError(f"`loss`: {type(module).__name__} stands for no loss; known: {known}, {', '.join(LOSSES)}")
+    for name, parameter in inspect.signature(type(module)).parameters.items():
+        value = getattr(module, name, parameter.default)
+        if isinstance(value, Tensor) or value != parameter.default:
+            found = f"{type(module).__name__} has {name}={value!r}"
+            raise ValueError(f"`loss`: {found}, which the methods do not know; leave `{name}` out")
+    return kinds[type(module)]()
 
 
 def one_hot(labels: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from altmin.checks import number
 from altmin.losses.base import Loss, one_hot, register_loss
@@ -35,6 +35,7 @@ class CrossEntropy(Loss):
     solver: Literal["newton", "fista"] = "newton"
     iterations: int = number(FISTA_STEPS, "most iterations of FISTA", least=1, paper="the authors' code: 500")
     lipschitz = 0.5
+    module = nn.CrossEntropyLoss
 
     def __post_init__(self) -> None:
         super().__post_init__()

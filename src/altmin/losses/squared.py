@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from altmin.losses.base import Loss, one_hot, register_loss
 
 
-@register_loss("squared")
+@register_loss("squared", "mse")
 @dataclass(frozen=True)
 class SquaredLoss(Loss):
-    """Half the squared distance from the targets, ``1/2 ||z - y||^2``.
+    """Half the squared distance from the targets, ``1/2 ||z - y||^2``, summed over outputs and samples.
+
+    PyTorch's ``nn.MSELoss()`` stands for it, though that is the mean of ``(z - y)^2`` over outputs and samples.
 
     Examples:
         >>> import torch
@@ -22,6 +24,7 @@ class SquaredLoss(Loss):
     """
 
     lipschitz = 1.0
+    module = nn.MSELoss
     regression = True
     middle = 0.5
 

@@ -110,6 +110,25 @@ def entry(name: str) -> Entry:
     return METHODS[name]
 
 
+def make_method(method: str | Method) -> Method:
+    """A method from its name, such as ``"am-newton"``; an object is passed through.
+
+    Raises:
+        TypeError: Neither text nor a method.
+        ValueError: An unknown name; the message has the nearest known one.
+
+    Example:
+        >>> from altmin import IPDLAM
+        >>> make_method("ipdlam") == IPDLAM()
+        True
+    """
+    if isinstance(method, str):
+        return entry(method).method
+    if not isinstance(method, Method):
+        raise TypeError(f"`method` must be a method such as altmin.DLADMM(), or its name, got {method!r}")
+    return method
+
+
 def listed() -> list[Entry]:
     """All entries as a list for readers: by how far gradients reach, and of those by name."""
     labels = list(Gradients)

@@ -149,7 +149,6 @@ class _Probe:
         self.shares = count / setup.batch_size_of(method), count / len(setup.dataset.train)
         options: dict[str, Any] = setup.of(Options) | {
             "loss": setup.loss_of(name),
-            "generator": torch.Generator().manual_seed(setup.seed),
             "device": "cpu",
             "audit": False,
         }

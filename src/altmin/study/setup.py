@@ -45,7 +45,7 @@ def _check_threads(name: str, value: int) -> None:
 class Setup(FitOptions):
     """The options of `altmin.fit`, where `None` leaves the choice to each method, and what goes with them.
 
-    The data set's validation samples and the seed stand for `validation` and `generator`.
+    The data set's validation samples stand for `validation`, and the seed is the network's, too.
 
     Attributes:
         dataset: The samples.
@@ -107,7 +107,6 @@ class Setup(FitOptions):
             "loss": self.loss_of(name),
             "epochs": self.epochs_of(name),
             "validation": (validation.x, validation.y) if len(validation) else None,
-            "generator": torch.Generator().manual_seed(self.seed),
         }
         return self.of(FitOptions) | chosen
 

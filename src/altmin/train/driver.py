@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from altmin.core.state import State
 from altmin.diagnostics import Diagnosis
 from altmin.errors import DivergenceError
 from altmin.methods.base import Method
+from altmin.methods.registry import make_method
 from altmin.precision import computing
 from altmin.sweep import Products, Sweep
 from altmin.train.guard import Guard, versions_of
@@ -33,7 +35,7 @@ class Driver:
 
     Args:
         model: A network of modules that `altmin.convert.reading` knows; it is trained in place.
-        method: How it is trained.
+        method: How it is trained, as an object or by name.
         options: How, where and in which numbers.
 
     Attributes:
@@ -46,16 +48,14 @@ class Driver:
         tally: Is told, where there is one, of the outputs that an online method's steps have for their batches.
     """
 
-    def __init__(self, model: nn.Sequential, method: Method, options: TrainerOptions):
-        if not isinstance(method, Method):
-            raise TypeError(f"`method` must be a method such as altmin.DLADMM(), got {method!r}")
-        self.model, self.method, self.options = model, method, options
+    def __init__(self, model: nn.Sequential, method: str | Method, options: TrainerOptions):
+        self.model, self.method, self.options = model, make_method(method), options
         with own_modes():
             self.problem = problem_of(model, options.loss, options.regularizer)
             self.place = Place.of(model, options.device, options.precision)
-            method.check(self.problem)
+            self.method.check(self.problem)
         self._largest = max(p.numel() for p in model.parameters())
-        self.diagnosis = Diagnosis(method, options.precision == "bf16") if options.diagnose else None
+        self.diagnosis = Diagnosis(self.method, options.precision == "bf16") if options.diagnose else None
         self.reader = SampleReader(model, self.problem, self.place)
         self.samples: Batch | None = None
         self._state: State[Any] | None = None
@@ -66,6 +66,11 @@ class Driver:
     def state(self) -> State[Any]:
         """The method's variables, whose weights are the model's; before the first step there are no others."""
         return state_of(self.model) if self._state is None else self._state
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        """Draws the order of the samples, noise and random starts: the one given, or one from the seed."""
+        return self.options.generator or _generator(self.options.initial_seed)
 
     @contextmanager
     def active(self, rounded: bool = True) -> Iterator[None]:
@@ -155,7 +160,7 @@ class Driver:
         if self._state is None:
             self.place.take(self.model)
             self._state, self._storage = state_of(self.model), Storage(self.model)
-            self._state.generator = self.options.generator or _fresh_generator()
+            self._state.generator = self.generator
         return self._state
 
     def _samples(self) -> Batch:
@@ -164,6 +169,7 @@ class Driver:
         return self.samples
 
 
-def _fresh_generator() -> torch.Generator:
-    """Seeded from the global generator, as `DataLoader` does: `torch.manual_seed` governs it."""
-    return torch.Generator().manual_seed(int(torch.randint(2**62, (), device="cpu")))
+def _generator(seed: int | None) -> torch.Generator:
+    """One of its own; without a seed that is drawn globally, as `DataLoader` does: `torch.manual_seed` governs it."""
+    chosen = int(torch.randint(2**62, (), device="cpu")) if seed is None else seed
+    return torch.Generator().manual_seed(chosen)

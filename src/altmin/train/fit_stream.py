@@ -14,10 +14,9 @@ from altmin.core.batch import Batch
 from altmin.errors import CheckpointError
 from altmin.methods.base import Method
 from altmin.methods.registry import METHODS
-from altmin.train.fit import read_held
 from altmin.train.history import History
 from altmin.train.identity import fingerprint, loop_facts
-from altmin.train.loop import Loop
+from altmin.train.loop import Loop, read_held
 from altmin.train.options import Options, StreamOptions
 from altmin.train.saver import Saver
 from altmin.train.signature import takes
@@ -25,7 +24,7 @@ from altmin.train.trainer import Trainer
 
 
 @takes(StreamOptions)
-def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **options: Any) -> History:
+def fit_stream(model: nn.Sequential, method: str | Method, batches: Iterable[Any], **options: Any) -> History:
     """Train `model` in place on mini-batches that are read once, in turn, one at a time.
 
     There is a record after every `every` batches, and one after the last. Its objective, loss and accuracy are those
@@ -39,7 +38,7 @@ def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **o
 
     Args:
         model: A network of modules that `altmin.convert.reading` knows.
-        method: One that needs nothing of samples outside its batch, such as ``OnlineAM()``.
+        method: One that needs nothing of samples outside its batch, such as ``OnlineAM()``, or its name.
         batches: Pairs ``(x, y)`` of tensors or arrays, such as a `DataLoader`; no more than `steps` of them are read.
         **options: See `StreamOptions`.
 
@@ -66,7 +65,7 @@ def fit_stream(model: nn.Sequential, method: Method, batches: Iterable[Any], **o
     """
     chosen = StreamOptions.given("fit_stream", options)
     trainer = Trainer(model, method, **chosen.of(Options))
-    _check_streams(method, batches)
+    _check_streams(trainer.method, batches)
     saver = Saver.of(chosen)
     with trainer.active():
         feed = _Feed(iter(batches), trainer, chosen.steps)

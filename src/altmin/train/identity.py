@@ -49,11 +49,11 @@ def loop_facts(options: LoopOptions, held: Mapping[str, Batch], data: Batch, **m
         data: The samples that are trained on; of a stream, the first batch.
         more: Numbers of the loop.
     """
-    seed = None if options.generator is None else options.generator.initial_seed()
     samples = {"data": fingerprint(data), "validation": None} | {k: fingerprint(batch) for k, batch in held.items()}
     record = None if options.record is None else list(options.record)
     diagnose = options.diagnose or None  # as of a checkpoint that knows no such option
-    return {**samples, "keep": options.keep, "record": record, "diagnose": diagnose, "generator": seed, **more}
+    chosen = {"keep": options.keep, "record": record, "diagnose": diagnose, "generator": options.initial_seed}
+    return {**samples, **chosen, **more}
 
 
 def circumstances(trainer: Driver) -> Facts:

@@ -13,7 +13,8 @@ from altmin.core.batch import Batch
 from altmin.core.forward import forward
 from altmin.core.problem import Problem
 from altmin.methods.base import Method
-from altmin.train.pairs import tensors_of
+from altmin.train.conversion import converted, warn_of_conversion
+from altmin.train.pairs import NUMBERED, listed, tensors_of
 from altmin.train.place import Place
 from altmin.train.scale import warn_of_scale
 from altmin.train.variance import BatchVariance
@@ -38,6 +39,7 @@ class SampleReader:
         self.variance = BatchVariance(problem)
         self._shape: torch.Size | None = None
         self._weighed: set[str] = set()
+        self._converts = False
 
     def read(self, name: str, data: Any) -> Batch:
         """A batch of all samples of `data`.
@@ -47,18 +49,33 @@ class SampleReader:
             data: A pair ``(x, y)`` of tensors or arrays, or a `Dataset` of such pairs.
 
         Raises:
-            TypeError: Integer inputs, targets of the wrong kind, a dtype or device that is not the model's.
+            TypeError: Inputs that are no real numbers, targets of the wrong kind, a device that is not the model's.
             ValueError: Wrong shapes, no samples, nan or inf, labels outside the classes.
+
+        Warns:
+            ConversionWarning: Other numbers than the model's; once.
+            ScaleWarning: Numbers far from unit scale; once.
         """
-        batch, classes = batch_of(name, data, self.problem, self.place)
+        x, y = tensors_of(name, data, self.place)
+        batch, classes = encoded(name, x, y, self.problem, self.place.like)
         if self._shape != batch.x.shape[1:]:
             self.variance.know(batch.x.shape[1:], check_shapes(name, batch.x, self.model, self.problem))
         if self.classes not in (None, classes):
             kinds = ("real-valued targets", "class labels")
             raise TypeError(f"`{name}` has {kinds[classes]}, what came before it {kinds[not classes]}")
         self.classes, self._shape = classes, batch.x.shape[1:]
-        self._weigh(name.partition("[")[0], batch)
+        argument = name.partition("[")[0]
+        self._compare(argument, {"x": x.dtype} if classes else {"x": x.dtype, "y": y.dtype})
+        self._weigh(argument, batch)
         return batch
+
+    def _compare(self, argument: str, given: dict[str, torch.dtype]) -> None:
+        """Warn of numbers that were converted, unless somebody asked for it; once in all."""
+        dtype = self.place.like.dtype
+        others = {part: own for part, own in given.items() if own != dtype}
+        if others and not self._converts and not self.place.cast:
+            self._converts = True
+            warn_of_conversion(argument, others, dtype)
 
     def _weigh(self, argument: str, batch: Batch) -> None:
         """Warn of samples far from unit scale: of an argument's first ones, and once in all."""
@@ -77,33 +94,39 @@ def batch_of(name: str, data: Any, problem: Problem, place: Place) -> tuple[Batc
         problem: Gives the widths and the encoding of the targets.
         place: Where it is to be.
     """
-    x, y = tensors_of(name, data, place)
-    x = check_inputs(name, x, problem, place.like)
+    return encoded(name, *tensors_of(name, data, place), problem, place.like)
+
+
+def encoded(name: str, x: Tensor, y: Tensor, problem: Problem, like: Tensor) -> tuple[Batch, bool]:
+    """Inputs and targets as a batch, and whether the targets are classes; see `batch_of`."""
+    x = check_inputs(name, x, problem, like)
     if y.ndim == 0:
         raise ValueError(f"`{name}`: y must have shape (N,) or (N, n_L), got a single number")
     if len(y) != len(x):
         raise ValueError(f"`{name}`: {len(x)} inputs but {len(y)} targets")
-    y, classes = encode(name, y, problem, place.like)
+    y, classes = encode(name, y, problem, like)
     return Batch(x, y), classes
 
 
 def check_inputs(name: str, x: Tensor, problem: Problem, like: Tensor) -> Tensor:
     """Inputs as ``(N, n_0)``, or as they are where the network takes images or sequences, in the model's dtype."""
-    if not x.is_floating_point():
-        raise TypeError(f"`{name}`: x must be floating point, got {x.dtype}; convert it: x.to({like.dtype})")
     if x.ndim < 2 or len(x) == 0:
         shape = f"(N, {problem.inputs or '...'})"
         raise ValueError(f"`{name}`: x must have shape {shape} with N > 0, got {tuple(x.shape)}")
     if x.device != like.device:
         raise TypeError(f"`{name}`: x is on {x.device}, the model on {like.device}; move one of them")
-    if x.dtype != like.dtype:
-        raise TypeError(f"`{name}`: x has dtype {x.dtype}, the model {like.dtype}; convert one of them")
     if problem.inputs is not None:
         x, shape = x.flatten(1), tuple(x.shape)
         if x.shape[1] != problem.inputs:
             raise ValueError(f"`{name}`: the model takes {problem.inputs} features, x has {x.shape[1]} {shape}")
-    check_finite(name, "x", x)
-    return x
+    return _numbers(name, "x", x, like.dtype)
+
+
+def _numbers(name: str, part: str, t: Tensor, dtype: torch.dtype) -> Tensor:
+    """Finite numbers in the model's dtype."""
+    own = converted(name, part, t, dtype)
+    check_finite(name, part if t.dtype == dtype else f"{part} as {dtype}", own)
+    return own
 
 
 def check_shapes(name: str, x: Tensor, model: nn.Sequential, problem: Problem) -> list[Tensor]:
@@ -140,8 +163,18 @@ def encode(name: str, y: Tensor, problem: Problem, like: Tensor) -> tuple[Tensor
     low, high = int(y.min()), int(y.max())
     if low < 0 or high > most:
         advice = f"the model has {problem.outputs} output(s)"
-        raise ValueError(f"`{name}`: labels must lie in 0..{most} ({advice}), got {low}..{high}")
+        found = f"{low}..{high}; {_advice_on_labels(y.unique().tolist(), problem)}"
+        raise ValueError(f"`{name}`: labels must lie in 0..{most} ({advice}), got {found}")
     return problem.loss.encode(y, problem.outputs, like.dtype), True
+
+
+def _advice_on_labels(labels: list[int], problem: Problem) -> str:
+    """What to do about class labels that the model has no outputs for."""
+    found = f"there are {len(labels)} different ones, {listed(labels)}"
+    real = "; targets that are numbers must be floating point: y.float()" if problem.loss.regression else ""
+    if len(labels) > max(problem.outputs, 2):
+        return f"{found}, and the model needs an output for each{real}"
+    return f"{found}; {NUMBERED}{real}"
 
 
 def _real(name: str, y: Tensor, problem: Problem, like: Tensor) -> Tensor:
@@ -153,10 +186,7 @@ def _real(name: str, y: Tensor, problem: Problem, like: Tensor) -> Tensor:
     if y.ndim != 2 or y.shape[1] != problem.outputs:
         advice = "; class labels must be integers: y.long()" if given == 1 else ""
         raise ValueError(f"`{name}`: the model has {problem.outputs} output(s), y has shape {shape}{advice}")
-    if y.dtype != like.dtype:
-        raise TypeError(f"`{name}`: y has dtype {y.dtype}, the model {like.dtype}; convert one of them")
-    check_finite(name, "y", y)
-    return y
+    return _numbers(name, "y", y, like.dtype)
 
 
 def check_batch_size(batch_size: int | None, method: Method, n: int) -> int:

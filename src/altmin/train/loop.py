@@ -16,6 +16,7 @@ from altmin.core.state import Nothing, State
 from altmin.errors import DivergenceError
 from altmin.train.divergence import DivergenceWatch
 from altmin.train.history import History, Record
+from altmin.train.holdout import is_share
 from altmin.train.options import LoopOptions
 from altmin.train.record import record_of, theory_of_record
 from altmin.train.saver import Saver
@@ -24,6 +25,13 @@ from altmin.train.trainer import Trainer
 
 Callback = Callable[[History, State], bool | None]
 Rounds = Iterable[tuple[int, Iterable[Batch]]]  # the batches from one record to the next, and that one's iteration
+
+
+def read_held(trainer: Trainer, chosen: LoopOptions) -> dict[str, Batch]:
+    """The samples that every record evaluates beside those that are trained on."""
+    given = {"validation": chosen.validation, "test": chosen.test}
+    given = {name: data for name, data in given.items() if data is not None and not is_share(data)}
+    return {name: trainer.reader.read(name, data) for name, data in given.items()}
 
 
 @dataclass

@@ -10,15 +10,17 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import torch
+from torch import nn
 
 from altmin.errors import nearest
 from altmin.losses import Loss, make_loss
 from altmin.precision import Precision, dtype_of
 from altmin.regularizers import Regularizer, make_regularizer
+from altmin.train.holdout import check_no_share, check_share
 from altmin.train.option_field import check_bool, check_positive, check_positive_or_none, described, option
 from altmin.train.place import check_device
 
@@ -31,6 +33,11 @@ def _check_keep(name: str, value: object) -> None:
 def _check_generator(name: str, value: object) -> None:
     if value is not None and not isinstance(value, torch.Generator):
         raise TypeError(f"`{name}` must be a torch.Generator or None, got {value!r}")
+
+
+def _check_seed(name: str, value: Any) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= int(value) < 2**64:
+        raise ValueError(f"`{name}` must be an integer from 0 to 2**64 - 1 or None, got {value!r}")
 
 
 def _check_folder(name: str, value: object) -> None:
@@ -61,8 +68,9 @@ class Options:
         altmin.errors.UnknownNameError: unknown `loss` 'square'; did you mean 'squared'? ...
     """
 
-    loss: str | Loss = option(
-        "by name, cross_entropy, squared or hinge, or an object",
+    loss: str | Loss | nn.Module = option(
+        "by name, cross_entropy, squared (or mse) or hinge, or an object, also PyTorch's nn.CrossEntropyLoss() or "
+        "nn.MSELoss(); each is a sum over samples, squared half the sum of squares over outputs",
         default="cross_entropy",
         check=lambda _, value: make_loss(value),
         flag=str | None,
@@ -79,8 +87,15 @@ class Options:
         default=None,
         check=_check_generator,
     )
+    seed: int | None = option(
+        "makes the generator, for runs that draw the same; it touches neither the model's weights, which `fit` begins "
+        "with as they are, nor PyTorch's global generator; none: `generator`",
+        default=None,
+        check=_check_seed,
+    )
     device: str | torch.device | None = option(
-        "where to train: model and data are moved to cpu, cuda or cuda:N; none: they stay where they are",
+        "where to train: model and data are moved to cpu, cuda or cuda:N, or by auto to cuda where there is one, else "
+        "to cpu; none: they stay where they are",
         default=None,
         check=lambda _, value: value is None or check_device(value),
         flag=str,
@@ -108,6 +123,21 @@ class Options:
 
     def __post_init__(self) -> None:
         self.check_each({f.name: getattr(self, f.name) for f in self.listed()})
+        if self.device == "auto":
+            object.__setattr__(self, "device", check_device(self.device))
+        self.check_together()
+
+    def check_together(self) -> None:
+        """Raise `ValueError` for what no option can tell alone."""
+        if self.seed is not None and self.generator is not None:
+            raise ValueError("`seed` makes a generator, and `generator` is one; name one of the two")
+
+    @property
+    def initial_seed(self) -> int | None:
+        """What the numbers drawn begin with; `None` where nobody said."""
+        if self.generator is not None:
+            return self.generator.initial_seed()
+        return None if self.seed is None else int(self.seed)
 
     @classmethod
     def check_each(cls, values: Mapping[str, Any]) -> None:
@@ -183,7 +213,9 @@ class LoopOptions(Options):
         check=_check_record,
     )
 
-    validation: Any = option("samples that are evaluated for every record, in the form of the data", default=None)
+    validation: Any = option(
+        "samples that are evaluated for every record, in the form of the data", default=None, check=check_no_share
+    )
     test: Any = option(
         "samples that are evaluated for every record and used for nothing else, in the form of the data", default=None
     )
@@ -212,17 +244,14 @@ class LoopOptions(Options):
     )
     checkpoints_kept: int = option("the newest checkpoints, which stay", default=2, check=check_positive)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.check_together()
-
     @property
     def recorded(self) -> Sequence[str]:
         """The figures that records have."""
         return FIGURES if self.record is None else self.record
 
     def check_together(self) -> None:
-        """What no option can tell alone."""
+        """Raise `ValueError` for what no option can tell alone."""
+        super().check_together()
         if self.keep == "best" and (self.validation is None or "validation" not in self.recorded):
             raise ValueError("`keep='best'` needs a `validation` set to be best on, and its figures in `record`")
         if self.resume and self.checkpoint is None:
@@ -233,6 +262,12 @@ class LoopOptions(Options):
 class FitOptions(LoopOptions):
     """What `fit` takes."""
 
+    validation: Any = option(
+        "samples that are evaluated for every record, in the form of the data; or a share of the data such as 0.1, "
+        "which is drawn by the generator, of every class alike, and held out of training",
+        default=None,
+        check=check_share,
+    )
     epochs: int = option(
         "passes over the data; for full-batch methods iterations", check=check_positive, flag=int | None
     )
@@ -265,7 +300,7 @@ class FitOptions(LoopOptions):
     )
 
     def check_together(self) -> None:
-        """What no option can tell alone."""
+        """Raise `ValueError` for what no option can tell alone."""
         super().check_together()
         if self.every is not None and self.checkpoint is None:
             raise ValueError(

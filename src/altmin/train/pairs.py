@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from altmin.train.place import Place
+
+NUMBERED = "number the classes from 0: classes, y = numpy.unique(labels, return_inverse=True)"
+MOST = 8  # labels that a message has
+
+
+def pair_of(x: Any, y: Any) -> tuple[Any, Any]:
+    """The pair of inputs and the targets that stand behind them.
+
+    Raises:
+        TypeError: In the place of the inputs something that holds targets itself.
+    """
+    if isinstance(x, tuple | Dataset | DataLoader):
+        what = "a pair (x, y)" if isinstance(x, tuple) else f"a {type(x).__name__}"
+        raise TypeError(f"`y` was given beside {what}, which holds its targets; leave `y` out, or hand in x and y")
+    return x, y
 
 
 def tensors_of(name: str, data: Any, place: Place) -> tuple[Tensor, Tensor]:
@@ -51,6 +68,8 @@ def _kind(data: Any) -> str:
 
 
 def _stack(name: str, part: str, values: list, dtype: torch.dtype) -> Tensor:
+    if isinstance(values[0], str):
+        return _tensor(name, part, values)  # the error of an array of texts
     try:
         return torch.stack([_sample(v, dtype) for v in values])
     except RuntimeError as error:
@@ -73,6 +92,22 @@ def _tensor(name: str, part: str, values: Any) -> Tensor:
     except ValueError as error:
         raise ValueError(f"`{name}`: {part} is no array: {error}") from error
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"`{name}`: {part} must hold numbers, got an array of dtype {array.dtype}")
+        kind = f"got an array of dtype {array.dtype}"
+        if part == "y" and array.dtype.kind in "USO":
+            raise TypeError(
+                f"`{name}`: y holds the labels {_listed(array)} ({kind}), and a model has no names; {NUMBERED}"
+            )
+        raise TypeError(f"`{name}`: {part} must hold numbers, {kind}")
     array = np.require(array, array.dtype.newbyteorder("="), ["C", "W"])
     return torch.as_tensor(array, device="cpu")
+
+
+def _listed(labels: np.ndarray) -> str:
+    """The different labels in words, the first ones of many."""
+    return listed(sorted(set(map(reprlib.repr, labels.ravel().tolist()))))
+
+
+def listed(values: Sequence[Any]) -> str:
+    """Values in words, the first ones of many."""
+    shown = ", ".join(map(str, values[:MOST]))
+    return shown if len(values) <= MOST else f"{shown} and {len(values) - MOST} more"

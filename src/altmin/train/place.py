@@ -70,15 +70,16 @@ class Storage:
 
 
 def check_device(name: str | torch.device) -> str:
-    """`name`, if there is such a device.
+    """`name`, if there is such a device; for ``"auto"`` that of CUDA where there is one, else the CPU.
 
     Raises:
         ValueError: No device of PyTorch's, one that is not there, or one without numbers, such as meta.
     """
+    name = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f"`device` must be such as cpu, cuda or cuda:1, got {name!r}") from error
+        raise ValueError(f"`device` must be such as cpu, cuda or cuda:1, or auto, got {name!r}") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"`device` {name}: PyTorch finds {torch.cuda.device_count()} CUDA device(s) here")
     try:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from altmin.core.batch import Batch
 from altmin.methods.base import Method
+from altmin.train.conversion import holds
 
 
 class TrainingSamples:
@@ -17,17 +20,33 @@ class TrainingSamples:
     def __init__(self) -> None:
         self._given: tuple[Any, Any] | None = None  # held, so that no other samples can lie where they lie
         self._versions: list[int | None] = []
+        self._targets: NDArray | None = None  # a copy: of arrays nobody knows when they were written to
         self._batch: Batch | None = None
 
     def again(self, x: Any, y: Any) -> Batch | None:
-        """The batch of these very tensors, where nobody wrote to them meanwhile; `None` where that is not known."""
-        if self._given is None or not all(map(_same_place, (x, y), self._given)):
+        """The batch of these very numbers; `None` where that is not known without reading all of them anew.
+
+        It is known of tensors that nobody wrote to meanwhile. Inputs that were converted are compared with what became
+        of them, and arrays of targets with a copy.
+        """
+        if self._given is None or self._batch is None:
             return None
-        return self._batch if [_version(x), _version(y)] == self._versions else None
+        same_x = self._same_tensor(0, x) if isinstance(x, Tensor) else _is_array(x) and holds(self._batch.x, _array(x))
+        return self._batch if same_x and self._same_targets(y) else None
+
+    def _same_tensor(self, part: int, t: Tensor) -> bool:
+        assert self._given is not None
+        return _same_place(t, self._given[part]) and _version(t) == self._versions[part]
+
+    def _same_targets(self, y: Any) -> bool:
+        if isinstance(y, Tensor):
+            return self._same_tensor(1, y)
+        return _is_array(y) and self._targets is not None and np.array_equal(_array(y), self._targets)
 
     def remember(self, x: Any, y: Any, batch: Batch) -> None:
         """Know `x` and `y` again."""
         self._given, self._versions, self._batch = (x, y), [_version(x), _version(y)], batch
+        self._targets = _array(y).copy() if _is_array(y) else None
 
     def require(self, x: Any, y: Any, batch: Batch, method: Method) -> None:
         """Raise `ValueError` where the samples, and the batch made of them, are others than before."""
@@ -79,6 +98,15 @@ def _indices(rows: Any, count: int) -> Tensor:
     if len(given) != count:
         raise ValueError(f"`rows`: a mask must have a value for each of the {count} samples, got {len(given)}")
     return given.nonzero().flatten()
+
+
+def _is_array(values: Any) -> bool:
+    """Whether these are the numbers of an array, such as a frame's, but of no tensor."""
+    return hasattr(values, "__array__") and not isinstance(values, Tensor)
+
+
+def _array(values: Any) -> NDArray:
+    return np.asarray(values)
 
 
 def _same_place(one: Any, other: Any) -> bool:

@@ -22,7 +22,7 @@ from altmin.train.shards import uncut
 class SavedDriver(Driver):
     """A method at work that can be saved at any step, and goes on from there to the bit; see `Driver`."""
 
-    def __init__(self, model: nn.Sequential, method: Method, options: TrainerOptions):
+    def __init__(self, model: nn.Sequential, method: str | Method, options: TrainerOptions):
         super().__init__(model, method, options)
         self._begun = False
         self._taken = 0  # samples, by steps of the user's own

@@ -31,6 +31,7 @@ class Saver:
         self.checkpoints, self.every, self.resume = checkpoints, every, resume
         self._facts: dict[str, Facts] = {}
         self._written = 0  # iterations in the newest checkpoint
+        self._newest: dict[str, Any] | None = None
         self._clock, self._cost = time.perf_counter(), 0.0
         if checkpoints.steps() and not resume:
             raise CheckpointError(
@@ -53,12 +54,18 @@ class Saver:
             CheckpointError: It is another run's; the message says what differs.
         """
         self._facts = {"run": facts_of(trainer), "loop": facts(), "circumstances": circumstances(trainer)}
-        saved = self.checkpoints.newest()
+        saved, self._newest = self.newest(), None  # its tensors are as large as the state's own
         if saved is None:
             return None
         check_same(self.checkpoints.folder, saved["facts"], self._facts)
         self._written = saved["history"]["records"][-1]["iteration"]
         return saved
+
+    def newest(self) -> dict[str, Any] | None:
+        """What was saved last, of whatever run; `None` where there is nothing."""
+        if self._newest is None:
+            self._newest = self.checkpoints.newest()
+        return self._newest
 
     def after(self, iteration: int, step: int, content: Callable[[], dict[str, Any]]) -> None:
         """Write a checkpoint where one is due after so many iterations."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+from torch import nn
+
+from altmin.methods.base import Method
 from altmin.train.option_field import described
 from altmin.train.options import Options
 
@@ -15,14 +18,28 @@ B = TypeVar("B")
 C = TypeVar("C")
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 WIDTH = 120
+
+
+class TakesSamples(Protocol[P, R_co]):
+    """A function of a model, a method and samples, whose targets stand beside the inputs or behind them."""
+
+    @overload
+    def __call__(
+        self, model: nn.Sequential, method: str | Method, data: Any, /, *own: P.args, **options: P.kwargs
+    ) -> R_co: ...
+    @overload
+    def __call__(
+        self, model: nn.Sequential, method: str | Method, x: Any, y: Any, /, *own: P.args, **options: P.kwargs
+    ) -> R_co: ...
 
 
 def takes(
     options: Callable[P, Any],
 ) -> Callable[[Callable[Concatenate[A, B, C, ...], R]], Callable[Concatenate[A, B, C, P], R]]:
-    """A decorator of a function with three arguments of its own and ``**options``.
+    """A decorator of a function with arguments of its own, three of which must be given, and ``**options``.
 
     The function gets the signature that it would have with the options written out, and their meaning is added to its
     docstring, where the line of ``**options`` stands.
@@ -32,12 +49,17 @@ def takes(
     """
 
     def decorate(function: Any) -> Any:
-        own = list(inspect.signature(function).parameters.values())[:3]
+        own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
         named = sorted(inspect.signature(options).parameters.values(), key=lambda p: p.default is not p.empty)
         function.__signature__ = inspect.Signature([*own, *named])
         return explained(options)(function) if function.__doc__ else function
 
     return decorate
+
+
+def takes_samples(options: Callable[P, Any]) -> Callable[[Callable[..., R]], TakesSamples[P, R]]:
+    """The decorator `takes` for functions whose samples are one argument or two; type checkers know of both."""
+    return takes(options)  # type: ignore[return-value]
 
 
 def explained(options: Any) -> Callable[[T], T]:

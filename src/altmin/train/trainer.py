@@ -31,7 +31,7 @@ class Trainer(SavedDriver):
 
     Args:
         model: A network of modules that `altmin.convert.reading` knows; it is trained in place.
-        method: How it is trained, such as ``DLADMM(rho=1e-3)``.
+        method: How it is trained, such as ``DLADMM(rho=1e-3)``, or its name, such as ``"dladmm"``.
         **options: See `TrainerOptions`.
 
     Attributes:
@@ -59,7 +59,7 @@ class Trainer(SavedDriver):
     """
 
     @takes(TrainerOptions)
-    def __init__(self, model: nn.Sequential, method: Method, **options: Any):
+    def __init__(self, model: nn.Sequential, method: str | Method, **options: Any):
         super().__init__(model, method, TrainerOptions.given("Trainer", options))
         self._given = TrainingSamples()
 
