@@ -206,7 +206,7 @@ def test_fista_makes_as_many_iterations_as_it_is_told():
         return (z - 2.0 * (torch.softmax(z, 1) - y) + 2.0 * r * v) / (1.0 + 2.0 * r)
 
     one = step(v)
-    assert torch.equal(CrossEntropy("fista", 1).prox(v, r, y), one)
+    torch.testing.assert_close(CrossEntropy("fista", 1).prox(v, r, y), one, rtol=1e-13, atol=1e-13)
     t1 = (1.0 + math.sqrt(5.0)) / 2.0
     two = step(one)  # t_0 = 1: the first extrapolation is none
     torch.testing.assert_close(CrossEntropy("fista", 2).prox(v, r, y), two, rtol=1e-13, atol=1e-13)
