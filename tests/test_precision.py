@@ -150,9 +150,11 @@ def test_a_stream_is_converted_batch_by_batch():
     assert len(history) == 1
 
 
-def test_without_a_precision_dtypes_must_agree():
-    with pytest.raises(TypeError, match="dtype"):
-        altmin.fit(network(8, dtype=FLOAT), IPDLAM(), digits(60), epochs=1)
+def test_without_a_precision_the_model_says_the_dtype():
+    model = network(8, dtype=FLOAT)
+    with pytest.warns(altmin.ConversionWarning, match="x of torch.float64 is converted to torch.float32"):
+        altmin.fit(model, IPDLAM(), digits(60), epochs=1)
+    assert {p.dtype for p in model.parameters()} == {FLOAT}
 
 
 def test_unknown_precisions_are_named():

@@ -98,7 +98,7 @@ RATES: list[tuple[str, str | None, Any, str, Any]] = [
 def test_every_exhibit_of_the_papers_is_there():
     count = {paper: sum(name.startswith(f"{paper}-") for name in PRINTED_BY_PAPERS) for paper in exhibits.PAPERS}
     assert count == {"ipdlam": 5, "mdlam": 4, "dladmm": 6, "online": 12, "beyond": 0}
-    assert len({(e.paper, e.place) for e in EXHIBITS.values()}) == len(NAMES)
+    assert len({(EXHIBITS[name].paper, EXHIBITS[name].place) for name in NAMES}) == len(NAMES)
 
 
 def test_an_unknown_name_has_its_nearest():
