@@ -68,7 +68,7 @@ SETTINGS: dict[str, dict[str, altmin.Method]] = {
     "bcd": numbers(
         altmin.BCD,
         gamma=[0.1, 0.3, 3.0, 10.0],
-        alpha=[0.5, 1.0, 20.0],
+        alpha=[0.1, 0.2, 0.5, 1.0, 20.0],
         gamma__alpha=[(0.1, 0.5), (0.3, 1.5), (0.1, 5.0)],
     ),
     "taylor": numbers(
