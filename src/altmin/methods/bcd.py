@@ -26,13 +26,14 @@ class BCD(Method):
     first, each block is minimised exactly, with ``alpha/2 ||v - v_k||^2`` added for ``V_N``, ``U_l`` (``l < N``),
     ``W_l`` and ``b_l``: the objective never rises.
 
-    Deviations: any loss with a prox, where the papers have the squared one. Under l1 the weights are found by at most a
+    Deviations: `alpha` is 0.5 unless set, which did better on validation over four tasks; the paper's is 5. Any loss
+    with a prox, where the papers have the squared one. Under l1 the weights are found by at most a
     hundred sweeps of coordinate descent. The last layer's activation is the identity, as in their MNIST runs. Below max
     pooling the activations' block is not convex: it is lowered, not minimised.
 
     Example:
-        >>> BCD(gamma=0.5).alpha
-        5.0
+        >>> BCD(alpha=5.0).gamma
+        1.0
     """
 
     quadratic = True
@@ -40,7 +41,7 @@ class BCD(Method):
     cure = "a larger `alpha`"
 
     gamma: float = number(1.0, "penalty of all residuals", above=0.0, paper="1")
-    alpha: float = number(5.0, "weight of the proximal terms", least=0.0, paper="5; 1 for the network of ten layers")
+    alpha: float = number(0.5, "weight of the proximal terms", least=0.0, paper="5; 1 for the network of ten layers")
 
     def penalty(self, sweep: Sweep[Any]) -> Penalty:
         """``gamma`` for every residual."""
