@@ -140,7 +140,8 @@ def _newton(z: Tensor, v: Tensor, y: Tensor, r: float, tol: float) -> Tensor:
     now = _Point.at(z, v, y, r)
     for _ in range(NEWTON_STEPS):
         direction, decrement = _newton_direction(now, v, y, r)
-        now, moved = _backtrack(now, v, y, r, direction, decrement)
+        idle = torch.where(going, decrement, 0.0)  # columns that have ended take whole steps, and ask for no halvings
+        now, moved = _backtrack(now, v, y, r, direction, idle)
         going, before = going & (decrement > tol**2 * r) & moved, going
         ended = (before & ~going).nonzero()[:, 0]
         found.index_copy_(1, left[ended], now.z.index_select(1, ended))
