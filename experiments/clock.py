@@ -57,6 +57,7 @@ import altmin
 from altmin.audit import Gradients
 from altmin.data import Dataset, Split
 from altmin.files import read_json, write_json
+from altmin.onednn import largest_weights
 from altmin.precision import computing
 from altmin.study import networks
 from contenders import CONTENDERS, Contender, Task, adam, by_torch, constant
@@ -158,7 +159,7 @@ def network(split: Split, whole: Dataset, race: Race, seed: int) -> nn.Sequentia
 
 def fastest_products(model: nn.Module) -> AbstractContextManager[None]:
     """A context with the library's choice of products for a network of this size, for whoever trains it."""
-    return computing(None, torch.device("cpu"), max(p.numel() for p in model.parameters()))
+    return computing(None, torch.device("cpu"), largest_weights(model))
 
 
 def rehearse(contender: Contender, setting: Setting, whole: Dataset, race: Race) -> None:

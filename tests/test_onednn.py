@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 
 import altmin
 from altmin import onednn
-from altmin.precision import computing, cpu_rounds
+from altmin.precision import RoundedProducts, computing, cpu_rounds, rounded
+from test_precision import emulated
 
 CPU = torch.device("cpu")
 
@@ -73,31 +75,34 @@ def test_settings_by_backend_are_left_alone(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_processor_that_rounds_is_told(monkeypatch: pytest.MonkeyPatch):
-    def seconds(setting: str, a: Tensor, b: Tensor) -> float:
-        return {"highest": 2.0, "medium": 1.0}[setting]
-
-    def rounded(setting: str, product: Callable[[], Tensor]) -> Tensor:
-        return product().bfloat16().float()
-
-    monkeypatch.setattr(onednn, "_seconds", seconds)
-    exactly = onednn.onednn_is_faster()
+    monkeypatch.setattr(onednn, "_seconds", lambda setting, a, b: {"highest": 2.0, "medium": 1.0}[setting])
+    assert onednn.onednn_is_faster() == (not cpu_rounds())
     onednn.onednn_is_faster.cache_clear()
-    monkeypatch.setattr(onednn, "_under", rounded)
+    monkeypatch.setattr(onednn, "products", lambda setting: rounded(RoundedProducts(emulated)))
     assert not onednn.onednn_is_faster()
-    assert exactly == (not cpu_rounds())
+
+
+def test_an_equal_time_is_no_reason(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(onednn, "_keeps_digits", lambda a, b: True)
+    monkeypatch.setattr(onednn, "_seconds", lambda setting, a, b: {"highest": 1.0, "medium": 0.9}[setting])
+    assert not onednn.onednn_is_faster()
 
 
 def test_training_has_it_in_steps_and_figures_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("altmin.precision.onednn_is_faster", lambda: True)
-    seen: list[str] = []
+    seen: dict[str, list[str]] = {"step": [], "evaluate": []}
 
-    class Watching(altmin.OnlineAM):
-        def step(self, sweep: altmin.Sweep) -> None:
-            seen.append(torch.get_float32_matmul_precision())
+    class Watching(altmin.BCD):
+        def step(self, sweep: Any) -> None:
+            seen["step"].append(torch.get_float32_matmul_precision())
             super().step(sweep)
+
+        def evaluate(self, sweep: Any) -> Any:
+            seen["evaluate"].append(torch.get_float32_matmul_precision())
+            return super().evaluate(sweep)
 
     x, y = randn(20, 256), torch.arange(20) % 3
     model = nn.Sequential(nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 3))
-    altmin.fit(model, Watching(), (x, y), epochs=1, batch_size=10)
-    assert seen == ["medium", "medium"]
+    altmin.fit(model, Watching(), (x, y), epochs=2)
+    assert seen == {"step": ["medium"] * 2, "evaluate": ["medium"] * 2}
     assert torch.get_float32_matmul_precision() == "highest"

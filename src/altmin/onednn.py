@@ -8,17 +8,34 @@ processors with AVX-512 it takes half of MKL's time or less, which uses AVX2 the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 LARGE = 2**15  # numbers of a weight matrix from which on the products of its layer outweigh what oneDNN's calls cost
 SIDE = 384  # of the matrices that are multiplied to find out
 TRIALS = 5
 ROUNDING = 2e-6  # relative: some times what float32 products have, a thousandth of what bfloat16's have
 GAIN = 0.8  # a nearly equal time is no reason to leave the default
+
+
+@contextmanager
+def products(setting: str) -> Iterator[None]:
+    """A context in which PyTorch makes products of float32 matrices so; on leaving its setting is restored."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(setting)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def largest_weights(model: nn.Module) -> int:
+    """The numbers of a model's largest parameter."""
+    return max(p.numel() for p in model.parameters())
 
 
 def default_setting() -> bool:
@@ -42,20 +59,14 @@ def onednn_is_faster() -> bool:
 
 
 def _keeps_digits(a: Tensor, b: Tensor) -> bool:
-    found, fine = _under("medium", lambda: a @ b), a.double() @ b.double()
+    with products("medium"):
+        found = a @ b
+    fine = a.double() @ b.double()
     return bool((found - fine).norm() <= ROUNDING * fine.norm())
 
 
 def _seconds(setting: str, a: Tensor, b: Tensor) -> float:
-    start = time.perf_counter()
-    _under(setting, lambda: a @ b)
-    return time.perf_counter() - start
-
-
-def _under(setting: str, product: Callable[[], Tensor]) -> Tensor:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(setting)
-    try:
-        return product()
-    finally:
-        torch.set_float32_matmul_precision(before)
+    with products(setting):
+        start = time.perf_counter()
+        torch.mm(a, b)
+        return time.perf_counter() - start

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from altmin.errors import DivergenceError, PrecisionWarning
-from altmin.onednn import LARGE, default_setting, onednn_is_faster
+from altmin.onednn import LARGE, default_setting, onednn_is_faster, products
 
 Precision = Literal["float32", "float64", "bf16"]
 T = TypeVar("T")
@@ -119,13 +119,12 @@ def _in_float32(device: torch.device, largest: int) -> AbstractContextManager[No
 
 
 @contextmanager
-def _setting(products: str, rounding: bool) -> Iterator[None]:
-    before, token = torch.get_float32_matmul_precision(), _rounding.set(rounding)
-    torch.set_float32_matmul_precision(products)
+def _setting(setting: str, rounding: bool) -> Iterator[None]:
+    token = _rounding.set(rounding)
     try:
-        yield
+        with products(setting):
+            yield
     finally:
-        torch.set_float32_matmul_precision(before)
         _rounding.reset(token)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from altmin.methods import Method
 from altmin.methods.registry import METHODS
+from altmin.onednn import largest_weights
 from altmin.precision import computing
 from altmin.study.setup import Setup
 from altmin.train.options import Options
@@ -62,7 +63,6 @@ class TorchAdam:
         self.name, self.batch_size = f"{ADAM}, {form}", batch_size
         self._x, self._y = train.x.to(setup.device), train.y.to(setup.device)
         self._model = setup.network.build(setup.seed).to(setup.device)
-        self._largest = max(p.numel() for p in self._model.parameters())
         self._optimizer = torch.optim.Adam(
             self._model.parameters(), lr=1e-3, fused=form == "fused", foreach=form == "foreach"
         )
@@ -71,7 +71,7 @@ class TorchAdam:
 
     def epoch(self) -> None:
         """One pass."""
-        with computing(None, self._x.device, self._largest):
+        with computing(None, self._x.device, largest_weights(self._model)):
             for x, y in self._batches():
                 self._optimizer.zero_grad()
                 self._loss(self._model(x), y).backward()

@@ -15,6 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from altmin.onednn import products
+
 
 @dataclass(frozen=True)
 class Operand:
@@ -53,12 +55,8 @@ class MeasuredProduct:
     def again(self) -> Iterator[Callable[[], object]]:
         """A context with a function that makes the same product of random operands, again and again."""
         args, kwargs = [_random(v) for v in self.args], {name: _random(v) for name, v in self.kwargs}
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision(self.rounding)
-        try:
+        with products(self.rounding):
             yield lambda: self.op(*args, **kwargs)
-        finally:
-            torch.set_float32_matmul_precision(before)
 
 
 class Ledger(TorchDispatchMode):

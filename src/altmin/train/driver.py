@@ -21,6 +21,7 @@ from altmin.diagnostics import Diagnosis
 from altmin.errors import DivergenceError
 from altmin.methods.base import Method
 from altmin.methods.registry import make_method
+from altmin.onednn import largest_weights
 from altmin.precision import computing
 from altmin.sweep import Products, Sweep
 from altmin.train.guard import Guard, versions_of
@@ -54,7 +55,7 @@ class Driver:
             self.problem = problem_of(model, options.loss, options.regularizer)
             self.place = Place.of(model, options.device, options.precision)
             self.method.check(self.problem)
-        self._largest = max(p.numel() for p in model.parameters())
+        self._largest = largest_weights(model)
         self.diagnosis = Diagnosis(self.method, options.precision == "bf16") if options.diagnose else None
         self.reader = SampleReader(model, self.problem, self.place)
         self.samples: Batch | None = None
