@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from altmin.core.forward import CHUNK
 from altmin.estimators.parameters import check_parameters
 from altmin.estimators.stopping import Reporting, Stopping
 from altmin.methods.base import Method
@@ -23,7 +23,6 @@ from altmin.study.networks import mlp
 from altmin.train import History, Trainer, fit
 
 FLOATS = np.float64, np.float32
-CHUNK = 8192  # samples of a forward pass
 
 
 def takes_batches(estimator: NetworkEstimator) -> bool:
@@ -134,8 +133,7 @@ class NetworkEstimator(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """All that a pickle holds: of a trainer its state, which is tensors, numbers and texts."""
-        state: Any = super().__getstate__()
-        state = dict(state)
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
         trainer = state.pop("_trainer", None)
         if "network_" in state:
             state["_trainer"], state["_saved_trainer"] = None, trainer and trainer.state_dict()
@@ -194,17 +192,17 @@ class NetworkEstimator(BaseEstimator):
 
     def _train(self, x: Tensor, targets: Tensor) -> None:
         """Train on these samples, and remember how it went."""
-        train, held = self._split(x, targets) if self.early_stopping else ((x, targets), None)
         callbacks = [Stopping(self.tol, self.n_iter_no_change, self._figure)]
         history = fit(
             self.network_,
             self.chosen_method,
-            train,
+            x,
+            targets,
             **self._options(),
             epochs=self.max_iter,
-            batch_size=self._batch(len(train[0])),
-            validation=held,
-            keep="last" if held is None else "best",
+            batch_size=self._batch(len(x)),
+            validation=self.validation_fraction if self.early_stopping else None,
+            keep="best" if self.early_stopping else "last",
             callbacks=[*callbacks, Reporting()] if self.verbose else callbacks,
         )
         self._remember(history)
@@ -221,15 +219,6 @@ class NetworkEstimator(BaseEstimator):
         """The samples of a step; `None` for the method's own number."""
         own = self.batch_size == "auto" or not self.chosen_method.batched
         return None if own else min(int(self.batch_size), samples)
-
-    def _split(self, x: Tensor, targets: Tensor) -> tuple[Any, Any]:
-        """Samples to train on, and others to be best on."""
-        stratify = targets.numpy() if targets.dtype == torch.int64 else None
-        order = np.arange(len(x))
-        ours, held = train_test_split(
-            order, test_size=self.validation_fraction, random_state=self._seed, stratify=stratify
-        )
-        return (x[ours], targets[ours]), (x[held], targets[held])
 
     def _figure(self, history: History) -> float:
         """What has to rise for training to go on."""

@@ -27,9 +27,9 @@ class BCD(Method):
     ``W_l`` and ``b_l``: the objective never rises.
 
     Deviations: `alpha` is 0.5 unless set, which did better on validation over four tasks; the paper's is 5. Any loss
-    with a prox, where the papers have the squared one. Under l1 the weights are found by at most a
-    hundred sweeps of coordinate descent. The last layer's activation is the identity, as in their MNIST runs. Below max
-    pooling the activations' block is not convex: it is lowered, not minimised.
+    with a prox, where the papers have the squared one. Under l1 the weights are found by at most a hundred sweeps of
+    coordinate descent. The last layer's activation is the identity, as in their MNIST runs. Below max pooling the
+    activations' block is not convex: it is lowered, not minimised.
 
     Example:
         >>> BCD(alpha=5.0).gamma
