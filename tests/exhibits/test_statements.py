@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import nan
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -55,6 +55,11 @@ ALL: list[tuple[str, Check, bool, Outcomes]] = [
     ("falls to nan", r.falls("value", ["a"]), False, outcomes({"p": {"a": outcome(value=[3, nan])}})),
     ("falls and diverges", r.falls("value", ["a"]), False, outcomes({"p": {"a": BROKEN}})),
     ("falls without a record", r.falls("value", ["a"]), False, outcomes({"p": {"a": NONE}})),
+    ("finite", r.finite("value", ["a"]), True, outcomes({"p": {"a": FALLING}})),
+    ("finite, an infinite one", r.finite("value", ["a"]), False, outcomes({"p": {"a": outcome(value=[inf, 1])}})),
+    ("finite, nan", r.finite("value", ["a"]), False, outcomes({"p": {"a": outcome(value=[1, nan])}})),
+    ("finite, one of two seeds", r.finite("value", ["a"]), False, outcomes({"p": {"a": [FALLING, BROKEN]}})),
+    ("finite without a record", r.finite("value", ["a"]), False, outcomes({"p": {"a": NONE}})),
     ("diverges", r.diverges(["a"]), True, outcomes({"p": {"a": [BROKEN, BROKEN]}})),
     ("diverges, with one seed", r.diverges(["a"]), False, outcomes({"p": {"a": [BROKEN, FALLING]}})),
     ("diverges, one of two", r.diverges(["a", "b"]), False, outcomes({"p": {"a": BROKEN, "b": FALLING}})),

@@ -108,6 +108,16 @@ def falls(o: Outcomes, panel: str, figure: str, arms: Sequence[Any], slack: floa
 
 
 @in_every_panel
+def finite(o: Outcomes, panel: str, figure: str, arms: Sequence[Any]) -> tuple[bool, str]:
+    """A figure is a finite number in every record, with every one of the arms and seeds, and none diverged."""
+    found = [(outcome.curve(figure), outcome.diverged) for arm in arms for outcome in o.found[panel, arm]]
+    values = [value for curve, _ in found for value in curve]
+    count, ended = sum(map(math.isfinite, values)), sum(diverged for _, diverged in found)
+    seen = f"{count} of {len(values)} records" + (f", {ended} of {len(found)} diverged" if ended else "")
+    return count == len(values) and not ended and all(curve for curve, _ in found), seen
+
+
+@in_every_panel
 def fluctuates(o: Outcomes, panel: str, figure: str, arms: Sequence[Any], share: float = 0.1) -> tuple[bool, str]:
     """A figure rises in at least this share of the records, with every arm and seed; a training that diverged does."""
     outcomes = [outcome for arm in arms for outcome in o.found[panel, arm]]

@@ -1,23 +1,16 @@
 """Networks all of whose weights have one size, and a sign each."""
 
-import math
-
-from altmin.exhibits.beyond import on_trial
+from altmin.exhibits.beyond import ADAM as FREE_ADAM
+from altmin.exhibits.beyond import PENALTIES
 from altmin.exhibits.columns import percent
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.outcomes import Measure
-from altmin.exhibits.rules import ahead, between
-from altmin.exhibits.setting import Changes, ExhibitScale, Setting
-from altmin.methods import DLADMM, DLAM, IPDLAM, MDLAM, Backprop
+from altmin.exhibits.rules import ahead, finite
+from altmin.exhibits.setting import ExhibitScale, Setting
+from altmin.methods import IPDLAM
 
 LARGE = "weights of 0.1"
-METHODS: dict[str, Changes] = {
-    "iPDLAM": on_trial(*(IPDLAM(rho=rho) for rho in (0.1, 1.0, 10.0))),
-    "DLAM": on_trial(*(DLAM(rho=rho) for rho in (0.1, 1.0, 10.0))),
-    "mDLAM": on_trial(*(MDLAM(rho=rho) for rho in (1e-6, 1e-3, 1.0))),
-    "dlADMM": on_trial(*(DLADMM(rho=rho, nu=rho) for rho in (1e-6, 1e-3, 1.0))),
-}
-ADAM = on_trial(*(Backprop("adam", lr=lr) for lr in (0.001, 0.003, 0.01)), regularizer=None, batch_size=100)
+ADAM = FREE_ADAM | {"regularizer": None}
 LINEAR = "Adam, no hidden layer"
 
 register(
@@ -38,8 +31,8 @@ register(
         ),
         panels={f"weights of {size}": {"regularizer": f"binary:{size}"} for size in (0.1, 0.03)},
         arms={
-            **METHODS,
-            **{f"{name}, free": {**changes, "regularizer": None} for name, changes in METHODS.items()},
+            **PENALTIES,
+            **{f"{name}, free": {**changes, "regularizer": None} for name, changes in PENALTIES.items()},
             "Adam, free": ADAM,
             LINEAR: {**ADAM, "options": {"hidden": ()}},
         },
@@ -52,21 +45,21 @@ register(
             "best test %": percent("test", "best"),
         },
         checks={
-            "weights are s or -s in every record, or else the objective were infinite": between(
-                "objective", list(METHODS), -math.inf, math.inf
+            "weights are s or -s in every record, or else the objective were infinite": finite(
+                "objective", list(PENALTIES)
             ),
             **{
                 f"with weights of 0.1 {name} ends at most ten points behind its network with free weights": ahead(
                     "test %", name, [f"{name}, free"], less=10.0, panels=[LARGE]
                 )
-                for name in METHODS
+                for name in PENALTIES
             },
         },
         also={
             f"{name} with weights of 0.1 ends ahead of a network without hidden layers, which is free": ahead(
                 "test %", name, [LINEAR], panels=[LARGE]
             )
-            for name in METHODS
+            for name in PENALTIES
         },
         choices=(
             "Of three settings of each method, baselines included, the one that is best on validation, with binary "

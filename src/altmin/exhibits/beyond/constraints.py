@@ -1,25 +1,19 @@
 """Layers held in a set, or switched off unit by unit, by the prox of their regulariser."""
 
-import math
-
-from altmin.exhibits.beyond import on_trial
+from altmin.exhibits.beyond import ADAM, PENALTIES, RATES, on_trial
 from altmin.exhibits.columns import percent
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.outcomes import Measure
-from altmin.exhibits.rules import ahead, below, between
+from altmin.exhibits.rules import ahead, below, between, finite
 from altmin.exhibits.setting import Changes, ExhibitScale, Setting
-from altmin.methods import DLADMM, IPDLAM, MDLAM, Adam, Backprop, OnlineAM
+from altmin.methods import IPDLAM, Adam, OnlineAM
 
 SETS = {"nonnegative": "nonnegative", "within 0.1": "box:-0.1:0.1"}
 GROUPS = "group sparse"
-RATES = 0.001, 0.003, 0.01
 METHODS: dict[str, Changes] = {
-    "iPDLAM": on_trial(*(IPDLAM(rho=rho) for rho in (0.1, 1.0, 10.0))),
-    "mDLAM": on_trial(*(MDLAM(rho=rho) for rho in (1e-6, 1e-3, 1.0))),
-    "dlADMM": on_trial(*(DLADMM(rho=rho, nu=rho) for rho in (1e-6, 1e-3, 1.0))),
+    **{name: PENALTIES[name] for name in ("iPDLAM", "mDLAM", "dlADMM")},
     "AM-Adam": on_trial(*(OnlineAM(rule=Adam(r), last=Adam(r)) for r in RATES), batch_size=100),
 }
-ADAM = on_trial(*(Backprop("adam", lr=lr) for lr in RATES), batch_size=100)
 
 register(
     Exhibit(
@@ -54,8 +48,8 @@ register(
             "units off %": Measure("zero_units", factor=100, digits=1),
         },
         checks={
-            "weights are in their set in every record, or else the objective were infinite": between(
-                "objective", list(METHODS), -math.inf, math.inf, panels=list(SETS)
+            "weights are in their set in every record, or else the objective were infinite": finite(
+                "objective", list(METHODS), panels=list(SETS)
             ),
             **{
                 f"{name} ends at most five points behind its free network": ahead(

@@ -1,16 +1,15 @@
 """Networks of signs, whose derivative is zero wherever there is one."""
 
-from altmin.exhibits.beyond import on_trial
+from altmin.exhibits.beyond import PENALTIES, RATES, on_trial
 from altmin.exhibits.columns import percent
 from altmin.exhibits.exhibit import Curves, Exhibit, register
 from altmin.exhibits.rules import ahead
 from altmin.exhibits.setting import ExhibitScale, Setting
-from altmin.methods import BCD, DLADMM, DTP, IPDLAM, SGD, Adam, AMRidge, OnlineAM, StraightThrough
+from altmin.methods import BCD, DTP, SGD, Adam, AMRidge, OnlineAM, StraightThrough
 
 LAST = "the last layer alone"
 ONLINE = {"loss": "cross_entropy", "batch_size": 100}
 FULL = {"loss": "cross_entropy"}
-RATES = 0.001, 0.003, 0.01
 STILL = SGD(0.1, radius=1e-6)  # hidden layers that stay where they started
 
 register(
@@ -35,8 +34,8 @@ register(
             "AM-Adam": on_trial(*(OnlineAM(rule=Adam(r), last=Adam(r)) for r in RATES), **ONLINE),
             "DTP": on_trial(*(DTP(eta=eta) for eta in (1.0, 3.0, 10.0)), **ONLINE),
             "AMRidge": on_trial(*(AMRidge(proximity=r) for r in (1.0, 3.0, 10.0)), **FULL),
-            "iPDLAM": on_trial(*(IPDLAM(rho=rho) for rho in (0.1, 1.0, 10.0))),
-            "dlADMM": on_trial(*(DLADMM(rho=rho, nu=rho) for rho in (1e-6, 1e-3, 1.0)), **FULL),
+            "iPDLAM": PENALTIES["iPDLAM"],
+            "dlADMM": PENALTIES["dlADMM"] | FULL,
             "BCD": on_trial(*(BCD(gamma=gamma) for gamma in (0.1, 1.0, 10.0))),
             "straight-through": on_trial(*(StraightThrough("adam", lr=r) for r in RATES), **ONLINE),
             LAST: on_trial(*(OnlineAM(rule=STILL, last=Adam(r)) for r in RATES), **ONLINE),
