@@ -149,6 +149,25 @@ def test_early_stopping_ends_with_the_best_weights():
     assert model.best_loss_ is None
 
 
+def steps_of(**parameters: Any) -> list[int]:
+    """The samples of each step of two iterations on 150 samples."""
+    sizes: list[int] = []
+
+    class Counting(altmin.OnlineAM):
+        def step(self, sweep: Any) -> None:
+            sizes.append(len(sweep.batch.x))
+            super().step(sweep)
+
+    AltMinClassifier(Counting(), max_iter=2, random_state=0, **parameters).fit(*iris())
+    return sizes
+
+
+def test_batches_and_held_out_samples_are_as_many_as_was_said():
+    assert steps_of(batch_size=60) == [60, 60, 30] * 2
+    assert steps_of(batch_size=1000) == [150] * 2
+    assert steps_of(early_stopping=True, validation_fraction=0.2) == [120] * 2
+
+
 def test_training_that_no_longer_helps_ends():
     x, y = iris()
     model = AltMinClassifier(tol=10.0, n_iter_no_change=2, random_state=0).fit(x, y)

@@ -171,12 +171,17 @@ def held_out(share, y, classes, seed):
     return hold_out("validation", share, Batch(X, y), classes, lambda: seed)[:2]
 
 
-def test_a_share_is_held_out_of_every_class_and_of_training():
-    train, held = held_out(0.25, one_hot(Y, 2, X.dtype), True, 0)
+@pytest.mark.parametrize("seed", range(8))
+def test_a_share_is_held_out_of_every_class_and_of_training(seed):
+    train, held = held_out(0.25, one_hot(Y, 2, X.dtype), True, seed)
     assert sorted([*train.x[:, 0].tolist(), *held.x[:, 0].tolist()]) == sorted(X[:, 0].tolist())
     for kind in (0, 1):
         assert int(held.y[:, kind].sum()) == int(0.25 * int(Y.eq(kind).sum()) + 0.5)
     assert torch.equal(held.y[:, 1].bool(), held.x[:, 0] > 0.2), "targets stay with their inputs"
+
+
+def test_what_is_held_out_is_the_seeds():
+    held = held_out(0.25, one_hot(Y, 2, X.dtype), True, 0)[1]
     assert torch.equal(held.x, held_out(0.25, one_hot(Y, 2, X.dtype), True, 0)[1].x)
     assert not torch.equal(held.x, held_out(0.25, one_hot(Y, 2, X.dtype), True, 1)[1].x)
 
