@@ -166,6 +166,7 @@ def test_batches_and_held_out_samples_are_as_many_as_was_said():
     assert steps_of(batch_size=60) == [60, 60, 30] * 2
     assert steps_of(batch_size=1000) == [150] * 2
     assert steps_of(early_stopping=True, validation_fraction=0.2) == [120] * 2
+    assert sum(steps_of(batch_size=1000, early_stopping=True, validation_fraction=0.2)) == 240
 
 
 def test_training_that_no_longer_helps_ends():

@@ -200,7 +200,7 @@ class NetworkEstimator(BaseEstimator):
             targets,
             **self._options(),
             epochs=self.max_iter,
-            batch_size=self._batch(len(x)),
+            batch_size=self._batch(self._trained(len(x))),
             validation=self.validation_fraction if self.early_stopping else None,
             keep="best" if self.early_stopping else "last",
             callbacks=[*callbacks, Reporting()] if self.verbose else callbacks,
@@ -219,6 +219,11 @@ class NetworkEstimator(BaseEstimator):
         """The samples of a step; `None` for the method's own number."""
         own = self.batch_size == "auto" or not self.chosen_method.batched
         return None if own else min(int(self.batch_size), samples)
+
+    def _trained(self, samples: int) -> int:
+        """How many of them are trained on at least: the share that is held out is rounded class by class."""
+        share = self.validation_fraction if self.early_stopping else 0.0
+        return max(1, int((1.0 - share) * samples - (self.n_outputs_ / 2 if share else 0)))
 
     def _figure(self, history: History) -> float:
         """What has to rise for training to go on."""

@@ -76,8 +76,8 @@ register(
         findings=(
             "After 40 iterations the papers' methods are at 76 to 80 % on unit scale, so that most miss the bar of "
             "80 % there, too. Pixels to 255 cost iPDLAM, DLAM, dlADMM and BCD six to eight points, Taylor 19 and mDLAM "
-            "none; pixels times 1/32 to 32 cost iPDLAM, DLAM and BCD ten to thirteen, dlADMM four to five, mDLAM two and "
-            "Taylor none.",
+            "none; pixels times 1/32 to 32 cost iPDLAM, DLAM and BCD ten to thirteen, dlADMM four to five, mDLAM two "
+            "and Taylor none.",
         ),
         desk=ExhibitScale(samples=3_000, width=100, epochs=40, seeds=3),
         seeds=3,
