@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from altmin.allocation import keep_freed_memory
 from altmin.audit import no_backprop
 from altmin.convert import problem_of, state_of
 from altmin.convert.comparison import check_same_function
@@ -159,6 +160,7 @@ class Driver:
     def _attach(self) -> State[Any]:
         """Move the model to where it is trained, and make the state that shares its memory."""
         if self._state is None:
+            keep_freed_memory()
             self.place.take(self.model)
             self._state, self._storage = state_of(self.model), Storage(self.model)
             self._state.generator = self.generator
