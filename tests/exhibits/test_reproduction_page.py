@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from altmin import exhibits
+from altmin.exhibits import Outcomes
 from altmin.exhibits.exhibit import SCALES
 from altmin.exhibits.report import write_exhibit
 from altmin.exhibits.reproduction_page import page, read_results
@@ -46,6 +47,21 @@ def test_every_exhibit_of_the_results_is_on_the_page(results: Path):
         assert all(f": {statement} (" in text for statement in exhibit.checks)
         assert all(note in text for note in (*exhibit.choices, *exhibit.deviations, *exhibit.findings))
     assert text.count("`altmin reproduce online-binary --scale paper --seeds 3`") == 1
+
+
+def test_a_result_of_some_panels_says_so(tmp_path: Path):
+    exhibit = exhibits.load("online-mnist-epochs")
+    one = alike(exhibit, [0.5, 0.25])
+    every = made_up(exhibit, lambda *_: one).found
+    some = Outcomes(
+        exhibit.columns, {key: found for key, found in every.items() if key[0] == "100-100"}, {}, ["500-500"]
+    )
+    result = write_exhibit(exhibit, some, "paper", 1, tmp_path)
+    text = page({exhibit.name: [result]}, tmp_path)
+    assert "; 1 seed; 100-100 only):" in text
+    assert "`altmin reproduce online-mnist-epochs --scale paper --seeds 1 --panels 100-100`" in text
+    assert "AM-mem ends within a point of 91 % at 100-100" in text
+    assert "AM-mem ends within a point of 96 % at 500-500" not in text
 
 
 def test_a_table_has_ours_and_the_papers_number(results: Path):

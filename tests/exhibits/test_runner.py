@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from altmin.errors import UnknownNameError
 from altmin.exhibits import Curves, Exhibit, ExhibitScale, Measure, Outcome, Setting, processes
 from altmin.exhibits.processes import KilledError, StudyProgress, Workshop
 from altmin.exhibits.rules import between
@@ -52,8 +53,8 @@ def exhibit(base: Setting, **words: Any) -> Exhibit:
     )
 
 
-def study(folder: Path, *exhibits: Exhibit, seeds: int = 2) -> Study:
-    return Study(exhibits, "desk", seeds, Store(folder, pytest.fail))
+def study(folder: Path, *exhibits: Exhibit, seeds: int = 2, **more: Any) -> Study:
+    return Study(exhibits, "desk", seeds, Store(folder, pytest.fail), **more)
 
 
 def ignore(progress: StudyProgress) -> None:
@@ -71,6 +72,19 @@ def test_every_panel_arm_and_seed_once(tmp_path: Path, made: list):
     assert found is not None
     assert found.values("q", "b", "test %") == [80, 80]
     assert [each.seed for each in found.found["p", "a"]] == [0, 1]
+
+
+def test_the_panels_that_are_named(tmp_path: Path, made: list):
+    one = exhibit(setting())
+    some = study(tmp_path, one, seeds=1, panels=["q"])
+    assert some.run(ignore) == []
+    assert {s.epochs for s, _ in made} == {3}
+    found = some.outcomes(one)
+    assert found is not None
+    assert (found.panels, found.left_out) == (["q"], ["p"])
+    assert study(tmp_path, one, seeds=1).outcomes(one) is None
+    with pytest.raises(UnknownNameError, match="unknown panel 'r'"):
+        study(tmp_path, one, panels=["r"])
 
 
 def test_what_is_there_is_not_made_again(tmp_path: Path, made: list):

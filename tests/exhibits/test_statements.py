@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, nan
 from typing import Any
 
@@ -70,9 +71,10 @@ ALL: list[tuple[str, Check, bool, Outcomes]] = [
 
 @pytest.mark.parametrize(("check", "holds", "found"), [row[1:] for row in ALL], ids=[f"{r[0]}-{r[2]}" for r in ALL])
 def test_it_holds_and_it_fails(check: Check, holds: bool, found: Outcomes):
-    holding, seen = check(found)
-    assert holding is holds
-    assert seen
+    judged = check(found)
+    assert judged is not None
+    assert judged[0] is holds
+    assert judged[1]
 
 
 def test_a_statement_is_about_every_panel():
@@ -81,6 +83,16 @@ def test_a_statement_is_about_every_panel():
     assert r.ahead("value", "a", ["b"])(two) == (False, "p: a 2.00, b 1.00; q: a 1.00, b 2.00")
     assert r.ahead("value", "a", ["b"], panels=["p"])(two) == (True, "a 2.00, b 1.00")
     assert r.ahead("value", "a", ["b"], panels=["q"])(two)[0] is False
+
+
+def test_panels_that_were_left_out_are_not_judged():
+    some = replace(outcomes({"p": {"a": outcome(value=[1])}}), left_out=["q"])
+    assert r.between("value", ["a"], 0, 2)(some) == (True, "a 1.00")
+    assert r.between("value", ["a"], 0, 2, panels=["p", "q"])(some) == (True, "a 1.00")
+    assert r.between("value", ["a"], 0, 2, panels=["q"])(some) is None
+    assert r.opposite(r.between("value", ["a"], 0, 2, panels=["q"]))(some) is None
+    with pytest.raises(KeyError):
+        r.between("value", ["a"], 0, 2, panels=["r"])(some)
 
 
 def test_the_figures_of_pairs_are_shown():

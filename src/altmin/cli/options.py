@@ -211,6 +211,8 @@ def _reproduce() -> ArgumentParser:
     parser.add_argument(
         "--seeds", type=Count | None, default=None, help="starts of each training; null: the scale's own"
     )
+    panels = "of the EXHIBITs named only these, such as a data set or a network; none: all; what they show is judged"
+    parser.add_argument("--panels", type=str, nargs="*", default=[], metavar="PANEL", help=panels)
     parser.add_argument("--jobs", type=Count | None, default=None, help="processes; null: one for each CPU")
     parser.add_argument("--device", type=str, default="cpu", help=DEVICE)
     _add_data_dir(parser)

@@ -35,6 +35,7 @@ def reproduce(options: Namespace) -> int:
         seeds=options.seeds,
         store=Store(folder, partial(complain, "warning")),
         workshop=Workshop(options.jobs or os.cpu_count() or 1, options.data_dir, device, options["import"]),
+        panels=options.panels,
     )
     _require_scale(folder, options.scale)
     _check(study, screen)

@@ -12,8 +12,9 @@ from altmin.exhibits.setting import Changes, ExhibitScale, Setting
 
 Arm = str | tuple[str, str]
 """A row of a table, or a curve: its name, or the row and the column of a grid."""
-Check = Callable[[Outcomes], tuple[bool, str]]
-"""Whether a statement holds, and the figures that tell."""
+Judgement = tuple[bool, str] | None
+"""Whether a statement holds, and the figures that tell; `None` where it is about panels that were left out."""
+Check = Callable[[Outcomes], Judgement]
 SMOKE = ExhibitScale(samples=120, width=8, epochs=2, batches=3, seeds=1, trials=1, data="synthetic")
 SCALES = "smoke", "desk", "paper"
 

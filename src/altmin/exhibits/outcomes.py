@@ -97,11 +97,13 @@ class Outcomes:
         columns: The measures by name.
         found: The outcomes.
         chosen: The method that was best on validation, where there were trials.
+        left_out: Panels of the exhibit that were not asked for.
     """
 
     columns: Mapping[str, Measure]
     found: Mapping[tuple[str, Any], Sequence[Outcome]]
     chosen: Mapping[tuple[str, Any], Method] = field(default_factory=dict)
+    left_out: Sequence[str] = ()
 
     @property
     def panels(self) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from altmin.exhibits.drawing import draw
 from altmin.exhibits.exhibit import Exhibit, title
 from altmin.exhibits.outcomes import Outcomes
-from altmin.exhibits.result import RULE, result_of
+from altmin.exhibits.result import RULE, extent, result_of
 from altmin.files import read_json, replacing, write_json, write_text
 
 LARGEST = 2**22  # bytes of a result
@@ -36,8 +36,7 @@ def write_exhibit(exhibit: Exhibit, outcomes: Outcomes, scale: str, seeds: int, 
     """
     result = result_of(exhibit, outcomes, scale, seeds)
     folder.mkdir(parents=True, exist_ok=True)
-    note = f"{scale} scale: {result['words']}; {_count(seeds)}"
-    draw(exhibit, outcomes, note, folder / PICTURE)
+    draw(exhibit, outcomes, extent(result), folder / PICTURE)
     _write_csv(folder / TABLE, COLUMNS, ([row[name] for name in COLUMNS] for row in result["table"]))
     names = _figures(outcomes)
     _write_csv(folder / CURVES, ["panel", "arm", "seed", *names], _curve_rows(outcomes, names))
@@ -102,15 +101,9 @@ def _verdict(result: dict[str, Any], tag: str) -> str:
     return f'<{tag} class="{escape(result["verdict"].split()[-1])}">{escape(result["verdict"])}</{tag}>'
 
 
-def _count(seeds: int) -> str:
-    return "1 seed" if seeds == 1 else f"{seeds} seeds"
-
-
 def _section(exhibit: Exhibit, result: dict[str, Any], folder: Path) -> str:
     picture = base64.b64encode((folder / exhibit.name / PICTURE).read_bytes()).decode()
-    about = (
-        f"{result['scale']} scale: {result['words']}; {_count(result['seeds'])}; {result['cpu_seconds']} CPU seconds"
-    )
+    about = f"{extent(result)}; {result['cpu_seconds']} CPU seconds"
     parts = [
         f'<h2 id="{exhibit.name}">{escape(exhibit.paper)}, {escape(exhibit.place)}: {escape(exhibit.title)}</h2>',
         f"<p>{escape(exhibit.claim)} {_verdict(result, 'b')}</p>",

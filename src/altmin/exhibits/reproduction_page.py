@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from altmin import exhibits
 from altmin.exhibits.exhibit import EXHIBITS, Exhibit, Grid
+from altmin.exhibits.result import extent
 from altmin.files import read_json
 
 LARGEST = 2**22  # bytes of a result
@@ -64,8 +66,7 @@ def _section(exhibit: Exhibit, results: Sequence[dict[str, Any]]) -> Iterator[st
     yield f"({exhibit.name})=\n\n## {exhibit.paper}, {exhibit.place}: {exhibit.title}"
     yield f"*{exhibit.claim}*"
     for result in results:
-        scale = f"{result['scale']} scale ({result['words']}; {result['seeds']} seeds)"
-        yield f"**{result['verdict'].capitalize()}**, at {scale}:"
+        yield f"**{result['verdict'].capitalize()}**, at {extent(result)}:"
         yield _judged(result["checks"])
         if result["also"]:
             yield f"Asked besides:\n\n{_judged(result['also'])}"
@@ -87,6 +88,8 @@ def _judged(checks: Sequence[dict[str, Any]]) -> str:
 def _made(result: dict[str, Any]) -> str:
     """By what the figures were made."""
     command = f"altmin reproduce {result['exhibit']} --scale {result['scale']} --seeds {result['seeds']}"
+    if "panels" in result:
+        command += f" --panels {shlex.join(result['panels'])}"
     chosen = "; ".join(f"{cell}: {_numbers(method)}" for cell, method in result["chosen"].items())
     tail = f" Chosen on validation: {chosen}." if chosen else ""
     about = "; ".join((*result["code"], *result["machine"]))

@@ -34,6 +34,7 @@ def result_of(exhibit: Exhibit, outcomes: Outcomes, scale: str, seeds: int) -> d
         "scale": scale,
         "words": exhibit.scale(scale).words(),
         "seeds": seeds,
+        **({"panels": outcomes.panels} if outcomes.left_out else {}),
         "verdict": verdict(checks),
         "checks": checks,
         "also": also,
@@ -43,6 +44,13 @@ def result_of(exhibit: Exhibit, outcomes: Outcomes, scale: str, seeds: int) -> d
         "code": sorted({_code(a) for a in about}),
         "cpu_seconds": round(sum(_seconds(outcome) for each in outcomes.found.values() for outcome in each)),
     }
+
+
+def extent(result: Mapping[str, Any]) -> str:
+    """At what scale, with how many seeds and for which panels a result was found, in words."""
+    seeds = "1 seed" if result["seeds"] == 1 else f"{result['seeds']} seeds"
+    only = f"; {' and '.join(result['panels'])} only" if "panels" in result else ""
+    return f"{result['scale']} scale ({result['words']}; {seeds}{only})"
 
 
 def _code(about: Mapping[str, Any]) -> str:
@@ -59,8 +67,8 @@ def verdict(checks: list[dict[str, Any]]) -> str:
 
 def _judged(statements: Mapping[str, Check], outcomes: Outcomes) -> Iterator[dict[str, Any]]:
     for statement, check in statements.items():
-        holds, seen = check(outcomes)
-        yield {"statement": statement, "holds": bool(holds), "seen": seen}
+        if judged := check(outcomes):
+            yield {"statement": statement, "holds": bool(judged[0]), "seen": judged[1]}
 
 
 def _require_figures(exhibit: Exhibit, outcomes: Outcomes) -> None:

@@ -8,18 +8,22 @@ from functools import wraps
 from itertools import pairwise
 from typing import Any
 
-from altmin.exhibits.exhibit import Check, title
+from altmin.exhibits.exhibit import Check, Judgement, title
 from altmin.exhibits.outcomes import Outcomes
 
 
 def in_every_panel(look: Callable[..., tuple[bool, str]]) -> Callable[..., Check]:
     """Make a maker of checks of a look at one panel; the statement holds if it does in every panel.
 
-    The maker takes what the look takes behind outcomes and panel, and `panels` for some of them only.
+    The maker takes what the look takes behind outcomes and panel, and `panels` for some of them only. A statement about
+    nothing but panels that were left out is not judged.
     """
 
-    def judge(outcomes: Outcomes, panels: Sequence[str] | None, *args: Any, **more: Any) -> tuple[bool, str]:
-        found = {panel: look(outcomes, panel, *args, **more) for panel in panels or outcomes.panels}
+    def judge(outcomes: Outcomes, panels: Sequence[str] | None, *args: Any, **more: Any) -> Judgement:
+        asked = [panel for panel in panels or outcomes.panels if panel not in outcomes.left_out]
+        if not asked:
+            return None
+        found = {panel: look(outcomes, panel, *args, **more) for panel in asked}
         seen = [text if len(found) == 1 else f"{panel}: {text}" for panel, (_, text) in found.items()]
         return all(holds for holds, _ in found.values()), "; ".join(seen)
 
@@ -141,8 +145,8 @@ def diverges(o: Outcomes, panel: str, arms: Sequence[Any]) -> tuple[bool, str]:
 def opposite(check: Check) -> Check:
     """The statement that another one is false."""
 
-    def judge(outcomes: Outcomes) -> tuple[bool, str]:
-        holds, seen = check(outcomes)
-        return not holds, seen
+    def judge(outcomes: Outcomes) -> Judgement:
+        judged = check(outcomes)
+        return judged and (not judged[0], judged[1])
 
     return judge

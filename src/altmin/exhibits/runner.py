@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 from altmin.data import Dataset
 from altmin.exhibits.exhibit import Arm, Exhibit, title
@@ -25,6 +26,10 @@ class Study:
         seeds: How many starts each; `None` for the scale's own number.
         store: Where outcomes are.
         workshop: Where trainings are made.
+        panels: The panels of the exhibits that are made; none named: all.
+
+    Raises:
+        UnknownNameError: An exhibit has no panel of a name in `panels`.
     """
 
     exhibits: Sequence[Exhibit]
@@ -32,6 +37,16 @@ class Study:
     seeds: int | None
     store: Store
     workshop: Workshop = field(default_factory=Workshop)
+    panels: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for exhibit, panel in product(self.exhibits, self.panels):
+            exhibit.setting(panel)
+
+    def settings_of(self, exhibit: Exhibit) -> dict[tuple[str, Arm], Setting]:
+        """What is trained for an exhibit, by panel and arm."""
+        every = exhibit.settings(self.scale)
+        return {key: setting for key, setting in every.items() if not self.panels or key[0] in self.panels}
 
     def seeds_of(self, exhibit: Exhibit) -> range:
         """The seeds of an exhibit's trainings."""
@@ -39,7 +54,7 @@ class Study:
 
     def data_sets(self) -> set[str]:
         """The data sets that are needed."""
-        settings = [setting for exhibit in self.exhibits for setting in exhibit.settings(self.scale).values()]
+        settings = [setting for exhibit in self.exhibits for setting in self.settings_of(exhibit).values()]
         return {name for setting in settings for name in (setting.data, setting.validated) if name is not None}
 
     def check(self, name: str, data: Dataset) -> None:
@@ -53,7 +68,7 @@ class Study:
             ValueError: A setting that cannot be trained; the message names exhibit, panel and arm.
         """
         for exhibit in self.exhibits:
-            for (panel, arm), setting in exhibit.settings(self.scale).items():
+            for (panel, arm), setting in self.settings_of(exhibit).items():
                 for one in (setting, *setting.on_trial()):
                     try:
                         if one.data == name:
@@ -76,7 +91,7 @@ class Study:
         """What became of an exhibit's trainings; `None` where one is missing."""
         found: dict[tuple[str, Arm], list[Outcome]] = {}
         chosen = {}
-        for key, setting in exhibit.settings(self.scale).items():
+        for key, setting in self.settings_of(exhibit).items():
             final = self._resolved(setting)
             each = [] if final is None else [self.store.get(final, seed) for seed in self.seeds_of(exhibit)]
             if final is None or None in each:
@@ -84,17 +99,18 @@ class Study:
             found[key] = [outcome for outcome in each if outcome is not None]
             if setting.trials:
                 chosen[key] = final.method
-        return Outcomes(exhibit.columns, found, chosen)
+        left_out = [panel for panel in exhibit.panels if self.panels and panel not in self.panels]
+        return Outcomes(exhibit.columns, found, chosen, left_out)
 
     def _trials(self) -> Iterable[Task]:
         for exhibit in self.exhibits:
-            for (panel, arm), setting in exhibit.settings(self.scale).items():
+            for (panel, arm), setting in self.settings_of(exhibit).items():
                 for i, trial in enumerate(setting.on_trial()):
                     yield Task(trial, 0, f"{exhibit.name}, {panel}, {title(arm)}, trial {i + 1}")
 
     def _finals(self) -> Iterable[Task]:
         for exhibit in self.exhibits:
-            for (panel, arm), setting in exhibit.settings(self.scale).items():
+            for (panel, arm), setting in self.settings_of(exhibit).items():
                 final = self._resolved(setting)
                 for seed in self.seeds_of(exhibit) if final is not None else ():
                     yield Task(final, seed, f"{exhibit.name}, {panel}, {title(arm)}, seed {seed}")  # type: ignore[arg-type]
