@@ -181,6 +181,7 @@ def _entry(
         "method": name,
         **({"label_of": METHODS[name].of} if METHODS[name].of else {}),
         **({"preset": setup.preset} if setup.preset else {}),
+        "gradients": method.gradients.value,
         "parameters": asdict(method),
         "data": setup.dataset.name,
         "model": setup.network.name,
