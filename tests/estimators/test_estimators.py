@@ -12,10 +12,12 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import recall_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
 
@@ -29,6 +31,10 @@ OURS = [name for name in METHODS if not isinstance(METHODS[name].method, altmin.
 # The checks' targets and features have any scale, on which two diverge, and two others need more than 60 iterations.
 NOT_FOR_ANY_TARGET = "am-sgd", "am-adam-off", "dladmm", "mdlam"
 PATIENT = "adam", "dtp", "proxprop", "straight-through"  # which need those 60 as regressors
+
+# That check shuffles the samples. Taylor's ADMM draws variables of each sample, in their order; with mDLAM's penalty of
+# 1e-4 rounding in the outputs' prox is magnified ten thousand times. `test_sample_weights` holds both to their weights.
+UNORDERED = "taylor", "mdlam"
 
 
 def parameters_of(kind: type[Any], name: str) -> dict[str, Any]:
@@ -60,8 +66,11 @@ def iris() -> tuple[Any, Any]:
 @pytest.mark.filterwarnings("ignore")  # what the checks feed is not meant to be learned from
 @pytest.mark.parametrize(("kind", "parameters"), [*FAST, *REST])
 def test_scikit_learns_own_checks_pass(kind: Any, parameters: dict[str, Any]):
-    results = check_estimator(kind(**parameters), on_fail="raise", on_skip=None)
-    assert {result["status"] for result in results} <= {"passed", "skipped"}
+    exact = parameters.get("method") not in UNORDERED
+    failing = {} if exact else {"check_sample_weight_equivalence_on_dense_data": "the order of samples matters"}
+    results = check_estimator(kind(**parameters), on_fail=None, on_skip=None, expected_failed_checks=failing)
+    bad = {r["check_name"]: r["exception"] for r in results if r["status"] not in ("passed", "skipped", "xfail")}
+    assert not bad
 
 
 @pytest.mark.slow
@@ -249,3 +258,56 @@ def test_it_is_drawn_as_a_part_of_a_pipeline():
     frame = pd.DataFrame(iris()[0], columns=list("abcd"))
     model = make_pipeline(StandardScaler(), AltMinRegressor(max_iter=2, random_state=0)).fit(frame, frame["a"])
     assert "AltMinRegressor" in model._repr_html_()
+
+
+def weighed(kind: type[Any], x: Any, y: Any, weights: Any = None, **parameters: Any) -> Any:
+    return kind(max_iter=10, random_state=0, **parameters).fit(x, y, sample_weight=weights)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_are_repetitions(kind: type[Any]):
+    x, y = iris()
+    times = np.random.default_rng(0).integers(0, 3, len(x))
+    one, other = weighed(kind, x, y, times), weighed(kind, np.repeat(x, times, 0), np.repeat(y, times))
+    for W, V in zip(one.coefs_, other.coefs_, strict=True):
+        np.testing.assert_allclose(W, V, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("chosen", ["balanced", {"a": 5.0}])
+def test_weights_of_classes_multiply_those_of_samples(chosen: Any):
+    x, y = iris()
+    x, names, own = x[:120], np.array(["b", "a", "c"])[y[:120]], np.linspace(0.5, 2.0, 120)
+    expected = own * compute_sample_weight(chosen if isinstance(chosen, str) else {"a": 5.0, "b": 1.0, "c": 1.0}, names)
+    one = weighed(AltMinClassifier, x, names, own, class_weight=chosen)
+    np.testing.assert_allclose(one.coefs_[0], weighed(AltMinClassifier, x, names, expected).coefs_[0])
+    assert not np.allclose(one.coefs_[0], weighed(AltMinClassifier, x, names, own).coefs_[0])
+
+
+def test_partial_fit_takes_weights():
+    x, y = iris()
+    there = y != 1
+    one, other = AltMinClassifier(random_state=0), AltMinClassifier(random_state=0)
+    heavy = AltMinClassifier(random_state=0, class_weight={1: 0.0})
+    for _ in range(2):
+        one.partial_fit(x, y, [0, 1, 2], sample_weight=there.astype(float))
+        heavy.partial_fit(x, y, [0, 1, 2])
+        other.partial_fit(x[there], y[there], [0, 1, 2])
+    for model in (one, heavy):
+        np.testing.assert_allclose(model.coefs_[0], other.coefs_[0])
+    with pytest.raises(ValueError, match="'balanced' needs all samples"):
+        AltMinClassifier(class_weight="balanced").partial_fit(x, y, [0, 1, 2])
+
+
+@pytest.mark.parametrize("chosen", ["even", {0: -1.0}, [1, 2, 3], {7: 1.0}])
+def test_weights_of_classes_that_do_not_fit_are_refused(chosen: Any):
+    x, y = iris()
+    with pytest.raises(ValueError, match="`class_weight`"):
+        AltMinClassifier(class_weight=chosen).fit(x, y)
+
+
+def test_a_rare_class_is_found_with_balanced_weights():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(600, 4)), np.arange(600) % 20 == 0
+    x[y] += 0.8
+    plain, balanced = (weighed(AltMinClassifier, x, y, class_weight=chosen) for chosen in (None, "balanced"))
+    assert recall_score(y, balanced.predict(x)) > recall_score(y, plain.predict(x)) + 0.2

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from altmin.core.batch import Batch
+from altmin.core.batch import ALL, Batch
 from altmin.core.forward import CHUNK, STRETCH, forward
 from altmin.core.problem import Problem
 from altmin.core.state import State
@@ -56,16 +57,16 @@ class Tally:
     def __init__(self, problem: Problem, classes: bool = False) -> None:
         self.problem, self.classes = problem, classes
         self._totals: Tensor | None = None  # loss, right ones, samples, |Z - F|^2, |F|^2
-        self._waiting: list[tuple[Tensor, Tensor]] = []
+        self._waiting: list[tuple[Tensor, Batch]] = []
 
     @property
     def empty(self) -> bool:
         """Whether nothing was handed in."""
         return self._totals is None and not self._waiting
 
-    def add(self, outputs: Tensor, y: Tensor) -> None:
-        """The outputs for some samples, and their targets. Small batches wait: a look at each would cost more."""
-        self._waiting.append((outputs.detach().clone(), y))
+    def add(self, outputs: Tensor, batch: Batch) -> None:
+        """The outputs for the samples of a batch. Small batches wait: a look at each would cost more."""
+        self._waiting.append((outputs.detach().clone(), _targets(batch)))
         if sum(z.numel() for z, _ in self._waiting) > STRETCH:
             self._judge()
 
@@ -78,12 +79,12 @@ class Tally:
             rows: Which of them.
             first: The first layer's pre-activation, where somebody has made it.
         """
-        zs, y = forward(self.problem, state, batch.x[rows], first)[0], batch.y[rows]
-        self._waiting.append((zs[-1], y))
+        zs = forward(self.problem, state, batch.x[rows], first)[0]
+        self._waiting.append((zs[-1], _targets(batch, rows)))
         self._judge()
         if len(state.z) == len(self.problem.layers) and len(state.z[0]) == len(batch.x):
-            off = sum(_square(z[rows] - f) for z, f in zip(state.z, zs, strict=True))
-            self._add(0.0, 0.0, 0.0, off, sum(map(_square, zs)))
+            off = sum(batch.squares(z[rows] - f, rows).double() for z, f in zip(state.z, zs, strict=True))
+            self._add(0.0, 0.0, 0.0, off, sum(batch.squares(f, rows).double() for f in zs))
 
     def run_all(self, state: State, batch: Batch) -> None:
         """All samples of a batch so, a stretch after the other."""
@@ -99,10 +100,13 @@ class Tally:
     def _judge(self) -> Tensor:
         """Have nothing wait; the totals."""
         if self._waiting:
-            outputs, y = map(torch.cat, zip(*self._waiting, strict=True))
+            outputs, batches = zip(*self._waiting, strict=True)
             self._waiting.clear()
-            right = (predict(outputs, self.problem.loss.middle) == labels_of(y)).sum() if self.classes else 0.0
-            self._add(self.problem.loss(outputs, y), right, float(len(y)), 0.0, 0.0)
+            z, batch = torch.cat(outputs), _joined(batches)
+            right: Tensor | float = 0.0
+            if self.classes:
+                right = batch.weighed((predict(z, self.problem.loss.middle) == labels_of(batch.y)).double()).sum()
+            self._add(batch.loss(self.problem.loss, z), right, batch.size, 0.0, 0.0)
         assert self._totals is not None
         return self._totals
 
@@ -132,5 +136,15 @@ def chunk_of(state: State) -> int:
     return min(CHUNK, max(LEAST, STRETCH // max(len(b) for b in state.b)))
 
 
-def _square(t: Tensor) -> Tensor:
-    return t.square().sum().double()
+def _targets(batch: Batch, rows: slice = ALL) -> Batch:
+    """The targets of some samples and their weights, alone: what waits must not hold the inputs."""
+    weights = batch.sample_weight
+    return Batch(batch.y[rows], batch.y[rows], sample_weight=None if weights is None else weights[rows])
+
+
+def _joined(batches: Sequence[Batch]) -> Batch:
+    """All targets in a row, and their weights."""
+    y, weights = torch.cat([batch.y for batch in batches]), [batch.sample_weight for batch in batches]
+    return Batch(
+        y, y, sample_weight=torch.cat([w for w in weights if w is not None]) if weights[0] is not None else None
+    )

@@ -90,7 +90,7 @@ class State(Memory, Generic[M]):
     norm: list[Norm | None] = field(default_factory=list)
     k: int = 0
     epoch: int = 0
-    samples: int = 0
+    samples: float = 0
     generator: torch.Generator | None = None
     previous: Iterate | None = None
     memory: M = field(default_factory=Nothing)  # type: ignore[assignment]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from altmin.core.forward import CHUNK
@@ -77,47 +77,50 @@ class NetworkEstimator(BaseEstimator):
         """The method itself, where it is given by name."""
         return make_method(self.method)
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train from fresh weights, or with `warm_start` from those that are there.
 
         Args:
             X: Samples, ``(N, features)``: an array or a data frame of numbers.
             y: Targets, ``(N,)``; of a regressor also ``(N, outputs)``.
+            sample_weight: What each sample counts by, ``(N,)``, >= 0: one of weight 2 is as one that is there twice.
 
         Returns:
             The estimator.
 
         Raises:
+            TypeError: Weights for a method that does not take them.
             ValueError: A parameter or data that do not fit; the message names them.
             DivergenceError: nan or inf in training.
         """
         check_parameters(self)
         going_on = self.warm_start and hasattr(self, "network_")
-        x, targets = self._read(X, y, first=not going_on, meet=not going_on)
+        x, targets, weights = self._read(X, y, sample_weight, first=not going_on, meet=not going_on)
         if not going_on:
             self._start(x, targets)
         self._trainer = None
-        self._train(x, targets)
+        self._train(x, targets, weights)
         return self
 
     @available_if(takes_batches)
-    def partial_fit(self, X: Any, y: Any) -> Self:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """One pass over some samples, from where the last one ended; for methods that take samples as they come.
 
         Args:
             X: Samples, as in `fit`.
             y: Their targets.
+            sample_weight: What each of them counts by, as in `fit`.
 
         Returns:
             The estimator.
         """
         check_parameters(self)
         first = not hasattr(self, "network_")
-        x, targets = self._read(X, y, first, meet=first and not hasattr(self, "classes_"))
+        x, targets, weights = self._read(X, y, sample_weight, first, meet=first and not hasattr(self, "classes_"))
         if first:
             self._start(x, targets)
         trainer = self._trainer = self._trainer or self._make_trainer()
-        trainer.epoch(x, targets, self._batch(len(x)))
+        trainer.epoch(x, targets, self._batch(_counting(x, weights)), sample_weight=weights)
         self.n_iter_ += 1
         return self
 
@@ -159,12 +162,21 @@ class NetworkEstimator(BaseEstimator):
         """Samples and targets as arrays, by scikit-learn's own checks."""
         raise NotImplementedError
 
-    def _read(self, X: Any, y: Any, first: bool, meet: bool) -> tuple[Tensor, Tensor]:
-        """Samples and targets as tensors.
+    def _weights(self, x: NDArray[Any], y: NDArray[Any], sample_weight: Any) -> NDArray[Any] | None:
+        """What each sample counts by; `None` where all count once."""
+        if sample_weight is None:
+            return None
+        return _check_sample_weight(sample_weight, x, dtype=x.dtype, ensure_non_negative=True)
+
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, first: bool, meet: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Samples, targets and weights as tensors.
 
         Args:
             X: Samples.
             y: Targets.
+            sample_weight: What each sample counts by.
             first: Whether their features are to be remembered, not compared with those that were there.
             meet: Whether their targets are.
         """
@@ -173,7 +185,8 @@ class NetworkEstimator(BaseEstimator):
             self._meet(given)
         targets = self._encoded(given)
         targets = targets.astype(x.dtype) if targets.dtype.kind == "f" else targets
-        return torch.tensor(x), torch.tensor(targets)
+        weights = self._weights(x, given, sample_weight)
+        return torch.tensor(x), torch.tensor(targets), None if weights is None else torch.tensor(weights)
 
     def _start(self, x: Tensor, targets: Tensor) -> None:
         """A fresh network, and what its random numbers come from."""
@@ -190,7 +203,7 @@ class NetworkEstimator(BaseEstimator):
         """How wide the last layer is."""
         raise NotImplementedError
 
-    def _train(self, x: Tensor, targets: Tensor) -> None:
+    def _train(self, x: Tensor, targets: Tensor, weights: Tensor | None) -> None:
         """Train on these samples, and remember how it went."""
         callbacks = [Stopping(self.tol, self.n_iter_no_change, self._figure)]
         history = fit(
@@ -200,7 +213,8 @@ class NetworkEstimator(BaseEstimator):
             targets,
             **self._options(),
             epochs=self.max_iter,
-            batch_size=self._batch(self._trained(len(x))),
+            batch_size=self._batch(self._trained(_counting(x, weights))),
+            sample_weight=weights,
             validation=self.validation_fraction if self.early_stopping else None,
             keep="best" if self.early_stopping else "last",
             callbacks=[*callbacks, Reporting()] if self.verbose else callbacks,
@@ -253,3 +267,8 @@ class NetworkEstimator(BaseEstimator):
     def _layers(self) -> list[nn.Linear]:
         check_is_fitted(self, "network_")
         return [module for module in self.network_ if isinstance(module, nn.Linear)]
+
+
+def _counting(x: Tensor, weights: Tensor | None) -> int:
+    """How many samples count: those of weight 0 are left out."""
+    return len(x) if weights is None else int(weights.count_nonzero())

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 
 from altmin.estimators.base import FLOATS, NetworkEstimator, takes_batches
+from altmin.methods.base import Method
 from altmin.train import History
 
 
@@ -38,6 +41,8 @@ class AltMinClassifier(ClassifierMixin, NetworkEstimator):
         warm_start: Whether `fit` goes on from the weights that are there.
         random_state: Of the weights' start, the order of the samples and the held-out part.
         verbose: Print a line for every iteration.
+        class_weight: What the samples of each class count by, a dict of label to weight (1 where it names none), or
+            ``"balanced"``: inversely to how many there are. The ``sample_weight`` of `fit` is multiplied by it.
 
     Attributes:
         classes_: The labels, sorted.
@@ -67,6 +72,41 @@ class AltMinClassifier(ClassifierMixin, NetworkEstimator):
     loss = "cross_entropy"
     classes_: NDArray[Any]
 
+    def __init__(
+        self,
+        method: str | Method = "am-newton",
+        *,
+        hidden_layer_sizes: tuple[int, ...] = (100,),
+        activation: str = "relu",
+        alpha: float = 1e-4,
+        batch_size: int | str = "auto",
+        max_iter: int = 60,
+        tol: float = 1e-4,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: bool = False,
+        class_weight: Mapping[Any, float] | str | None = None,
+    ):
+        super().__init__(
+            method,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            alpha=alpha,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            tol=tol,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable label of each sample, ``(N,)``."""
         numbers = self._forward(X).argmax(1).numpy()
@@ -81,22 +121,26 @@ class AltMinClassifier(ClassifierMixin, NetworkEstimator):
         return torch.log_softmax(self._forward(X).double(), 1).numpy()
 
     @available_if(takes_batches)
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> AltMinClassifier:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> AltMinClassifier:
         """One pass over some samples, from where the last one ended; for methods that take samples as they come.
 
         Args:
             X: Samples, ``(N, features)``.
             y: Their labels.
             classes: All labels that will come; needed in the first call.
+            sample_weight: What each of them counts by, as in `fit`.
 
         Returns:
             The estimator.
 
         Raises:
-            ValueError: The first call without `classes`, or others than it named.
+            ValueError: The first call without `classes`, or others than it named; a `class_weight` that is balanced,
+                for which all samples would have to be there.
         """
+        if isinstance(self.class_weight, str):
+            raise ValueError("`class_weight` 'balanced' needs all samples; give partial_fit a dict of label to weight")
         self._name_classes(classes)
-        return super().partial_fit(X, y)
+        return super().partial_fit(X, y, sample_weight)
 
     def _name_classes(self, classes: Any) -> None:
         named = None if classes is None else np.unique(np.asarray(classes))
@@ -112,6 +156,20 @@ class AltMinClassifier(ClassifierMixin, NetworkEstimator):
         x, labels = read
         check_classification_targets(labels)
         return x, column_or_1d(labels, warn=True)
+
+    def _weights(self, x: NDArray[Any], y: NDArray[Any], sample_weight: Any) -> NDArray[Any] | None:
+        own = super()._weights(x, y, sample_weight)
+        if self.class_weight is None:
+            return own
+        if isinstance(self.class_weight, str):
+            of_classes = compute_sample_weight("balanced", y)
+        else:
+            strangers = [label for label in self.class_weight if label not in self.classes_]
+            if strangers:
+                raise ValueError(f"`class_weight` names {strangers[0]!r}, which is not in `classes_`: {self.classes_}")
+            of_classes = np.array([self.class_weight.get(label, 1.0) for label in y.tolist()], dtype=float)
+        of_classes = of_classes.astype(x.dtype)
+        return of_classes if own is None else own * of_classes
 
     def _meet(self, y: NDArray[Any]) -> None:
         self.classes_ = np.unique(y)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -25,6 +25,13 @@ def _widths(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str) and all(map(_whole, value))
 
 
+def _weights(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(_real(weight) and weight >= 0 for weight in value.values())
+    return value is None or (isinstance(value, str) and value == "balanced")
+
+
+ANYTHING: Check = (lambda _: True, "")
 CHECKS: dict[str, Check] = {
     "method": (lambda v: isinstance(v, str | Method), "a method's name or an altmin.Method"),
     "hidden_layer_sizes": (_widths, "a tuple of whole numbers >= 1"),
@@ -37,6 +44,7 @@ CHECKS: dict[str, Check] = {
     "validation_fraction": (lambda v: _real(v) and 0 < v < 1, "a number between 0 and 1"),
     "n_iter_no_change": (_whole, "a whole number >= 1"),
     "warm_start": (lambda v: isinstance(v, bool), "True or False"),
+    "class_weight": (_weights, "a dict of label to a weight >= 0, 'balanced' or None"),
     "verbose": (lambda v: isinstance(v, bool | int), "True or False"),
 }
 
@@ -47,8 +55,8 @@ def check_parameters(estimator: Any) -> None:
     Raises:
         ValueError: A parameter that does not fit; the message names it, what was expected, and what came.
     """
-    for name, (fits, expected) in CHECKS.items():
-        value = getattr(estimator, name)
+    for name, value in estimator.get_params(deep=False).items():
+        fits, expected = CHECKS.get(name, ANYTHING)
         if not fits(value):
             raise ValueError(f"`{name}` must be {expected}, got {value!r}")
     if isinstance(estimator.method, str):

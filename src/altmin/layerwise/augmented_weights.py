@@ -11,7 +11,7 @@ from torch import Tensor
 from altmin.core.batch import Batch
 from altmin.maps import LinearMap
 from altmin.solvers.activation_least_squares import conjugate_gradients
-from altmin.solvers.statistics import pieces, self_product
+from altmin.solvers.statistics import design, pieces, row_sums, self_product
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,11 @@ class AugmentedWeights:
         """``D^T D`` of the design `D` that ``theta`` acts on, over all processes; a matrix for each group."""
         total, sums, count = a.new_zeros(()), a.new_zeros(()), 0
         for part in pieces(self.map, a):
-            rows = self.map.rows(a[part])
-            total, sums, count = total + self_product(rows), sums + rows.sum(-2), count + rows.shape[-2]
+            rows = design(self.map, a, batch, part)
+            total, count = total + self_product(rows), count + rows.shape[-2]
+            sums = sums + row_sums(self.map.rows, a, batch, part, rows)
         if self.map.bias:
+            count = count if batch.sample_weight is None else count // len(a) * batch.size
             border = torch.cat([sums, sums.new_full((*sums.shape[:-1], 1), count)], -1)[..., None, :]
             total = torch.cat([torch.cat([total, sums[..., None]], -1), border], -2)
         return batch.sum(total)

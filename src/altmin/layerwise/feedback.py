@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from altmin.activations import Activation, Sign
+from altmin.core.batch import Batch
 from altmin.core.problem import Layer
 from altmin.draws import to_draw
 from altmin.layerwise.function import LayerFunction, LayerValue
@@ -31,9 +32,9 @@ class Feedback:
         """``g_l(h)``, ``(N, n_{l-1})``."""
         return self.s(self.function(self._input(h)).z)
 
-    def learn(self, h: Tensor, wanted: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def learn(self, h: Tensor, wanted: Tensor, batch: Batch) -> tuple[Tensor, list[Tensor]]:
         """``g_l(h) - wanted``, and the derivatives of the batch mean of its square in `V` and `c`."""
-        return miss(self.function(self._input(h)), self.s, wanted)
+        return miss(self.function(self._input(h)), self.s, wanted, batch)
 
     def _input(self, h: Tensor) -> Tensor:
         return h if self.bits is None else Sign()(h - threshold(self.bits, h))
@@ -51,16 +52,17 @@ def add_noise(h: Tensor, deviation: float, generator: torch.Generator | None) ->
     return h.add(to_draw(h, generator).normal_(generator=generator).to(h.device), alpha=deviation)
 
 
-def miss(value: LayerValue, s: Activation, wanted: Tensor) -> tuple[Tensor, list[Tensor]]:
+def miss(value: LayerValue, s: Activation, wanted: Tensor, batch: Batch) -> tuple[Tensor, list[Tensor]]:
     """``s(z) - wanted``, and the derivatives of the batch mean of its square in the layer's parameters.
 
     Args:
         value: The layer's value, ``z``.
         s: Its activation.
         wanted: What ``s(z)`` should be, the shape of `z`.
+        batch: The samples.
     """
     off = s(value.z) - wanted
-    return off, value.to_params(s.vjp(off * (2.0 / len(off)), value.z))
+    return off, value.to_params(s.vjp(batch.weighed(off) * (2.0 / batch.size), value.z))
 
 
 def sent(s: Activation, h: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ class LossError:
 
     def value(self, z: Tensor) -> Tensor:
         """``R/mu`` of each sample."""
-        return torch.vmap(lambda z, y: self.loss(z[None], y[None]))(z, self.y) / self.mu
+        return self.loss.of_each(z, self.y) / self.mu
 
     def gradient(self, z: Tensor) -> Tensor:
         """``R'(z)/mu``."""
@@ -160,13 +160,13 @@ def fit_units(
     theta = units.join(function.W, function.b)
 
     def value(theta: Tensor) -> Tensor:
-        own = 0.5 * squares(error.miss(units(theta, a)), axis=1)
+        own = 0.5 * squares(batch.weighed(error.miss(units(theta, a)), power=0.5), axis=1)
         return batch.sum(own) + 0.5 * (ridge * theta.square()).sum(1)
 
     for _ in range(steps):
         z = units(theta, a)
-        gradient = batch.sum(units.gradient(error.gradient(z), a)) + ridge * theta
-        normal = partial(_normal, units, a, error.curvature(z), ridge + damping * batch.count, batch)
+        gradient = batch.sum(units.gradient(batch.weighed(error.gradient(z)), a)) + ridge * theta
+        normal = partial(_normal, units, a, batch.weighed(error.curvature(z)), ridge + damping * batch.count, batch)
         d = units.solve(normal, -gradient, root, block, cg_steps)
         theta = without_rise(value, theta + d, theta)
     return units.split(theta)

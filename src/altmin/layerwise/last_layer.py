@@ -43,11 +43,11 @@ def fit_last(
     start = [p.clone() for p in params]
 
     def value() -> float:
-        return float(batch.sum(problem.loss(last(a, skip).z, batch.y)) + omega(last.W)) / count
+        return float(batch.sum(batch.loss(problem.loss, last(a, skip).z)) + omega(last.W)) / count
 
     def closure() -> float:
         out = last(a, skip)
-        grads = out.to_params(problem.loss.grad(out.z, batch.y))
+        grads = out.to_params(batch.weighed(problem.loss.grad(out.z, batch.y)))
         for p, g in zip(params, grads, strict=True):
             p.grad = batch.sum(g).div_(count)
         if omega.curvature and params[0].grad is not None:

@@ -54,6 +54,6 @@ def _solve(
         return torch.cholesky_solve(grouped.mT, cholesky(normal, block)).mT.reshape(rhs.shape)
 
     def normal_at(d: Tensor) -> Tensor:
-        return batch.sum(units.gradient(units(d, a), a)) / batch.count + d / tau
+        return batch.sum(units.gradient(batch.weighed(units(d, a)), a)) / batch.count + d / tau
 
     return conjugate_gradients(normal_at, rhs, torch.zeros_like(rhs), block, steps)

@@ -34,7 +34,7 @@ def output_move(loss: Loss, z: Tensor, batch: Batch, most: float) -> Tensor:
     move = loss.prox(z, 1.0, batch.y) - z
 
     def value(t: float) -> float:
-        return float(batch.sum(loss(z + t * move, batch.y)))
+        return float(batch.sum(batch.loss(loss, z + t * move)))
 
     t = min(1.0, most)
     now = value(t)
@@ -143,12 +143,13 @@ class ResidualSharing:
 
         Residuals are shared a stretch of the samples at a time, so that they never lie in memory for all.
         """
-        units, inputs = [AugmentedWeights(layer.map) for layer in self.layers], (self.sweep.batch.x, *self.a)
+        batch = self.sweep.batch
+        units, inputs = [AugmentedWeights(layer.map) for layer in self.layers], (batch.x, *self.a)
         sums = [W.new_zeros(()) for W in self.sweep.state.W]
         for rows in stretches(max(inputs, key=numel_per_sample)):
             terms = zip(sums, units, self.residuals(rows), inputs, strict=True)
-            sums = [total + unit.gradient(e, t[rows]) for total, unit, e, t in terms]
-        batch, found = self.sweep.batch, zip(sums, units, self.z, strict=True)
+            sums = [total + unit.gradient(batch.weighed(e, rows), t[rows]) for total, unit, e, t in terms]
+        found = zip(sums, units, self.z, strict=True)
         return [batch.sum(total) / rows_of(unit, t, batch) for total, unit, t in found]
 
     def residuals(self, rows: slice) -> list[Tensor]:
@@ -168,9 +169,9 @@ class ResidualSharing:
         return [E[i] for i in range(len(a) + 1)]
 
 
-def rows_of(units: AugmentedWeights, z: Tensor, batch: Batch) -> int:
+def rows_of(units: AugmentedWeights, z: Tensor, batch: Batch) -> float:
     """Rows of the layer's least squares over all processes: of a convolution every position of every image."""
-    return batch.count * z[0].numel() // units.map.outputs
+    return batch.count * (z[0].numel() // units.map.outputs)
 
 
 def mean_gram(units: AugmentedWeights, a: Tensor, batch: Batch) -> Tensor:

@@ -43,6 +43,15 @@ class Loss(Checked):
         """
         raise absent(self, "__call__")
 
+    def of_each(self, z: Tensor, y: Tensor) -> Tensor:
+        """``R(z; y)`` of each sample, ``(N,)``: `torch.vmap` of the call, which may take one sample.
+
+        Args:
+            z: Outputs, ``(N, q)``.
+            y: Targets, ``(N, q)``.
+        """
+        return torch.vmap(lambda z, y: self(z[None], y[None]))(z, y)
+
     def grad(self, z: Tensor, y: Tensor) -> Tensor:
         """``dR/dz``, ``(N, q)``; a subgradient where the loss has kinks.
 

@@ -73,6 +73,7 @@ class AMRidge(Method):
     """
 
     batched = True
+    weighs = True
     cure = "a smaller `step_size` or less momentum"
     quadratic = True
 

@@ -51,6 +51,7 @@ class Backprop(Method):
 
     online = True
     batched = True
+    weighs = True
     cure = "a smaller `lr`"
     gradients = Gradients.BACKPROP
     unsupported = frozenset()
@@ -95,9 +96,9 @@ class Backprop(Method):
             out = start.top
             out.track()
             sweep.note_outputs(out.z)
-            samples = len(out.z)
+            samples = sweep.batch.size
             factor = samples if self.preset in PRESETS and PRESETS[self.preset].summed else 1
-            loss = sweep.problem.loss(out.z, sweep.batch.y) / (samples / factor)
+            loss = sweep.batch.loss(sweep.problem.loss, out.z) / (samples / factor)
             if sweep.problem.regularizer.curvature != 0.0:
                 loss = loss + regularizer(sweep) * (factor / sweep.state.samples)
             optimizer.zero_grad()

@@ -39,6 +39,7 @@ class Method(Checked):
         sparse: Whether it may then be l1 as well.
         discrete: Whether weights may be held in a finite set, between whose points small steps do not lead.
         differentiable: Whether activations must have a derivative, which sign and step have not.
+        weighs: Whether its sums over samples count each by its weight (`Batch.weighed`), so that samples may have such.
         reuse: How often a step asks again for the prediction of the first, of a hidden, and of the last layer, while
             nothing that it is made of has changed; where that is not zero, such predictions are kept.
 
@@ -65,6 +66,7 @@ class Method(Checked):
     sparse: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
     differentiable: ClassVar[bool] = False
+    weighs: ClassVar[bool] = False
     reuse: ClassVar[tuple[int, int, int]] = (0, 0, 0)
 
     def __post_init__(self) -> None:

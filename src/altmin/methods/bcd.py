@@ -38,6 +38,7 @@ class BCD(Method):
 
     quadratic = True
     sparse = True
+    weighs = True
     cure = "a larger `alpha`"
 
     gamma: float = number(1.0, "penalty of all residuals", above=0.0, paper="1")

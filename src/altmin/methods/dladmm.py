@@ -46,6 +46,7 @@ class DLADMM(Method):
     """
 
     discrete = True
+    weighs = True
     cure = "a larger `rho` (the proof needs rho > 2H)"
     reuse = 1, 2, 7
 
@@ -123,7 +124,7 @@ class DLADMM(Method):
             sweep.memory.count(sweep.state.k, self.limit)
         if self.schedule == "adaptive":
             problem, batch = sweep.problem, sweep.batch
-            loss = batch.sum(problem.loss(outputs(problem, sweep.state, batch.x), batch.y))
+            loss = batch.sum(batch.loss(problem.loss, outputs(problem, sweep.state, batch.x)))
             sweep.memory.watch(float(loss), self.limit)
 
     @property

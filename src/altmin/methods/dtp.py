@@ -60,6 +60,7 @@ class DTP(Method):
 
     online = True
     batched = True
+    weighs = True
     default_batch = 200
     cure = "a smaller `eta` or smaller learning rates"
     gradients = Gradients.LAYER
@@ -119,9 +120,12 @@ class DTP(Method):
         for i, g in maps.items():
             function, below = start.functions[i], start.functions[i - 1].layer.activation
             noisy = add_noise(h[i - 1], self.noise, sweep.state.generator)
-            off, gradient = g.learn(function.layer.activation.smoothed()(function(sent(below, noisy)).z), noisy)
+            off, gradient = g.learn(
+                function.layer.activation.smoothed()(function(sent(below, noisy)).z), noisy, sweep.batch
+            )
             grads += gradient
-            errors.append(off.norm() / noisy.norm().clamp_min(1e-30))
+            square, whole = map(sweep.batch.squares, (off, noisy))
+            errors.append((square / whole.clamp_min(1e-30)).sqrt())
         descend(sweep.memory.back.optimizer, grads)
         return errors
 
@@ -130,9 +134,8 @@ class DTP(Method):
         layers = []
         for i, (function, t) in enumerate(zip(start.functions, targets, strict=False)):
             a = start.hidden[i].a
-            layers.append(
-                LayerGradient(function, a, miss(function(a), function.layer.activation.smoothed(), t)[1], weight)
-            )
+            grads = miss(function(a), function.layer.activation.smoothed(), t, start.batch)[1]
+            layers.append(LayerGradient(function, a, grads, weight, start.batch.sample_weight))
         return layers
 
     def evaluate(self, sweep: Sweep[Inverses]) -> tuple[Terms, dict[str, Tensor]]:

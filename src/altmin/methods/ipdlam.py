@@ -49,6 +49,7 @@ class IPDLAM(Method):
     """
 
     batched = True
+    weighs = True
     discrete = True
     cure = "inertial factors below 1, a larger `delta`, or a smaller `theta`"
 

@@ -58,6 +58,7 @@ class MAC(Method):
     """
 
     cure = "a larger `mu`"
+    weighs = True
     gradients = Gradients.LAYER
     unsupported = Method.unsupported | {"residual connections"}
     quadratic = True
@@ -131,8 +132,9 @@ class MAC(Method):
         """The penalty objective by terms, and ``||A_l - s_l(A_{l-1} W_l^T + b_l)||``."""
         *hidden, last = sweep.layers
         misses = [layer.a - layer.activation(layer.prediction()) for layer in hidden]
-        loss = sweep.problem.loss(last.prediction(), sweep.batch.y)
-        loss, *squares = sweep.batch.sum(torch.stack([loss, *(miss.square().sum() for miss in misses)]))
+        batch = sweep.batch
+        loss = batch.loss(sweep.problem.loss, last.prediction())
+        loss, *squares = batch.sum(torch.stack([loss, *map(batch.squares, misses)]))
         terms = {"loss": loss, "regularizer": regularizer(sweep)}
         terms["activation"] = 0.5 * sweep.memory.mu * torch.stack([loss.new_zeros(()), *squares]).sum()
         return terms, {f"A_{i + 1}": square.sqrt() for i, square in enumerate(squares)}

@@ -44,6 +44,7 @@ class MDLAM(Method):
     """
 
     discrete = True
+    weighs = True
     cure = "a smaller `rho`, or `eps_rule='fixed'`"
     reuse = 0, 1, 1
 
@@ -138,7 +139,7 @@ class MDLAM(Method):
         eps, batch = sweep.memory.eps, sweep.batch
         if self.eps_rule in ("fixed", "halving"):
             return eps if self.eps_rule == "fixed" else max(eps / 2, 0.001)
-        R = float(batch.sum(sweep.problem.loss(sweep.state.z[-1], batch.y)))
+        R = float(batch.sum(batch.loss(sweep.problem.loss, sweep.state.z[-1])))
         R = R / batch.count if self.eps_rule == "mean" else R
         if 10 * eps < R:
             return max(2 * eps, 1.0)

@@ -61,8 +61,7 @@ class OnlineAM(Method):
         1
     """
 
-    online = True
-    batched = True
+    online = batched = weighs = True
     default_batch = 200
     cure = "a smaller learning rate or a larger `mu.start`"
     unsupported = frozenset()

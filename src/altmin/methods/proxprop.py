@@ -75,6 +75,6 @@ class ProxProp(Backprop):
     def gradient(self, sweep: Sweep[DecayingOptimizer], value: LayerValue, r: Tensor) -> list[Tensor]:
         """The derivatives of the batch's mean loss in a layer's numbers, its share of the regulariser included."""
         batch, omega = sweep.batch, sweep.problem.regularizer
-        W, *others = (batch.sum(g) / batch.count for g in value.to_params(r))
+        W, *others = (batch.sum(g) / batch.count for g in value.to_params(batch.weighed(r)))
         weight = (omega.curvature or 0.0) / sweep.state.samples
         return [W + weight * value.function.W if weight else W, *others]

@@ -46,6 +46,7 @@ class TaylorADMM(Method):
 
     quadratic = True
     sparse = True
+    weighs = True
     cure = "a longer `warmup` or a larger `beta`"
     reuse = 0, 0, 1
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from altmin.activations import Activation
+from altmin.core.batch import Batch
 from altmin.regularizers import L1
 
 TINY = 1e-30
@@ -48,7 +49,15 @@ def nesterov(
     return behind if sparsity else c
 
 
-def crossing(activation: Activation, c: Tensor, g: Tensor, step: float, cost: float, margin: float = 0.0) -> Tensor:
+def crossing(
+    activation: Activation,
+    c: Tensor,
+    g: Tensor,
+    step: float,
+    cost: float,
+    margin: float = 0.0,
+    batch: Batch | None = None,
+) -> Tensor:
     """``argmin_z (s(z) - a)^2 + cost (z - c)^2/u^2`` (P1) at the target ``a = s(c) - step g/sqrt(mean(g^2))``.
 
     No derivative of `s` is asked for. A code of sign either stays or goes just across zero, where the target asks
@@ -63,10 +72,17 @@ def crossing(activation: Activation, c: Tensor, g: Tensor, step: float, cost: fl
         step: Size of the targets' step.
         cost: Weight of the distance, > 0.
         margin: How far behind the jump codes land, >= 0.
+        batch: What the samples count by in means; `None`: each counts once.
     """
-    samples = (0, *range(2, c.ndim))
-    unit = c.square().mean(samples, keepdim=True).sqrt().clamp_min(TINY)
-    target = torch.add(activation(c), g / g.square().mean().sqrt().clamp_min(TINY), alpha=-step)
+    batch = Batch(c, c) if batch is None else batch
+    unit = _root_mean_square(c, batch, (0, *range(2, c.ndim)))
+    target = torch.add(activation(c), g / _root_mean_square(g, batch, tuple(range(g.ndim))), alpha=-step)
     found = activation.prox(c / unit, cost, target).mul_(unit)
     # A code that stays is left to the bit: optimisers that scale gradients would make steps of its rounding.
     return torch.where(activation(found) == activation(c), c, found + (found - c).sign() * (margin * unit))
+
+
+def _root_mean_square(t: Tensor, batch: Batch, axes: tuple[int, ...]) -> Tensor:
+    """Over the samples, each counted by its weight, and further axes, which are kept; at least `TINY`."""
+    mean = batch.weighed(t, power=0.5).square().mean(axes, keepdim=True)
+    return (mean * (len(t) / batch.size)).sqrt_().clamp_min_(TINY)

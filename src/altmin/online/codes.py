@@ -109,12 +109,19 @@ class Codes(Checked):
         relative to the curvature, and a weight of 1 costs nothing.
         """
         if self.scaling == "entries":
-            return [2.0 / z.numel() for z in start.z] + [1.0 / (mu * len(start.x))]
+            size = start.batch.size
+            return [2.0 / (z[0].numel() * size) for z in start.z] + [1.0 / (mu * size)]
         return [1.0] * len(start.z) + [1.0 / (self.square_slope * mu)]
 
-    def threshold(self, c: Tensor, mu: float) -> float:
-        """The weight of ``||C||_1`` beside the half squares of `weights`: it is ``sparsity/mu`` beside ``E``."""
-        return self.sparsity / (mu * (c.numel() if self.scaling == "entries" else self.square_slope))
+    def threshold(self, c: Tensor, mu: float, size: float) -> float:
+        """The weight of ``||C||_1`` beside the half squares of `weights`: it is ``sparsity/mu`` beside ``E``.
+
+        Args:
+            c: The code.
+            mu: The penalty.
+            size: What the samples count together.
+        """
+        return self.sparsity / (mu * (c[0].numel() * size if self.scaling == "entries" else self.square_slope))
 
     def power(self, sweep: Sweep[Any], start: ForwardPass, before: Sequence[Tensor]) -> list[Tensor]:
         """The power iteration of the layer above each code, where code steps are relative to it; else none.
@@ -139,14 +146,14 @@ class Codes(Checked):
             mu: The penalty.
         """
         codes: list[Tensor | None] = [*start.unmoved]
-        weights = self.weights(start, mu)
+        weights, size = self.weights(start, mu), start.batch.size
         for i, c in reversed(list(enumerate(start.z))):
-            proximity = self.proximity * (2.0 / c.numel() if self.scaling == "entries" else 1.0)
+            proximity = self.proximity * (2.0 / (c[0].numel() * size) if self.scaling == "entries" else 1.0)
             objective, lr = CodeObjective(start, codes, i, weights, proximity, self.steps), self.lr
             if self.scaling == "samples":
                 lr = lr / objective.curvature(torch.linalg.vector_norm(power[i]))
             if start.smooth(i):
-                how = self.steps, lr, self.momentum, self.threshold(c, mu)
+                how = self.steps, lr, self.momentum, self.threshold(c, mu, size)
                 codes[i] = nesterov(c, objective.gradient, *how, objective.first_gradient)
             else:
                 codes[i] = self.cross(objective, lr)
@@ -158,7 +165,7 @@ class Codes(Checked):
         c, s = start.z[i], start.functions[i].layer.activation
         through, direct = objective.first_derivatives
         c = c if direct is None else c - lr * direct
-        return crossing(s, c, through, self.flip_step, self.flip_cost, self.flip_margin)
+        return crossing(s, c, through, self.flip_step, self.flip_cost, self.flip_margin, start.batch)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from altmin.core.batch import Batch
 from altmin.core.forward import skip_value
 from altmin.layerwise.function import LayerFunction, LayerValue, layer_functions
 from altmin.losses import Loss
@@ -23,8 +24,7 @@ class ForwardPass:
     """A forward pass of a batch through the hidden layers.
 
     Attributes:
-        x: The data, ``(N, ...)``.
-        y: Encoded targets, ``(N, n_L)``.
+        batch: The samples.
         loss: ``R``.
         functions: All layers, their dropouts drawn.
         hidden: The hidden layers' values, with what their derivatives need.
@@ -32,13 +32,22 @@ class ForwardPass:
         last: The last layer's input, and what a residual connection adds to its value.
     """
 
-    x: Tensor
-    y: Tensor
+    batch: Batch
     loss: Loss
     functions: list[LayerFunction]
     hidden: list[LayerValue]
     a: list[Tensor]
     last: tuple[Tensor, Tensor | None]
+
+    @property
+    def x(self) -> Tensor:
+        """The data, ``(N, ...)``."""
+        return self.batch.x
+
+    @property
+    def y(self) -> Tensor:
+        """Encoded targets, ``(N, n_L)``."""
+        return self.batch.y
 
     @cached_property
     def z(self) -> list[Tensor]:
@@ -103,7 +112,7 @@ def forward_pass(sweep: Sweep[Any], estimated: bool = False) -> ForwardPass:
         estimated: Whether sign and step have the straight-through estimator's derivative.
     """
     problem = sweep.problem.estimated() if estimated else sweep.problem
-    x, y, generator = sweep.batch.x, sweep.batch.y, sweep.state.generator
+    x, generator = sweep.batch.x, sweep.state.generator
     functions: list[LayerFunction] = []
     hidden: list[LayerValue] = []
     z: list[Tensor] = []
@@ -120,7 +129,7 @@ def forward_pass(sweep: Sweep[Any], estimated: bool = False) -> ForwardPass:
             a.append(function.layer.activation(value.z))
         functions.append(function)
     last = a[-1] if a else x, skip_value(functions[-1].layer, x, z, a)
-    return ForwardPass(x, y, problem.loss, functions, hidden, a, last)
+    return ForwardPass(sweep.batch, problem.loss, functions, hidden, a, last)
 
 
 def _draw_map(function: LayerFunction, a: Tensor, generator: torch.Generator | None) -> LayerFunction:

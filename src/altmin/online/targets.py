@@ -8,6 +8,7 @@ from typing import Protocol, cast
 
 from torch import Tensor
 
+from altmin.core.batch import Batch
 from altmin.layerwise.function import LayerFunction, LayerValue
 from altmin.maps import Recurrent
 from altmin.online.codes import Codes
@@ -24,12 +25,19 @@ class LayerGradient:
         a: Its input.
         grads: The gradient, in the order of `LayerFunction.params`.
         omega_weight: The regulariser's weight beside this objective.
+        sample_weight: What each sample of the batch counts by; `None` where each counts once.
     """
 
     function: LayerFunction
     a: Tensor
     grads: list[Tensor]
     omega_weight: float
+    sample_weight: Tensor | None = None
+
+    @property
+    def inputs(self) -> Batch:
+        """The layer's input as a batch, for sums over the samples."""
+        return Batch(self.a, self.a, sample_weight=self.sample_weight)
 
     def gradient(self, first: bool = True) -> LayerGradient:
         """Itself: for where a target is asked for its gradient, and there is but one weight step."""
@@ -54,8 +62,9 @@ class SquaresTarget:
         target: What its value should be.
         value: Its value at the forward pass, where that was at this input.
         slope: The derivative of the objective is this times the residual.
-        samples: Samples of the batch.
+        samples: What the samples of the batch count together.
         spread: What the regulariser is divided by beside this objective: ``mu N``.
+        sample_weight: What each sample of the batch counts by; `None` where each counts once.
     """
 
     function: LayerFunction
@@ -63,14 +72,20 @@ class SquaresTarget:
     target: Tensor
     value: LayerValue | None
     slope: float
-    samples: int
+    samples: float
     spread: float
+    sample_weight: Tensor | None = None
+
+    @property
+    def inputs(self) -> Batch:
+        """The layer's input and its target as a batch, for sums over the samples."""
+        return Batch(self.a, self.target, sample_weight=self.sample_weight)
 
     def gradient(self, first: bool = True) -> LayerGradient:
         """See `LayerTarget`."""
         value = self.value if self.value is not None and first else self.function(self.a)
-        r = (value.z - self.target).mul_(self.slope)
-        return LayerGradient(self.function, self.a, value.to_params(r), 1.0 / self.spread)
+        r = self.inputs.weighed((value.z - self.target).mul_(self.slope))
+        return LayerGradient(self.function, self.a, value.to_params(r), 1.0 / self.spread, self.sample_weight)
 
 
 @dataclass(frozen=True)
@@ -95,8 +110,9 @@ class LossTarget:
         """See `LayerTarget`; running statistics of batch normalisation follow the batch."""
         value = self.value if self.value is not None and first else self.start.functions[-1](self.a, self.skip)
         value.track()
-        r = self.start.loss.grad(value.z, self.start.y) / len(self.a)
-        return LayerGradient(value.function, self.a, value.to_params(r), 1.0 / self.spread)
+        batch = self.start.batch
+        r = batch.weighed(self.start.loss.grad(value.z, batch.y)) / batch.size
+        return LayerGradient(value.function, self.a, value.to_params(r), 1.0 / self.spread, batch.sample_weight)
 
 
 @dataclass(frozen=True)
@@ -119,7 +135,7 @@ class BatchTargets:
 
 
 def layer_targets(
-    start: ForwardPass, codes: list[Tensor], settings: Codes, updated: bool, mu: float, samples: int
+    start: ForwardPass, codes: list[Tensor], settings: Codes, updated: bool, mu: float, samples: float
 ) -> list[SquaresTarget | LossTarget]:
     """Each layer's target, first to last.
 
@@ -129,7 +145,7 @@ def layer_targets(
         settings: How they were found.
         updated: Whether weights learn from the updated codes below; else from the forward pass.
         mu: The penalty.
-        samples: Samples of the whole training set, which the regulariser is spread over.
+        samples: What those of the whole training set count together, which the regulariser is spread over.
     """
     inputs = start.regressors(codes) if updated and settings.steps else start.unmoved
     hidden = [_squares_target(start, codes, inputs, i, settings, mu * samples) for i in range(len(codes))]
@@ -148,6 +164,6 @@ def _squares_target(
         value = None
     elif skip is not None:
         target, value = target - skip, None
-    samples = len(start.x)
-    scale = target.numel() if settings.scaling == "entries" else samples
-    return SquaresTarget(function, a, target, value, settings.square_slope / scale, samples, spread)
+    batch, entries = start.batch, target[0].numel() if settings.scaling == "entries" else 1
+    slope = settings.square_slope / (batch.size * entries)
+    return SquaresTarget(function, a, target, value, slope, batch.size, spread, batch.sample_weight)

@@ -282,4 +282,4 @@ def _tau(grad: Tensor, image: Tensor, c1: float, c2: float, search: Backtracking
 def _total(t: Tensor, per_sample: bool, batch: Batch) -> Tensor:
     """The sum of squares, ``(N,)`` for each sample, or a scalar for all together."""
     squares = torch.linalg.vector_norm(t.flatten(1), dim=1).square_()
-    return squares if per_sample else batch.sum(squares.sum())
+    return squares if per_sample else batch.sum(batch.weighed(squares).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -26,13 +27,15 @@ class Statistics:
         a_sum: ``sum_i A_i``, ``(p,)``.
         z_sum: ``sum_i Z_i``, ``(q,)``.
         count: ``N``, the rows of `A`: for a convolution every position of every image.
+
+    Where samples have weights, every sum counts each of their rows by its sample's.
     """
 
     gram: Tensor
     cross: Tensor
     a_sum: Tensor
     z_sum: Tensor
-    count: int
+    count: float
 
     def targets(self, b: Tensor) -> Tensor:
         """``(Z - b)^T A``: the right-hand side of the weights, the shape of `cross`."""
@@ -75,7 +78,25 @@ def blocks(width: int) -> list[slice]:
 
 def gram(map: LinearMap, a: Tensor, batch: Batch) -> Tensor:
     """``A^T A`` of the design of `a`, over all processes."""
-    return batch.sum(sum((self_product(map.rows(a[part])) for part in pieces(map, a)), a.new_zeros(())))
+    return batch.sum(sum((self_product(design(map, a, batch, part)) for part in pieces(map, a)), a.new_zeros(())))
+
+
+def design(map: LinearMap, a: Tensor, batch: Batch, part: slice) -> Tensor:
+    """The rows of some samples, times the roots of their weights: a map scales with its input."""
+    return map.rows(batch.weighed(a[part], part, 0.5))
+
+
+def row_sums(rows_of: Callable[[Tensor], Tensor], t: Tensor, batch: Batch, part: slice, rows: Tensor) -> Tensor:
+    """The sum of the rows of some samples, ``(p,)``, each counted by its weight.
+
+    Args:
+        rows_of: Makes them, such as ``map.rows``; linear.
+        t: What they are made of, ``(N, ...)``.
+        batch: Whose samples they are.
+        part: Which of them.
+        rows: Those of these samples without weights, where they have none.
+    """
+    return (rows if batch.sample_weight is None else rows_of(batch.weighed(t[part], part))).sum(-2)
 
 
 def statistics(map: LinearMap, a: Tensor, z: Tensor, batch: Batch, known_gram: Tensor | None = None) -> Statistics:
@@ -91,10 +112,11 @@ def statistics(map: LinearMap, a: Tensor, z: Tensor, batch: Batch, known_gram: T
     gram, cross, a_sum, z_sum = (a.new_zeros(()) for _ in range(4))
     count = 0
     for part in pieces(map, a):
-        rows, targets = map.rows(a[part]), map.targets(z[part])
+        rows, targets = design(map, a, batch, part), map.targets(batch.weighed(z[part], part, 0.5))
         if known_gram is None:
             gram = gram + self_product(rows)
-        cross, a_sum, z_sum = cross + targets.mT @ rows, a_sum + rows.sum(-2), z_sum + targets.sum(-2)
+        cross, a_sum = cross + targets.mT @ rows, a_sum + row_sums(map.rows, a, batch, part, rows)
+        z_sum = z_sum + row_sums(map.targets, z, batch, part, targets)
         count += rows.shape[-2]
     gram = batch.sum(gram) if known_gram is None else known_gram
     count = count // len(a) * batch.count

@@ -98,7 +98,7 @@ def fit_weights(
     batch: Batch,
     known_gram: Tensor | None = None,
     block: str = "W",
-) -> tuple[Tensor, Tensor, int]:
+) -> tuple[Tensor, Tensor, float]:
     """``argmin_W c ||Z - b - A W^T||^2 + d ||W - W0||^2`` (P3) with the smaller side factored.
 
     Where `b` is `None`, the minimum is over the intercept too. Where the factorisation fails with products in bfloat16,
@@ -121,10 +121,10 @@ def fit_weights(
     """
     few = d > 0 and batch.group is None and not map.unfolds and len(a) < a.shape[1]
 
-    def fit(gram: Tensor | None) -> tuple[Tensor, Tensor, int]:
+    def fit(gram: Tensor | None) -> tuple[Tensor, Tensor, float]:
         if few and gram is None and b is not None:
-            W = woodbury_weights(a, z - b, W0, c, d, block)
-            return W, z.sum(0) - W @ a.sum(0), len(a)
+            W = woodbury_weights(batch.weighed(a, power=0.5), batch.weighed(z - b, power=0.5), W0, c, d, block)
+            return W, batch.weighed(z).sum(0) - W @ batch.weighed(a).sum(0), batch.count
         s = statistics(map, a, z, batch, gram)
         fitted, at = (s, b) if b is not None else (s.centred(), torch.zeros_like(s.z_sum))
         W = ridge_weights(fitted, at, W0, c, d, block)
@@ -133,7 +133,7 @@ def fit_weights(
     return or_exact(lambda: fit(known_gram), lambda: fit(None))
 
 
-def intercept(residual_sum: Tensor, count: int, c: float = 1.0, d: float = 0.0, b0: Tensor | None = None) -> Tensor:
+def intercept(residual_sum: Tensor, count: float, c: float = 1.0, d: float = 0.0, b0: Tensor | None = None) -> Tensor:
     """``argmin_b c/2 sum_i ||V_i - b||^2 + d/2 ||b - b0||^2 = (c sum_i V_i + d b0)/(c N + d)`` (P7).
 
     Args:

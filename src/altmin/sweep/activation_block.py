@@ -32,6 +32,7 @@ class ActivationBlock:
 
     def __init__(self, layer: StepVerbs, rows: slice, band: float | None, clip: bool = True):
         self.layer, self.rows, self.above, self.clip = layer, rows, layer.above, clip
+        self.batch = layer.sweep.batch
         self.moved = [self.above, *layer.skipped_to("a")]
         self.now, self.s = layer.a[rows], layer.activation(layer.z[rows])
         self.box = None if band is None else (self.s - band, self.s + band)
@@ -72,7 +73,7 @@ class ActivationBlock:
         weights, search, batch = (
             (self.c[0], self.d + sum(self.c[1:])),
             layer.sweep.search.at(self.rows, some),
-            layer.sweep.batch,
+            self.batch if self.batch.sample_weight is None else self.batch.part(self.rows).part(some),
         )
         if self.box is None:
             return activations_step(point, grad, image(grad), *weights, search, batch)

@@ -65,18 +65,20 @@ def penalty_terms(sweep: Sweep[Any]) -> tuple[Terms, dict[str, Tensor]]:
 
 def _sums(sweep: Sweep[Any], rows: slice) -> Tensor:
     """The loss, the dual term, ``||E_1||^2 .. ||E_L||^2`` and ``||D_1||^2 ..`` of some samples."""
-    state, last = sweep.state, sweep.layers[-1]
+    state, batch, last = sweep.state, sweep.batch, sweep.layers[-1]
     first, *others = sweep.layers
     prediction = first.prediction(rows)
     E = [first.z[rows] - prediction, *(layer.residual(rows) for layer in others)]
     D = [layer.a[rows] - layer.activation(layer.z[rows]) for layer in sweep.layers if layer.has_a]
-    loss = sweep.problem.loss(last.outputs[rows], sweep.batch.y[rows])
+    loss = batch.loss(sweep.problem.loss, last.outputs[rows], rows)
     dual = loss.new_zeros(())
     if state.u is not None:
-        dual = (state.u[rows] * (E[-1] if sweep.penalty.dual == "residual" else last.z[rows])).sum()
+        dual = (
+            batch.weighed(state.u[rows], rows) * (E[-1] if sweep.penalty.dual == "residual" else last.z[rows])
+        ).sum()
     if sweep.tally is not None:  # the network's pass and the penalty have their widest product in common
-        sweep.tally.run(state, sweep.batch, rows, prediction)
-    return torch.stack([loss, dual, *(t.square().sum() for t in (*E, *D))])
+        sweep.tally.run(state, batch, rows, prediction)
+    return torch.stack([loss, dual, *(batch.squares(t, rows) for t in (*E, *D))])
 
 
 def regularizer(sweep: Sweep[Any]) -> Tensor:

@@ -119,7 +119,7 @@ class SolveVerbs(LayerWrites):
 
     def _sparse_weights(
         self, omega: L1, prox: float, inertia: float | None, jointly: bool
-    ) -> tuple[Tensor, Tensor, int]:
+    ) -> tuple[Tensor, Tensor, float]:
         """What `_weights` gives, with an l1 regulariser."""
         s, centre = self.statistics(), self._small_centre("W", inertia)
         free = jointly and self.map.bias
@@ -127,7 +127,7 @@ class SolveVerbs(LayerWrites):
         W = sparse_weights(fitted, b, self.W, centre, self.c, prox, omega.weight)
         return W, s.mean_residual(W), s.count
 
-    def _weights(self, prox: float, inertia: float | None, jointly: bool) -> tuple[Tensor, Tensor, int]:
+    def _weights(self, prox: float, inertia: float | None, jointly: bool) -> tuple[Tensor, Tensor, float]:
         """``W_l``, and what the intercept needs: ``sum_i (Z_i - W A_i)`` and the number of rows."""
         omega, batch, name = self.sweep.problem.regularizer, self.sweep.batch, f"W_{self.i + 1}"
         centre = self._small_centre("W", inertia)

@@ -39,7 +39,7 @@ class StepVerbs(LayerWrites):
         if not self.map.bias:
             return
         if self.u is not None:
-            force = self.sweep.batch.sum(self.force().sum((0, *range(2, self.z.ndim))))
+            force = self.sweep.batch.sum(self.sweep.batch.weighed(self.force()).sum((0, *range(2, self.z.ndim))))
             self._write("b", self.b + intercept(force, self.sweep.batch.count) / self.c)
         else:
             s = self.statistics()
@@ -100,9 +100,9 @@ class StepVerbs(LayerWrites):
         batch, a = self.sweep.batch, self.input
 
         def curvature(move: Tensor) -> Tensor:
-            return self.c * batch.sum(self.map.image(move, a, a).square().sum())
+            return self.c * batch.sum(batch.squares(self.map.image(move, a, a)))
 
-        grad = -batch.sum(self.map.gradient(self.force(), a))
+        grad = -batch.sum(self.map.gradient(batch.weighed(self.force()), a))
         omega, name = self.sweep.problem.regularizer, f"W_{self.i + 1}"
         return gradient_step(self.W, grad, curvature, omega, self.sweep.search, name)
 

@@ -133,7 +133,7 @@ class Sweep(Generic[M]):
         A method calls it whose step begins with a forward pass; where none does, records need a pass of their own.
         """
         if self.tally is not None:
-            self.tally.add(outputs, self.batch.y)
+            self.tally.add(outputs, self.batch)
 
     def ascend_dual(self, rate: float) -> None:
         """``U <- U + rate E_L``."""

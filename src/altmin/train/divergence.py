@@ -142,14 +142,15 @@ class DivergenceWatch:
 @exact()
 def loss_of_nothing(problem: Problem, batch: Batch) -> float:
     """The mean loss of outputs that are all zero."""
-    return float(batch.sum(problem.loss(torch.zeros_like(batch.y), batch.y))) / batch.count
+    return float(batch.sum(batch.loss(problem.loss, torch.zeros_like(batch.y)))) / batch.count
 
 
 def _tells_classes(accuracy: float | None, batch: Batch) -> bool:
     """Whether a classifier, of that accuracy, does clearly better than to name the commonest class."""
     if accuracy is None:
         return False
-    counts = torch.bincount(labels_of(batch.y), minlength=max(batch.y.shape[1], 2)).to(batch.y)
+    labels, weights = labels_of(batch.y), batch.sample_weight
+    counts = torch.bincount(labels, weights, minlength=max(batch.y.shape[1], 2)).to(batch.y)
     return accuracy > float(batch.sum(counts).max()) / batch.count + LEAD
 
 

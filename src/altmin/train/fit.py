@@ -25,6 +25,7 @@ from altmin.train.pairs import pair_of
 from altmin.train.saver import Saver
 from altmin.train.signature import takes_samples
 from altmin.train.trainer import Trainer
+from altmin.train.weights import check_weighs, weigh
 
 
 @takes_samples(FitOptions)
@@ -74,7 +75,7 @@ def fit(model: nn.Sequential, method: str | Method, data: Any, y: Any = None, **
         return fit_loader(trainer, data, chosen)
     saver = Saver.of(chosen, chosen.every)
     with trainer.active():
-        train, held, position = _split(trainer, _read(trainer, data), chosen, saver)
+        train, held, position = _split(trainer, _read(trainer, data, chosen), chosen, saver)
         size = check_batch_size(chosen.batch_size, trainer.method, len(train.x))
         trainer.reader.variance.check_split(size, train)
         loop = Loop(trainer, chosen, held, saver=saver, position=position.copy, last=chosen.epochs, tol=chosen.tol)
@@ -84,9 +85,12 @@ def fit(model: nn.Sequential, method: str | Method, data: Any, y: Any = None, **
         return loop.run(_rounds(trainer, size, loop.history.iterations, chosen))
 
 
-def _read(trainer: Trainer, data: Any) -> Batch:
-    """All samples, of which a classifier needs two classes."""
+def _read(trainer: Trainer, data: Any, chosen: FitOptions) -> Batch:
+    """All samples that count, of which a classifier needs two classes."""
     samples = trainer.reader.read("data", data)
+    if chosen.weighed:
+        check_weighs(trainer.method, trainer.problem)
+        samples = weigh(samples, bool(trainer.reader.classes), chosen.sample_weight, chosen.class_weight)
     if trainer.reader.classes and len(torch.unique(samples.y, dim=0)) < 2:
         raise ValueError("`data` holds one class only; a classifier needs two or more")
     return samples

@@ -61,6 +61,9 @@ def _check_method(method: Method) -> None:
 
 def _check_options(chosen: FitOptions) -> None:
     check_no_share("validation", chosen.validation)
+    if chosen.weighed:
+        name = "sample_weight" if chosen.sample_weight is not None else "class_weight"
+        raise ValueError(f"`{name}` needs all samples, and `data` is a DataLoader; hand in tensors or arrays")
     if chosen.batch_size is not None:
         raise ValueError("`batch_size` is the DataLoader's own; leave it out, or hand in tensors or arrays")
     if chosen.checkpoint is not None:

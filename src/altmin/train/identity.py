@@ -97,11 +97,11 @@ def _differences(saved: Facts, now: Facts) -> list[str]:
 
 
 def fingerprint(batch: Batch | None) -> str | None:
-    """The SHA-256 of samples with their targets; `None` where there are none."""
+    """The SHA-256 of samples with their targets and weights; `None` where there are none."""
     if batch is None:
         return None
     found = hashlib.sha256()
-    for t in (batch.x, batch.y):
+    for t in (batch.x, batch.y, *([] if batch.sample_weight is None else [batch.sample_weight])):
         found.update(f"{t.dtype} {tuple(t.shape)}".encode())
         for part in t.contiguous().view(-1).split(STRETCH):
             found.update(part.cpu().numpy().data)

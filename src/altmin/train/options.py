@@ -23,6 +23,7 @@ from altmin.regularizers import Regularizer, make_regularizer
 from altmin.train.holdout import check_no_share, check_share
 from altmin.train.option_field import check_bool, check_positive, check_positive_or_none, described, option
 from altmin.train.place import check_device
+from altmin.train.weights import check_class_weight
 
 
 def _check_keep(name: str, value: object) -> None:
@@ -278,6 +279,19 @@ class FitOptions(LoopOptions):
         flag=int | None,
     )
 
+    sample_weight: Any = option(
+        "what each sample of the data counts by, N numbers >= 0: a sample of weight 2 is one that is there twice, and "
+        "one of weight 0 is left out; they weigh losses, all other sums over samples, and the training figures, with a "
+        "share held out for validation its figures too",
+        default=None,
+    )
+    class_weight: Mapping[int, float] | str | None = option(
+        "what the samples of each class count by, a dict of class index to weight (1 where it names none), or "
+        "balanced: inversely to how many there are; beside `sample_weight` both are multiplied",
+        default=None,
+        check=check_class_weight,
+    )
+
     record_every: int = option(
         "epochs from one record to the next, callbacks included; there is always one at the end",
         default=1,
@@ -299,9 +313,17 @@ class FitOptions(LoopOptions):
         flag=int | None,
     )
 
+    @property
+    def weighed(self) -> bool:
+        """Whether samples have weights."""
+        return self.sample_weight is not None or self.class_weight is not None
+
     def check_together(self) -> None:
         """Raise `ValueError` for what no option can tell alone."""
         super().check_together()
+        if self.weighed and (self.diagnose or self.tol is not None):
+            name = "diagnose" if self.diagnose else "tol"
+            raise ValueError(f"`{name}` takes distances that know no weights of samples; leave it or them out")
         if self.every is not None and self.checkpoint is None:
             raise ValueError(
                 "`every` says how often checkpoints are written, and needs a folder for them, `checkpoint`"

@@ -19,6 +19,7 @@ from altmin.train.options import TrainerOptions
 from altmin.train.samples import TrainingSamples, rows_of
 from altmin.train.saved_driver import SavedDriver
 from altmin.train.signature import explained, takes
+from altmin.train.weights import check_weighs, weigh
 
 
 @explained(TrainerOptions)
@@ -91,7 +92,16 @@ class Trainer(SavedDriver):
             size = self.state.samples
             self.advance(replace(batch, done=done, ends_epoch=self._taken // size > before // size))
 
-    def epoch(self, x: Any, y: Any, batch_size: int | None = None, *, epoch: int = 0, epochs: int = 1) -> None:
+    def epoch(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int | None = None,
+        *,
+        epoch: int = 0,
+        epochs: int = 1,
+        sample_weight: Any = None,
+    ) -> None:
         """A pass over the samples: one step on all of them, or a step on each batch, in a fresh random order.
 
         Args:
@@ -100,15 +110,29 @@ class Trainer(SavedDriver):
             batch_size: Samples a step; `None` for the method's own number.
             epoch: The passes that lie behind, for learning rates that fall.
             epochs: The passes that there will be.
+            sample_weight: What each sample counts by, ``(N,)``, for online methods: see `FitOptions`.
+
+        Raises:
+            TypeError: Weights for a method that does not take them.
+            ValueError: Weights that do not fit the samples.
         """
         with self.active():
             samples = self._read(x, y)
+            if sample_weight is not None:
+                self._check_weights()
+                samples = weigh(samples, bool(self.reader.classes), sample_weight)
             size = check_batch_size(batch_size, self.method, len(samples.x))
             self.reader.variance.check_split(size, samples)
             self._take(samples)
             self.samples = samples
             for batch in self.batches(size, epoch, epochs):
                 self.advance(batch)
+
+    def _check_weights(self) -> None:
+        check_weighs(self.method, self.problem)
+        if not self.method.online:
+            name = type(self.method).__name__
+            raise TypeError(f"`sample_weight`: {name} keeps variables of every sample; weigh them in `altmin.fit`")
 
     def _read(self, x: Any, y: Any) -> Batch:
         """The samples as a batch, once they are known to be such as a step may work on."""

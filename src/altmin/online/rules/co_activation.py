@@ -168,10 +168,11 @@ class CoActivationMemory(Rule[CoActivations]):
             target: The batch.
             recent: What the batches within the window added; changed in place.
         """
-        map = target.function.layer.map
-        a, c = map.rows(target.a), map.targets(target.target)
+        map, batch = target.function.layer.map, target.inputs
+        a, c = map.rows(batch.weighed(batch.x, power=0.5)), map.targets(batch.weighed(batch.y, power=0.5))
         if map.bias:
-            a = torch.cat([a, a.new_ones(*a.shape[:-1], 1)], -1)
+            ones = map.targets(batch.weighed(torch.ones_like(batch.y), power=0.5))[..., :1]
+            a = torch.cat([a, ones], -1)
         parts = [(self_product(a), c.mT @ a)]
         if self.window:
             recent.append(parts[0])
@@ -183,7 +184,7 @@ class CoActivationMemory(Rule[CoActivations]):
             for total, part in zip((M, B), own, strict=True):
                 total.mul_(self.forget).add_(part)
 
-    def weight(self, batches: int, samples: int) -> float:
+    def weight(self, batches: int, samples: float) -> float:
         """How many samples the memory stands for after so many batches of `samples`."""
         batches = min(batches, self.window or batches)
         if self.forget == 1:

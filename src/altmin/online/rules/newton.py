@@ -134,7 +134,7 @@ class Newton(StepRule[Curvatures]):
         if weight:
             W = W.add(function.W, alpha=weight)
         b = rest.pop(0) if units.map.bias else torch.zeros_like(function.b)
-        G = units.join(W, b).mul_((GROWTH * memory.size / size_of(layer.a)).clamp_max(1.0))
+        G = units.join(W, b).mul_((GROWTH * memory.size / size_of(layer.inputs)).clamp_max(1.0))
         velocity, coordinates = units.grouped(memory.velocity.mul_(self.momentum)), memory.coordinates
         memory.inverse.add(velocity, coordinates.gradient(units.grouped(G)))
         W, b = units.split(coordinates.movement(velocity).reshape(G.shape))
@@ -145,13 +145,13 @@ class Newton(StepRule[Curvatures]):
 
     def remember(self, memory: Curvature, layer: LayerGradient, weight: float) -> None:
         """``M <- forget M + (1 - forget) a^T a / N``, as the mean of what was added weighs it, and its factors."""
-        a, units = layer.a, AugmentedWeights(layer.function.layer.map)
-        gram = units.gram(a, Batch(a, a)) / len(a)
+        batch, units = layer.inputs, AugmentedWeights(layer.function.layer.map)
+        gram = units.gram(batch.x, batch) / batch.size
         if not memory.added and layer.function.reads_data:
             memory.coordinates = Coordinates.of(gram, units.map.bias)
         memory.added = 1.0 + self.forget * memory.added
         memory.M.lerp_(memory.coordinates.gram(gram), 1.0 / memory.added)
-        memory.size.lerp_(size_of(a), 1.0 / memory.added)
+        memory.size.lerp_(size_of(batch), 1.0 / memory.added)
         mean = memory.M.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
         if not torch.isfinite(mean).all():
             raise DivergenceError(f"W of {tuple(units.map.shape)}", "nan or inf in the memory", "a smaller `rule.lr`")
@@ -168,6 +168,6 @@ class Newton(StepRule[Curvatures]):
         return Curvature(velocity, M, inverse, function.W.new_zeros(()), Coordinates.of(M, intercept=False))
 
 
-def size_of(a: Tensor) -> Tensor:
+def size_of(batch: Batch) -> Tensor:
     """The mean of ``||a||^2`` over the samples."""
-    return torch.linalg.vector_norm(a).square().div_(len(a)).add_(GUARD)
+    return torch.linalg.vector_norm(batch.weighed(batch.x, power=0.5)).square().div_(batch.size).add_(GUARD)
