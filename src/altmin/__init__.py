@@ -23,7 +23,7 @@ from altmin.errors import (
     PrecisionWarning,
     ScaleWarning,
 )
-from altmin.losses import CrossEntropy, Hinge, SquaredLoss, register_loss
+from altmin.losses import BinaryCrossEntropy, CrossEntropy, Hinge, SquaredLoss, register_loss
 from altmin.methods import *
 from altmin.nn import Elman, Residual, Sign, Step
 from altmin.registration import converts
@@ -43,6 +43,7 @@ __all__ = [
     "AltMinRegressor",
     "BackpropError",
     "Batch",
+    "BinaryCrossEntropy",
     "CheckpointError",
     "CheckpointWarning",
     "ConversionWarning",

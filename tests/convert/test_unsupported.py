@@ -53,6 +53,12 @@ UNSUPPORTED = {
     "unflatten of another axis": (lambda: between(nn.Unflatten(2, (1, 3))), r"module 1 \(Unflatten\).*dimension 1"),
     "unflatten of an open size": (lambda: between(nn.Unflatten(1, (1, -1))), r"module 1 \(Unflatten\).*fixed"),
     "dropout of all": (lambda: between(nn.Dropout(1.0)), r"module 1 \(Dropout\).*p must be below 1"),
+    "softmax last": (lambda: [nn.Linear(4, 2), nn.Softmax(1)], "leave it out, the softmax is a part of cross_entropy"),
+    "log-softmax last": (lambda: [nn.Linear(4, 2), nn.LogSoftmax(1)], "Softmax.: leave it out"),
+    "sigmoid last": (
+        lambda: [nn.Linear(4, 1), nn.Sigmoid()],
+        "leave it out.*a sigmoid is a part of binary",
+    ),
     "dropout last": (lambda: [nn.Linear(4, 2), nn.Dropout()], "no activation, pooling or dropout behind"),
     "two dropouts before an activation": (
         lambda: between(nn.Dropout(), nn.Dropout(), nn.ReLU()),

@@ -14,7 +14,7 @@ from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 from torch.nn import functional
 
-from altmin.losses import LOSSES, CrossEntropy, Hinge, Loss, SquaredLoss, make_loss
+from altmin.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, Hinge, Loss, SquaredLoss, make_loss
 
 WEIGHTS = (1e-6, 1e-4, 1e-2, 0.5, 1.0, 3.0, 100.0)
 OBJECTS = {**{name: loss() for name, loss in LOSSES.items()}, "cross_entropy, fista": CrossEntropy("fista")}
@@ -179,13 +179,19 @@ def test_prox_keeps_dtype_and_inputs(loss, dtype):
 def test_encode(dtype):
     labels = torch.tensor([2, 0, 1])
     rows = torch.tensor([[0, 0, 1], [1, 0, 0], [0, 1, 0]], dtype=dtype)
-    for loss, expected in ((SquaredLoss(), rows), (CrossEntropy(), rows), (Hinge(), 2 * rows - 1)):
+    for loss, expected in (
+        (SquaredLoss(), rows),
+        (CrossEntropy(), rows),
+        (BinaryCrossEntropy(), rows),
+        (Hinge(), 2 * rows - 1),
+    ):
         torch.testing.assert_close(loss.encode(labels, 3, dtype), expected, rtol=0, atol=0)
 
 
 def test_encode_for_one_output():
     labels, column = torch.tensor([1, 0]), torch.tensor([[1.0], [0.0]])
     assert torch.equal(SquaredLoss().encode(labels, 1, torch.float32), column)
+    assert torch.equal(BinaryCrossEntropy().encode(labels, 1, torch.float32), column)
     assert torch.equal(Hinge().encode(labels, 1, torch.float32), 2 * column - 1)
     with pytest.raises(ValueError, match="hinge"):
         CrossEntropy().encode(labels, 1, torch.float32)

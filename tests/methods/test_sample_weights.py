@@ -13,6 +13,7 @@ import altmin
 from altmin import Batch, Method, Penalty, fit
 from altmin.losses import LOSSES
 from altmin.methods.registry import METHODS
+from altmin.online.rules.newton import size_of
 from methods.table import NETS, ROWS, Row, digits, network, seeded, takes
 
 WEIGHTS = torch.tensor([2.0, 0.0, 1.0, 3.0] * 10, dtype=torch.float64)
@@ -158,3 +159,10 @@ def test_losses_of_each_sample_add_up(loss: type[altmin.Loss]):
         assert float(each[i]) == pytest.approx(float(R(z[i : i + 1], y[i : i + 1])))
     weighed = Batch(z, y, sample_weight=torch.arange(7.0, dtype=torch.float64)).loss(R, z)
     assert float(weighed) == pytest.approx(float((torch.arange(7.0) * each).sum()))
+
+
+def test_the_size_of_inputs_is_a_weighed_mean():
+    a = torch.randn(40, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    there, repeated = WEIGHTS > 0, a[TIMES]
+    found = size_of(Batch(a[there], a[there], sample_weight=WEIGHTS[there]))
+    torch.testing.assert_close(found, size_of(Batch(repeated, repeated)))

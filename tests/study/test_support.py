@@ -34,15 +34,15 @@ def values(method: altmin.Method, part: str) -> list[str]:
 
 
 def cells(method: altmin.Method, kind: str) -> Iterator[Case]:
-    """Nine cells of a kind of layers, or 18 where it takes many regularisers: over all kinds they hold every pair.
+    """Twelve cells of a kind of layers, or 20 where it takes many regularisers: over all kinds they hold every pair.
 
-    The whole product has up to 189, and training them takes minutes.
+    The whole product has up to 252, and training them takes minutes.
     """
     bends, losses, regularizers = (values(method, part) for part in ("activation", "loss", "regularizer"))
     k, many = list(LAYERS).index(kind), len(regularizers) > 3
-    for i in range(18 if many else 9):
-        bend, loss = bends[i % len(bends)], losses[(i + k) % len(losses)]
-        j = i + 2 * (i // 3) if many else i // 3
+    for i in range(20 if many else 12):
+        bend, loss = bends[i % len(bends)], losses[(i + i // 2 + k) % len(losses)]
+        j = i if many else i // 3
         yield Case(kind, bend, loss, regularizers[(j + k) % len(regularizers)])
 
 

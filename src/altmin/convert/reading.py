@@ -85,8 +85,8 @@ class _Reader:
         last = self.found[-1]
         if last.activation is not None or self.pending:
             raise TypeError(
-                "the last Linear must have no activation, pooling or dropout behind it: the loss takes its"
-                " outputs as they are"
+                "the last Linear must have no activation, pooling or dropout behind it: leave it out, the loss takes"
+                " the outputs as they are (a sigmoid is a part of binary_cross_entropy)"
             )
         if last.core.sample_size is None:
             raise TypeError(f"the last module with weights must be a Linear, got {type(last.core).__name__}")
@@ -112,6 +112,10 @@ class _Reader:
 
     def registered(self, module: nn.Module, name: str) -> None:
         conversion = conversion_of(type(module))
+        if isinstance(module, nn.Softmax | nn.LogSoftmax):
+            raise TypeError(
+                f"{name}: leave it out, the softmax is a part of cross_entropy; outputs are taken as they are"
+            )
         if conversion is None:
             raise TypeError(f"{name} is not supported here; supported are {supported()}")
         role: str = conversion.kind.role

@@ -59,5 +59,8 @@ class CrossEntropy(Loss):
     def encode(self, labels: Tensor, outputs: int, dtype: torch.dtype) -> Tensor:
         """Class indices ``(N,)`` as one-hot rows ``(N, outputs)``; `ValueError` for a single output."""
         if outputs == 1:
-            raise ValueError("cross-entropy needs one output for each class, got a model with 1 output; use 'hinge'")
+            raise ValueError(
+                "cross-entropy needs one output for each class, got a model with 1 output; use 'binary_cross_entropy' "
+                "or 'hinge'"
+            )
         return one_hot(labels, outputs, dtype)

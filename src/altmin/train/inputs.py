@@ -149,9 +149,11 @@ def check_finite(name: str, part: str, t: Tensor) -> None:
 
 
 def encode(name: str, y: Tensor, problem: Problem, like: Tensor) -> tuple[Tensor, bool]:
-    """Targets as ``(N, n_L)``, and whether they are classes: integers are, floats are not."""
+    """Targets as ``(N, n_L)``, and whether they are classes: integers are, floats for a classifier of one output."""
     if y.device != like.device:
         raise TypeError(f"`{name}`: y is on {y.device}, the model on {like.device}; move one of them")
+    if _names_two_classes(y, problem):
+        y = y.reshape(len(y)).long()
     if y.is_floating_point():
         return _real(name, y, problem, like), False
     if y.is_complex():
@@ -168,6 +170,12 @@ def encode(name: str, y: Tensor, problem: Problem, like: Tensor) -> tuple[Tensor
     return problem.loss.encode(y, problem.outputs, like.dtype), True
 
 
+def _names_two_classes(y: Tensor, problem: Problem) -> bool:
+    """Whether targets of any dtype are labels 0 and 1, in a row or a column, for the one output of a classifier."""
+    alone = problem.outputs == 1 and not problem.loss.regression and y.shape in ((len(y),), (len(y), 1))
+    return alone and not y.is_complex() and bool(((y == 0) | (y == 1)).all())
+
+
 def _advice_on_labels(labels: list[int], problem: Problem) -> str:
     """What to do about class labels that the model has no outputs for."""
     found = f"there are {len(labels)} different ones, {listed(labels)}"
@@ -180,6 +188,8 @@ def _advice_on_labels(labels: list[int], problem: Problem) -> str:
 def _real(name: str, y: Tensor, problem: Problem, like: Tensor) -> Tensor:
     if not problem.loss.regression:
         advice = "use y.argmax(1) for one-hot rows, or loss='squared'"
+        if problem.outputs == 1:
+            advice = "of one output they are 0 and 1, or take loss='squared'"
         raise TypeError(f"`{name}`: {problem.loss.name} wants integer class labels, got {y.dtype}; {advice}")
     shape, given = tuple(y.shape), y.ndim
     y = y[:, None] if y.ndim == 1 else y

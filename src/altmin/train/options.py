@@ -70,8 +70,9 @@ class Options:
     """
 
     loss: str | Loss | nn.Module = option(
-        "by name, cross_entropy, squared (or mse) or hinge, or an object, also PyTorch's nn.CrossEntropyLoss() or "
-        "nn.MSELoss(); each is a sum over samples, squared half the sum of squares over outputs",
+        "by name, cross_entropy, squared (or mse), hinge or binary_cross_entropy (or bce), or an object, also "
+        "PyTorch's nn.CrossEntropyLoss(), nn.MSELoss() or nn.BCEWithLogitsLoss(); each is a sum over samples, squared "
+        "half the sum of squares over outputs",
         default="cross_entropy",
         check=lambda _, value: make_loss(value),
         flag=str | None,
