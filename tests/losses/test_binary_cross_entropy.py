@@ -100,7 +100,7 @@ def test_its_names():
 
 
 def cancer() -> tuple[Tensor, Tensor]:
-    x, y = load_breast_cancer(return_X_y=True)
+    x, y = (np.asarray(part) for part in load_breast_cancer(return_X_y=True))
     x = torch.tensor((x - x.mean(0)) / x.std(0))
     return x[:200], torch.tensor(y)[:200]
 

@@ -36,7 +36,8 @@ def network(outputs: int = 3) -> nn.Sequential:
 def trained(**options: Any) -> torch.Tensor:
     """The weights after three iterations in batches."""
     model = network()
-    fit(model, "am-adam", X, Y, **{"epochs": 3, "batch_size": 8, "seed": 0} | options)
+    chosen: dict[str, Any] = {"epochs": 3, "batch_size": 8, "seed": 0, **options}
+    fit(model, "am-adam", X, Y, **chosen)
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 

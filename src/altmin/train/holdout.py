@@ -53,8 +53,8 @@ def hold_out(
     held = torch.zeros(len(labels), dtype=torch.bool)
     held[torch.cat([group[:count] for group, count in zip(groups, counts.values(), strict=True)])] = True
     held = held.to(samples.x.device)
-    parts = (samples.part(mask.nonzero()[:, 0]) for mask in (~held, held))
-    return *parts, seed
+    train, validation = (samples.part(mask.nonzero()[:, 0]) for mask in (~held, held))
+    return train, validation, seed
 
 
 def _count(name: str, share: float, size: int, kind: int | None) -> int:
