@@ -14,6 +14,7 @@ from altmin.core.forward import forward
 from altmin.core.problem import Problem
 from altmin.methods.base import Method
 from altmin.train.conversion import converted, warn_of_conversion
+from altmin.train.frames import is_frame, names_of
 from altmin.train.pairs import NUMBERED, listed, tensors_of
 from altmin.train.place import Place
 from altmin.train.scale import warn_of_scale
@@ -38,6 +39,7 @@ class SampleReader:
         self.classes: bool | None = None
         self.variance = BatchVariance(problem)
         self._shape: torch.Size | None = None
+        self._names: list[str] | None = None  # of a data frame's columns
         self._weighed: set[str] = set()
         self._converts = False
 
@@ -57,6 +59,7 @@ class SampleReader:
             ScaleWarning: Numbers far from unit scale; once.
         """
         x, y = tensors_of(name, data, self.place)
+        self._compare_names(name, data)
         batch, classes = encoded(name, x, y, self.problem, self.place.like)
         if self._shape != batch.x.shape[1:]:
             self.variance.know(batch.x.shape[1:], check_shapes(name, batch.x, self.model, self.problem))
@@ -68,6 +71,14 @@ class SampleReader:
         self._compare(argument, {"x": x.dtype} if classes else {"x": x.dtype, "y": y.dtype})
         self._weigh(argument, batch)
         return batch
+
+    def _compare_names(self, name: str, data: Any) -> None:
+        """Refuse a data frame whose columns are others than those of the first one, or stand in another order."""
+        x = data[0] if isinstance(data, tuple | list) else None
+        names = names_of(x) if is_frame(x) else None
+        if self._names is not None and names not in (None, self._names):
+            raise ValueError(f"`{name}`: x has the columns {listed(names)}, what came before it {listed(self._names)}")
+        self._names = self._names or names
 
     def _compare(self, argument: str, given: dict[str, torch.dtype]) -> None:
         """Warn of numbers that were converted, unless somebody asked for it; once in all."""

@@ -1,4 +1,4 @@
-"""Inputs and targets as users have them, tensors, arrays, lists or a `Dataset`, as two tensors."""
+"""Inputs and targets as users have them, tensors, arrays, frames, lists or a `Dataset`, as two tensors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from altmin.train.frames import is_frame, numbers_of
 from altmin.train.place import Place
 
 NUMBERED = "number the classes from 0: classes, y = numpy.unique(labels, return_inverse=True)"
@@ -88,8 +89,10 @@ def _tensor(name: str, part: str, values: Any) -> Tensor:
     if isinstance(values, Tensor):
         return values.clone() if values.is_inference() else values.detach()
     try:
-        array = np.asarray(values)
+        array = numbers_of(name, part, values) if is_frame(values) else np.asarray(values)
     except ValueError as error:
+        if is_frame(values):
+            raise
         raise ValueError(f"`{name}`: {part} is no array: {error}") from error
     if array.dtype.kind not in "biuf":
         kind = f"got an array of dtype {array.dtype}"
