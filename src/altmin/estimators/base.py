@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from altmin.core.forward import CHUNK
 from altmin.estimators.parameters import check_parameters
-from altmin.estimators.stopping import Reporting, Stopping
+from altmin.estimators.stopping import Stopping
 from altmin.methods.base import Method
 from altmin.methods.registry import make_method
 from altmin.regularizers import L2
@@ -217,7 +217,8 @@ class NetworkEstimator(BaseEstimator):
             sample_weight=weights,
             validation=self.validation_fraction if self.early_stopping else None,
             keep="best" if self.early_stopping else "last",
-            callbacks=[*callbacks, Reporting()] if self.verbose else callbacks,
+            callbacks=callbacks,
+            verbose=bool(self.verbose),
         )
         self._remember(history)
 

@@ -1,4 +1,4 @@
-"""When an estimator's training ends before its last iteration, and what it says meanwhile."""
+"""When an estimator's training ends before its last iteration."""
 
 from __future__ import annotations
 
@@ -32,14 +32,3 @@ class Stopping:
         self.waited = 0 if now > self.best + self.tol else self.waited + 1
         self.best = max(self.best, now)
         return self.waited >= self.patience
-
-
-class Reporting:
-    """Prints a line for every record."""
-
-    def __call__(self, history: History, state: Any) -> None:
-        """The line of the last record."""
-        record = history.records[-1]
-        held = record.get("validation_loss")
-        beside = "" if held is None else f", validation loss {held:.6g}"
-        print(f"iteration {record['iteration']}: loss {record['train_loss']:.6g}{beside}")

@@ -32,6 +32,8 @@ class History:
     without a validation set) and the method's own changing numbers, such as ``rho``. What was not to be recorded
     (option `record`) is `None`.
 
+    With the option `metrics` a record has these by name in ``metrics``, such as ``validation_f1``.
+
     With the option `diagnose` a record of a penalty method also has ``stationarity`` by block and
     ``relative_stationarity`` (these with `tol` too), ``c_k`` and ``change``, ``step_sizes`` by block, ``lyapunov``,
     ``descent`` and ``descent_bound``, ``holds`` by inequality, and further numbers of the method's theory.

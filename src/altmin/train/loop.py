@@ -17,8 +17,10 @@ from altmin.errors import DivergenceError
 from altmin.train.divergence import DivergenceWatch
 from altmin.train.history import History, Record
 from altmin.train.holdout import is_share
+from altmin.train.metrics import metrics_of, named_metrics
 from altmin.train.options import LoopOptions
 from altmin.train.record import record_of, theory_of_record
+from altmin.train.reporting import line_of
 from altmin.train.saver import Saver
 from altmin.train.shards import uncut
 from altmin.train.trainer import Trainer
@@ -77,6 +79,7 @@ class Loop:
             self.history.status, error.history = "diverged", self.history
             self.trainer.state.set_weights(before)
             raise
+        self._metrics()  # one that cannot be computed is known before any work
         self.fallback, self.watch = self.trainer.state.weights(), self._watch()
         if saved is not None:
             self.history = History(**saved["history"] | {"status": "ok", "restored": None})
@@ -116,10 +119,12 @@ class Loop:
             self._round(batches, iteration)
             times = dict(zip(("seconds", "cpu_seconds"), map(float.__sub__, self._clock(), start), strict=True))
             figures = record_of(self.trainer, self.held, iteration, self.options.record, iteration == self.last)
-            figures |= theory_of_record(self.trainer, self.tol)
+            figures |= theory_of_record(self.trainer, self.tol) | self._metrics()
             best = self.history.add({"iteration": iteration, **times, **self.counts(), **figures})
             if self.watch.look(self.history.records[-1]) and (best or self.options.keep == "last"):
                 self.fallback, self.fallback_iteration = self.trainer.state.weights(), iteration
+            if self.options.verbose:
+                print(line_of(self.history.records[-1]), flush=True)
             answers = [callback(self.history, self.trainer.state) for callback in self.options.callbacks]
             if any(answers):
                 self.history.status = "stopped"
@@ -128,6 +133,15 @@ class Loop:
                 return
             self._save()
             start = self._clock()
+
+    def _metrics(self) -> Record:
+        """What the option `metrics` adds to a record; nothing without it."""
+        chosen = named_metrics("metrics", self.options.metrics)
+        if not chosen:
+            return {}
+        trainer, parts = self.trainer, self.held or {"train": self.trainer.sweep().batch}
+        classes = bool(trainer.reader.classes)
+        return {"metrics": metrics_of(trainer.problem, trainer.state, classes, parts, chosen)}
 
     def _converged(self) -> bool:
         """Whether the last record is as stationary as `tol` asks for, which the status then says."""

@@ -21,6 +21,7 @@ from altmin.losses import Loss, make_loss
 from altmin.precision import Precision, dtype_of
 from altmin.regularizers import Regularizer, make_regularizer
 from altmin.train.holdout import check_no_share, check_share
+from altmin.train.metrics import check_metrics
 from altmin.train.option_field import check_bool, check_positive, check_positive_or_none, described, option
 from altmin.train.place import check_device
 from altmin.train.weights import check_class_weight
@@ -227,6 +228,14 @@ class LoopOptions(Options):
         check=_check_keep,
         flag=Literal["best", "last"],
     )
+    metrics: Mapping[str, str | Callable[..., Any]] | Sequence[str | Callable[..., Any]] = option(
+        "functions f(y_true, y_pred) of labels, or in regression numbers, that every record has of the validation and "
+        "test samples, or without such of the training samples: a list of functions and of names of sklearn.metrics, "
+        "such as balanced_accuracy or r2, or a dict of names to functions; they know no weights of samples",
+        default=(),
+        check=check_metrics,
+    )
+    verbose: bool = option("print a line for every record", default=False, check=check_bool)
     callbacks: Sequence[Callable[..., Any]] = option(
         "functions that are called as callback(history, state) after every record; one that returns True stops "
         "training",

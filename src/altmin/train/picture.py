@@ -23,7 +23,7 @@ Curves = dict[str, Sequence[float | None]]
 
 
 def draw(rows: Sequence[Record]) -> Figure:
-    """A panel each for the objective and its terms, losses, accuracies, and residuals, as far as they were recorded.
+    """A panel each for the objective and its terms, losses, accuracies, metrics, and residuals, as far as recorded.
 
     Args:
         rows: Records with dotted names for what was nested.
@@ -51,6 +51,7 @@ def _panels(rows: Sequence[Record]) -> dict[str, Curves]:
         "objective": {"objective": column("objective")} | nested("terms."),
         "loss, mean over samples": {part: column(f"{part}_loss") for part in PARTS},
         "accuracy": {part: column(f"{part}_accuracy") for part in PARTS},
+        "metrics": nested("metrics."),
         "residuals and gap": nested("residuals.") | {"gap": column("gap")},
     }
 
@@ -72,7 +73,7 @@ def _fill(axes: Axes, title: str, iterations: Sequence[int], curves: Curves) -> 
     axes.set_xlabel("iteration")
     axes.grid(alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if title != "accuracy" and spans_a_decade(axes):
+    if title not in ("accuracy", "metrics") and spans_a_decade(axes):
         axes.set_yscale("log")
     if len(curves) > 1:
         axes.legend(frameon=False, fontsize="small")
