@@ -84,7 +84,7 @@ def picture() -> None:
 def training_alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """No trials and no picture, which take longer than the small runs of tests, but where a test asks for them."""
     if "trials" not in request.fixturenames:
-        monkeypatch.setattr("altmin.cli.preflight._check_memory", lambda *_: None)
+        monkeypatch.setattr("altmin.cli.preflight._check_memory", lambda *_: {})
     if "picture" not in request.fixturenames:
         monkeypatch.setattr("altmin.study.plots.plot", lambda _, path: path.touch())
 

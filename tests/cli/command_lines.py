@@ -14,7 +14,7 @@ from altmin.methods.registry import METHODS
 from altmin.study.activation_names import ACTIVATION_NAMES
 from altmin.study.networks import NETWORKS
 
-TINY = ["--train-samples", "60", "--threads", "1", "--out", "out"]
+TINY = ["--train-samples", "60", "--threads", "1", "--seeds", "1", "--out", "out"]
 NUMBERS = ["1", "0", "-1", "2", "0.5", "1e-3", "1e300", "1e999", "-0.0", "nan", "inf", "null", "x", "", "1_0", "٣"]
 ODD = [
     "",

@@ -20,8 +20,8 @@ from altmin.study.setup import Setup
 
 pytestmark = pytest.mark.usefixtures("same_threads", "training_alone")
 
-SMALL = ["--hidden", "8", "--threads", "1"]
-FEW = ["--hidden", "3", "--threads", "1", "--train-samples", "30"]
+SMALL = ["--hidden", "8", "--threads", "1", "--seeds", "1"]
+FEW = ["--hidden", "3", "--threads", "1", "--train-samples", "30", "--seeds", "1"]
 
 
 @pytest.fixture
@@ -160,14 +160,15 @@ def test_compare_writes_table_results_picture_and_weights(out, capsys):
     for run in runs:
         row = next(line.split() for line in printed.out.splitlines() if line.startswith(f"{run['method']}  "))
         assert row[1:3] == [run["loss"], f"{run['kept_iteration']}/6"]
-        assert f"{100 * run['test_accuracy']:.2f}" == row[5]
+        assert row[3] == f"{run['train_loss']:.3g}"
+        assert row[7] == f"{100 * run['test_accuracy']:.2f}"
         assert main(["predict", str(out / run["method"])]) == 0
         assert f"{run['test_accuracy']:.2%}" in capsys.readouterr().out
     assert {row["method"] for row in rows_of(out / "curves.csv")} == {"dladmm", "adam"}
     height, width, _ = matplotlib.image.imread(out / "compare.png").shape
     assert width > height > 400
     assert printed.err.count("altmin: warning: --dladmm.rho = ") == 1
-    for name in ("results.json", "curves.csv", "compare.png", "model.safetensors"):
+    for name in ("results.json", "summary.csv", "curves.csv", "compare.png", "model.safetensors"):
         assert name in printed.out
 
 
@@ -237,11 +238,11 @@ def test_compare_without_arguments_leaves_out_what_does_not_support_the_network(
 
 def test_epochs_by_default(capsys):
     setup = Setup(dataset=None, network=None, keep="last")  # type: ignore[arg-type]
-    assert [setup.epochs_of(name) for name in ("ipdlam", "dladmm", "adam")] == [50, 200, 60]
+    assert [setup.epochs_of(name) for name in ("ipdlam", "dladmm", "adam")] == [50, 100, 60]
     assert replace(setup, epochs=3).epochs_of("ipdlam") == 3
     with pytest.raises(SystemExit):
         main(["train", "adam", "--help"])
-    assert "null: 60, full-batch methods 200, dlam 50, ipdlam 50" in " ".join(capsys.readouterr().out.split())
+    assert "null: 60, full-batch methods 100, dlam 50, ipdlam 50" in " ".join(capsys.readouterr().out.split())
 
 
 def test_audit_reaches_fit(out):
@@ -342,7 +343,7 @@ def test_yaml(out, tmp_path):
 def test_yaml_of_compare(out, tmp_path):
     config = tmp_path / "run.yaml"
     config.write_text(
-        f"methods: [sgd, am-mem]\nout: {out}\nhidden: [5]\nepochs: 1\nam_mem: {{rule: {{forget: 0.5}}}}\n"
+        f"methods: [sgd, am-mem]\nout: {out}\nhidden: [5]\nepochs: 1\nseeds: 1\nam_mem: {{rule: {{forget: 0.5}}}}\n"
     )
     assert main(["compare", "--config", str(config), "--quiet"]) == 0
     runs = results(out)

@@ -8,7 +8,7 @@ import pytest
 
 from altmin.cli import main
 
-SMALL = ["--hidden", "8", "--threads", "1", "--quiet"]
+SMALL = ["--hidden", "8", "--threads", "1", "--quiet", "--seeds", "1"]
 
 
 @pytest.fixture(scope="module")

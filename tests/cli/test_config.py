@@ -15,7 +15,7 @@ from altmin.methods.registry import METHODS
 from cli.test_methods import OWN
 from cli.written import all_same
 
-SMALL = ["--hidden", "6", "--epochs", "3", "--quiet"]
+SMALL = ["--hidden", "6", "--epochs", "3", "--quiet", "--seeds", "1"]
 NET = "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Linear(64, 5), nn.ReLU(), nn.Linear(5, 10))\n"
 
 pytestmark = pytest.mark.usefixtures("training_alone")

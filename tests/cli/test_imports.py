@@ -81,7 +81,7 @@ def network():
     return nn.Sequential(nn.Linear(64, 8), Ramp(), nn.Linear(8, 10))
 """
 FILES = {"fair.py": LOSS, "ramp.py": ACTIVATION, "own.py": METHOD, "model.py": MODEL}
-SMALL = ["--threads", "1", "--quiet", "--epochs", "1", "--train-samples", "60", "--out", "out"]
+SMALL = ["--threads", "1", "--quiet", "--epochs", "1", "--train-samples", "60", "--out", "out", "--seeds", "1"]
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from altmin.methods.registry import METHODS
 from cli.test_methods import OWN
 from cli.written import runs
 
-SMALL = ["--hidden", "4", "--epochs", "2", "--train-samples", "60", "--quiet"]
+SMALL = ["--hidden", "4", "--epochs", "2", "--train-samples", "60", "--quiet", "--seeds", "1"]
 TWO = ["slow=ipdlam", "fast=ipdlam", "--slow.alpha", "0.25", "--fast.alpha", "0.5"]
 
 pytestmark = pytest.mark.usefixtures("here", "registrations", "training_alone")

@@ -66,7 +66,7 @@ REGISTERED = OWN.replace(
     '@altmin.method("last-layer", title="the last layer", paper="mine", epochs=7)\n'
     "@dataclass(frozen=True)\nclass LastLayer",
 ).replace("import altmin\n", "import altmin\nimport altmin.methods\n\naltmin.method = altmin.methods.method\n")
-SMALL = ["--hidden", "8", "--threads", "1", "--quiet"]
+SMALL = ["--hidden", "8", "--threads", "1", "--quiet", "--seeds", "1"]
 
 pytestmark = pytest.mark.usefixtures("registrations", "training_alone")
 

@@ -11,7 +11,7 @@ import processes
 import pytest
 from safetensors.torch import load_file
 
-SMALL = ["--hidden", "8", "--threads", "1"]
+SMALL = ["--hidden", "8", "--threads", "1", "--seeds", "1"]
 FOREVER = ["--epochs", "1000000"]
 pytestmark = pytest.mark.slow  # the process that the others are forked from takes seconds to load
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ class Comparison:
         seeds: The seeds, for all of which the methods are trained with one before they are with the next.
         folder: Where the results are written; each run has a folder in it.
         screen: Where progress is shown.
+        memory: The bytes that methods were found to need.
         done: The runs by name and seed; at first those that an earlier process has finished.
     """
 
@@ -38,6 +39,7 @@ class Comparison:
     seeds: Sequence[int]
     folder: Path
     screen: Screen
+    memory: Mapping[str, int] = field(default_factory=dict)
     done: dict[tuple[str, int], Run] = field(default_factory=dict)
 
     @property
@@ -116,7 +118,8 @@ class Comparison:
         if self._lacks_its_start(name, seed):
             return
         own, several = self.folder / self._part(name, seed), len(self.seeds) > 1
-        setup = replace(setup, checkpoint=own / CHECKPOINTS, start=self._start(name, seed))
+        start, memory = self._start(name, seed), self.memory.get(name)
+        setup = replace(setup, checkpoint=own / CHECKPOINTS, start=start, memory=memory)
         shown = f"{name}, seed {seed}" if several else name
         show = self.screen.training(shown, setup.epochs_of(name))
         with wording(partial(prefixed, method=method, prefix=self._prefix(name))):

@@ -23,8 +23,9 @@ from altmin.study.run_files import CONFIG, Config, Owner
 from altmin.study.saved_network import SOURCE
 from altmin.study.setup import Setup
 
+SHOWN = ("quiet", "objective")
 # Where a run is written and how much is printed, which is no part of what is run.
-WHERE = ("command", "config", "out", "overwrite", "resume", "quiet", "spelled", "given", "preset", "then")
+WHERE = ("command", "config", "out", "overwrite", "resume", *SHOWN, "spelled", "given", "preset", "then")
 HELP = {"-h", "--help"}
 
 
@@ -111,7 +112,7 @@ def resumed(argv: Sequence[str]) -> list[str]:
         return list(argv)
     if not known.resume:
         raise ValueError("--resume needs a value: the folder of a run")
-    if left := [text for text in others if text != "--quiet"]:
+    if left := [text for text in others if text.removeprefix("--") not in SHOWN]:
         raise ValueError(f"--resume goes on as {known.resume}/{CONFIG} says; leave {' '.join(left)} out")
     folder = Path(known.resume)
     require_run(folder, command)

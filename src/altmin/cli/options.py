@@ -41,6 +41,7 @@ LISTS = "methods", "datasets", "exhibits"
 CONFIG_HELP = "YAML file with any of these options; may be repeated, and what the command line says comes first"
 OWN = "FILE.py:CLASS of your own"
 DEVICE = "cpu, cuda or cuda:N, or auto: cuda where there is one, else cpu"
+COMPARED_SEEDS = 3
 SEEDS = (
     "train so many times, with the seeds from --seed on, each as --seed alone has it; the table has means and "
     "standard deviations, and each network is in a folder of its own, seed-0 and so on"
@@ -123,7 +124,7 @@ def _train(method: str | None, shown: str | None, kinds: Mapping[str, str]) -> A
         own = with_kinds(METHODS[method].method, kinds)
         add_method(parser.add_argument_group(f"numbers of {method}"), own)
     add_then(parser, kinds)
-    _add_training(parser, out="altmin-train", without=numbers_of(method))
+    _add_training(parser, out="altmin-train", seeds=1, without=numbers_of(method))
     return parser
 
 
@@ -135,7 +136,7 @@ def _compare(unexplained: set[str], kinds: Mapping[str, str]) -> ArgumentParser:
     )
     parser = _options("altmin compare [METHOD ...] [options]", about)
     _add_methods(parser, unexplained, kinds)
-    _add_training(parser, out="altmin-compare")
+    _add_training(parser, out="altmin-compare", seeds=COMPARED_SEEDS)
     _add_labels(parser, kinds)
     return parser
 
@@ -251,10 +252,12 @@ def _add_data(parser: ArgumentParser, default: str, seed: int | None) -> None:
     group.add_argument("--seed", type=seed_type, default=seed, help=about)
 
 
-def _add_training(parser: ArgumentParser, out: str, without: Sequence[str] = ()) -> None:
+def _add_training(parser: ArgumentParser, out: str, seeds: int, without: Sequence[str] = ()) -> None:
     group = _add_task(parser, "digits", without)
-    group.add_argument("--seeds", type=Count, default=1, help=SEEDS)
+    group.add_argument("--seeds", type=Count, default=seeds, help=SEEDS)
     group = _add_output(parser, out)
+    about = "show the objective, a sum over samples, and its terms beside loss and gap"
+    group.add_argument("--objective", action="store_true", help=about)
     about = "go on with the run in DIR as its config.yaml says; other options stay away. A finished run says so"
     group.add_argument("--resume", type=str | None, default=None, metavar="DIR", help=about)
 

@@ -25,7 +25,7 @@ FIXED = 2**20  # bytes of descriptions and pictures
 Plan = dict[str, tuple[Setup, Method]]
 
 
-def check_start(plan: Plan, out: Path, screen: Screen, at_once: bool = False, seeds: int = 1) -> None:
+def check_start(plan: Plan, out: Path, screen: Screen, at_once: bool = False, seeds: int = 1) -> dict[str, int]:
     """Refuse what is known to fail later, and say what memory will be needed.
 
     Args:
@@ -35,6 +35,9 @@ def check_start(plan: Plan, out: Path, screen: Screen, at_once: bool = False, se
         at_once: All methods are held in memory together.
         seeds: How many times each will be trained, one after the other.
 
+    Returns:
+        The bytes of memory that each method will need, as far as they can be foreseen.
+
     Raises:
         ValueError: Samples of any split that do not fit, a network that cannot be saved and read back, or too little
             memory or disk.
@@ -43,7 +46,7 @@ def check_start(plan: Plan, out: Path, screen: Screen, at_once: bool = False, se
         plan[name][0].check_samples(name)
     setup = next(iter(plan.values()))[0]
     _check_disk(plan, out, _check_way_back(setup.network, out), seeds)
-    _check_memory(plan, screen, at_once)
+    return {name: round(found.total) for name, found in _check_memory(plan, screen, at_once).items()}
 
 
 def _check_way_back(network: NetworkDescription, out: Path) -> int:
@@ -67,7 +70,7 @@ def _check_disk(plan: Plan, out: Path, network: int, seeds: int) -> None:
         )
 
 
-def _check_memory(plan: Plan, screen: Screen, at_once: bool) -> None:
+def _check_memory(plan: Plan, screen: Screen, at_once: bool) -> dict[str, Footprint]:
     device = next(iter(plan.values()))[0].device
     free, found = free_memory(device), dict[str, Footprint]()
     for name, (setup, method) in plan.items():
@@ -78,10 +81,11 @@ def _check_memory(plan: Plan, screen: Screen, at_once: bool) -> None:
             continue
         found[name].check(name, free, cure_of(found[name], setup, method))
     if not found:
-        return
+        return found
     name = max(found, key=lambda name: found[name].total)
     most = reduce(Footprint.together, found.values()) if at_once else found[name]
     if at_once:
         most.check("all methods at once", free, "fewer methods, or fewer samples (`train_samples`)")
     whose = "" if len(plan) == 1 else " for all at once" if at_once else f" for {name}, the most of all"
     screen.say(f"memory: {most}{whose}" + ("" if free is None else f"; {in_units(free)} are free"))
+    return found

@@ -6,13 +6,16 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from altmin.files import replacing, write_json
+from altmin.study.ranks import RULE
 from altmin.study.run import Run, TrainedRun
-from altmin.study.run_files import CHECKPOINTS, CURVES, RESULTS, remove_checkpoints
+from altmin.study.run_files import CHECKPOINTS, CURVES, RESULTS, SUMMARY, remove_checkpoints
 from altmin.study.saved_network import WEIGHTS, save
+from altmin.study.summary import differences, summaries
 from altmin.train.checkpoint import Checkpoints
 from altmin.train.history import finite
 
@@ -67,14 +70,21 @@ def _kept(command: str, folder: Path) -> str:
 
 
 def write_results(runs: Sequence[Run], folder: Path, seeds: bool = False) -> None:
-    """Write ``curves.csv`` and, once that is there, ``results.json``, which says that these runs are done."""
+    """Write ``curves.csv``, ``summary.csv`` and, once these are there, ``results.json``: it says that they are done."""
     rows = [{"method": run.name, **({"seed": run.seed} if seeds else {}), **row} for run in runs for row in run.curve]
+    found = summaries(runs)
+    _write_rows(folder / CURVES, rows)
+    _write_rows(folder / SUMMARY, [each.flat() for each in found])
+    whole = {"runs": [run.result for run in runs], "methods": [asdict(each) for each in found]}
+    write_json(folder / RESULTS, finite(whole | {"differing": differences(runs), "rank": RULE}))
+
+
+def _write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with replacing(folder / CURVES) as path, path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    write_json(folder / RESULTS, finite({"runs": [run.result for run in runs]}))
 
 
 def read_results(folder: Path) -> list[Run]:

@@ -43,13 +43,18 @@ ROOMY = 100  # a window that leaves two blanks between columns
 
 
 class Screen:
-    """Standard output: bars on a terminal, a few plain lines elsewhere, only results if `quiet`."""
+    """Standard output: bars on a terminal, a few plain lines elsewhere, only results if `quiet`.
 
-    def __init__(self, quiet: bool = False) -> None:
+    Args:
+        quiet: Print results alone.
+        objective: Show the objective and its terms with what else is shown of a training.
+    """
+
+    def __init__(self, quiet: bool = False, objective: bool = False) -> None:
         self.console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False)
         self.bars = self.console.is_terminal and not quiet
         self.plain = not self.console.is_terminal and not quiet
-        self.quiet = quiet
+        self.quiet, self.objective = quiet, objective
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         note = TextColumn("{task.fields[note]}", markup=False)
         self.progress = Progress(*columns, note, console=self.console, disable=not self.bars, refresh_per_second=4)
@@ -86,7 +91,7 @@ class Screen:
         task = self.progress.add_task(name, total=epochs, note="")
 
         def update(history: History, state: State) -> None:
-            done, note = history.iterations, _summary(history.records[-1])
+            done, note = history.iterations, _summary(history.records[-1], self.objective)
             self.progress.update(task, completed=done, note=note)
             if self.plain and (str(done).rstrip("0") in ("1", "2", "5") or done == epochs):
                 self.result(f"{name} {done}/{epochs}: {note}")
@@ -117,15 +122,23 @@ class Screen:
             self.progress.remove_task(task)
 
 
-def _summary(record: Record) -> str:
-    """A record in a few words."""
-    parts = [f"objective {record['objective']:.4g}"]
-    for name in ("train", "validation"):
-        accuracy = record[f"{name}_accuracy"]
-        if record[f"{name}_loss"] is None:  # there are no such samples
-            continue
-        parts.append(f"{name} loss {record[f'{name}_loss']:.4g}" if accuracy is None else f"{name} {accuracy:.1%}")
-    return ", ".join(parts)
+def _summary(record: Record, objective: bool) -> str:
+    """A record in a few words: what can be compared between methods, and the objective where that is wanted."""
+    figures = {"loss": (record["train_loss"], ".4g"), "gap": (record["gap"], ".2g")}
+    if record["train_accuracy"] is not None:
+        figures["train"] = record["train_accuracy"], ".1%"
+    if record["validation_loss"] is not None:  # there are such samples
+        accuracy = record["validation_accuracy"]
+        name, value, form = ("validation loss", record["validation_loss"], ".4g")
+        figures |= {name: (value, form)} if accuracy is None else {"validation": (accuracy, ".1%")}
+    parts = [f"{name} {value:{form}}" for name, (value, form) in figures.items() if value is not None]
+    return ", ".join([*parts, *([objective_of(record)] if objective else [])])
+
+
+def objective_of(record: Record) -> str:
+    """The objective, a sum over samples, and the terms that are not zero."""
+    terms = ", ".join(f"{name} {value:.4g}" for name, value in record["terms"].items() if value)
+    return f"objective {record['objective']:.4g} ({terms})"
 
 
 def complain(kind: str, text: object) -> None:

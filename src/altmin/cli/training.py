@@ -31,7 +31,7 @@ from altmin.study.setup import Setup
 
 def train(options: Namespace) -> int:
     """Train by one method, write the results and the network; the exit code."""
-    screen, name, resume = Screen(options.quiet), options.method, bool(options.resume)
+    screen, name, resume = Screen(options.quiet, options.objective), options.method, bool(options.resume)
     if options.seeds > 1 or options.then.method is not None:
         return _train_several(options, screen)
     with folder_of("train", options) as folder:
@@ -42,7 +42,7 @@ def train(options: Namespace) -> int:
         setup.check(name, method, setup.problem(name))
         require_writable(folder)
         tell(setup.dataset, screen)
-        check_start({name: (setup, method)}, folder, screen)
+        setup = replace(setup, memory=check_start({name: (setup, method)}, folder, screen).get(name))
         if not resume:
             prepare(folder, "train", config_of_method(options, setup, name, method), setup.network.model)
         with Interrupt() as interrupt, noting_what_is_kept("train", folder):
@@ -63,7 +63,7 @@ def train(options: Namespace) -> int:
 
 def compare(options: Namespace) -> int:
     """Train by several methods, write the results, the picture and the networks; the exit code."""
-    screen, methods = Screen(options.quiet), methods_of(options)
+    screen, methods = Screen(options.quiet, options.objective), methods_of(options)
     plan_on = partial(plan_of, methods, listed=bool(options.methods))
     return _together("compare", options, list(methods), plan_on, screen)
 
@@ -101,16 +101,16 @@ def _together(
     resume, seeds = bool(options.resume), seeds_of(options)
     with folder_of(command, options) as folder:
         before = {(done.name, done.seed): done for done in read_results(folder) if done.finished} if resume else {}
-        known = Comparison(command, names, seeds, folder, screen, before)
+        known = Comparison(command, names, seeds, folder, screen, done=before)
         if known.finished:
             return finished_comparison(known)
         setup_with = setups_of(options, screen, resume=resume)
         setup = setup_with(seeds[0])
         plan, files = plan_on(setup, screen), network_files(setup)
-        comparison = replace(known, names=list(plan))
         require_writable(folder)
         tell(setup.dataset, screen)
-        check_start(plan, folder, screen, seeds=len(seeds))
+        memory = check_start(plan, folder, screen, seeds=len(seeds))
+        comparison = replace(known, names=list(plan), memory=memory)
         prepare_for = partial(_prepare, comparison, _config_of_all(command, options, setup, plan), options)
         prepare_for(seeds[0], plan, resume)
         first = {seeds[0]: plan}
@@ -132,7 +132,9 @@ def _together(
             drawn = command == "train" or draw(comparison.runs, folder)
         picture = ", compare.png" if command == "compare" and drawn else ""
         each = "method" if len(seeds) == 1 else "seed" if len(comparison.names) == 1 else "method's and seed"
-        screen.where(f"wrote results.json, curves.csv{picture} and each {each}'s {files}", folder, told=options.out)
+        screen.where(
+            f"wrote results.json, summary.csv, curves.csv{picture} and each {each}'s {files}", folder, told=options.out
+        )
         return _exit_code(command, folder, interrupt, comparison.runs, _worst(command, comparison.runs, drawn))
 
 

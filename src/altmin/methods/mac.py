@@ -37,7 +37,7 @@ class Progress(Memory):
     root: Tensor
 
 
-@method("mac", title="method of auxiliary coordinates", paper="Carreira-Perpinan, Wang (AISTATS 2014)")
+@method("mac", title="method of auxiliary coordinates", paper="Carreira-Perpinan, Wang (AISTATS 2014)", epochs=50)
 @dataclass(frozen=True)
 class MAC(Method):
     """Minimise ``R(Z_L) + sum Omega + mu/2 sum_{l<L} ||A_l - s_l(A_{l-1} W_l^T + b_l)||^2`` over ``W, b`` and ``A``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from math import nan
 from pathlib import Path
@@ -15,8 +16,10 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from altmin.files import replacing
 from altmin.study.run import Run, by_name
+from altmin.study.summary import caption
 from altmin.train.picture import COLOURS, DASHES, plain, spans_a_decade
 
+LETTERS = 150  # of a line above the panels
 WORDS = {"train": "training", "validation": "validation"}
 PERCENT = (0, 50, 80, 90, 95, 97, 98, 99, 100)
 
@@ -35,7 +38,9 @@ def plot(runs: Sequence[Run], path: Path) -> None:
     _label(panels, WORDS[part], regression)
     seeds = max(map(len, groups))
     means = "" if seeds == 1 else f" Means of {seeds} seeds; bands: a standard deviation each way."
-    figure.suptitle(f"Dots: the weights kept.{means}", fontsize="medium")
+    differing = caption(runs) if len(groups) > 1 else ""
+    note = textwrap.fill(f"Dots: the weights kept.{means} {differing.capitalize()}", LETTERS)
+    figure.suptitle(note, fontsize="small")
     figure.legend(handles=lines, loc="outside right upper", title=f"method, test {kind}", frameon=False)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=150)

@@ -195,6 +195,7 @@ def _entry(
         "epochs": setup.epochs_of(name),
         "batch_size": setup.batch_size_of(method),
         "train_samples": len(setup.dataset.train),
+        "test_samples": len(setup.dataset.test),
         "seed": setup.seed,
         "threads": setup.threads_of(method, problem),
         "versions": {
@@ -207,7 +208,9 @@ def _entry(
         "iterations": history.iterations,
         "seconds": sum(history["seconds"]),
         "cpu_seconds": sum(history["cpu_seconds"]),
+        "memory": setup.memory,
         "kept_iteration": (history.kept or {}).get("iteration"),
+        "gap": (history.kept or {}).get("gap"),
         "best_iteration": history.best,
         "objective": history["objective"],
     }

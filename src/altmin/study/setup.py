@@ -24,7 +24,7 @@ from altmin.train.option_field import check_positive, option, restated
 from altmin.train.options import FitOptions
 from altmin.train.place import Place
 
-BATCHED_EPOCHS, FULL_EPOCHS = 60, 200  # a pass over batches makes many steps, one over all samples a single one
+BATCHED_EPOCHS, FULL_EPOCHS = 60, 100  # a pass over batches makes many steps, one over all samples a single one
 REFUSED = (Gradients.STRAIGHT_THROUGH, Gradients.BACKPROP)
 SMALL = 2**25  # multiplications in a product of matrices
 
@@ -53,6 +53,7 @@ class Setup(FitOptions):
         seed: Of the network's start and of the batches.
         start: The folder of a network whose weights come first; `None` for those that the seed draws.
         preset: The exhibit that the options came from, which is noted in the results; `None` where they came from none.
+        memory: Bytes that the run was found to need, which are noted in the results; `None` where nobody has tried.
         threads: Of the CPU; `None` is one for products so small that threads only wait for each other, else as it is.
     """
 
@@ -67,6 +68,7 @@ class Setup(FitOptions):
     seed: int = 0
     start: Path | None = None
     preset: str | None = None
+    memory: int | None = None
     threads: int | None = option(
         "of the CPU; none: one for small products, else PyTorch's choice",
         default=None,
