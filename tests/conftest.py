@@ -86,7 +86,8 @@ def training_alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     if "trials" not in request.fixturenames:
         monkeypatch.setattr("altmin.cli.preflight._check_memory", lambda *_: {})
     if "picture" not in request.fixturenames:
-        monkeypatch.setattr("altmin.study.plots.plot", lambda _, path: path.touch())
+        for name in ("plot", "plot_training"):
+            monkeypatch.setattr(f"altmin.study.plots.{name}", lambda _, path: path.touch())
 
 
 @pytest.fixture

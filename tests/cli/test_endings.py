@@ -41,7 +41,8 @@ FAILURES = {
 @pytest.fixture(autouse=True)
 def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another test draws them."""
-    monkeypatch.setattr(plots, "plot", lambda _, path: path.touch())
+    for name in ("plot", "plot_training"):
+        monkeypatch.setattr(plots, name, lambda _, path: path.touch())
 
 
 @pytest.fixture(autouse=True)

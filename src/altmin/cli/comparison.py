@@ -16,7 +16,7 @@ from altmin.cli.signals import Interrupt
 from altmin.cli.then import FLAG, THEN
 from altmin.methods import Method
 from altmin.study.run import Run, run
-from altmin.study.run_files import CHECKPOINTS, PICTURE, remove_checkpoints
+from altmin.study.run_files import CHECKPOINTS, remove_checkpoints
 from altmin.study.setup import Setup
 
 
@@ -129,15 +129,3 @@ class Comparison:
             keep(done, self.runs, self.folder, own, several)
             if done.error is not None:
                 complain("warning", f"{shown}: {reason(done.error)}")
-
-
-def draw(runs: Sequence[Run], folder: Path) -> bool:
-    """Draw the picture; whether that went well. All else is written and printed by then."""
-    try:
-        from altmin.study.plots import plot
-
-        plot(runs, folder / PICTURE)
-    except Exception as error:  # noqa: BLE001 - whatever a library of pictures raises, the results stand
-        complain("error", f"{PICTURE} could not be drawn: {reason(error)}; the results are in {folder}")
-        return False
-    return True

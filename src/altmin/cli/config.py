@@ -15,7 +15,7 @@ from altmin.cli.labels import spelled, written
 from altmin.cli.methods import numbers_of
 from altmin.cli.network import CHOICES
 from altmin.cli.then import THEN
-from altmin.cli.yaml_file import YamlEntry
+from altmin.cli.yaml_file import YamlEntry, normal
 from altmin.methods import Method
 from altmin.methods.registry import METHODS
 from altmin.study.claim import require_run
@@ -23,7 +23,7 @@ from altmin.study.run_files import CONFIG, Config, Owner
 from altmin.study.saved_network import SOURCE
 from altmin.study.setup import Setup
 
-SHOWN = ("quiet", "objective")
+SHOWN = ("quiet", "objective", "no_plot")
 # Where a run is written and how much is printed, which is no part of what is run.
 WHERE = ("command", "config", "out", "overwrite", "resume", *SHOWN, "spelled", "given", "preset", "then")
 HELP = {"-h", "--help"}
@@ -112,7 +112,7 @@ def resumed(argv: Sequence[str]) -> list[str]:
         return list(argv)
     if not known.resume:
         raise ValueError("--resume needs a value: the folder of a run")
-    if left := [text for text in others if text.removeprefix("--") not in SHOWN]:
+    if left := [text for text in others if normal(text.removeprefix("--")) not in SHOWN]:
         raise ValueError(f"--resume goes on as {known.resume}/{CONFIG} says; leave {' '.join(left)} out")
     folder = Path(known.resume)
     require_run(folder, command)

@@ -258,6 +258,7 @@ def _add_training(parser: ArgumentParser, out: str, seeds: int, without: Sequenc
     group = _add_output(parser, out)
     about = "show the objective, a sum over samples, and its terms beside loss and gap"
     group.add_argument("--objective", action="store_true", help=about)
+    group.add_argument("--no-plot", action="store_true", help="draw no picture in the end")
     about = "go on with the run in DIR as its config.yaml says; other options stay away. A finished run says so"
     group.add_argument("--resume", type=str | None, default=None, metavar="DIR", help=about)
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from altmin.cli.comparison import Comparison, draw
+from altmin.cli.comparison import Comparison
 from altmin.cli.config import config_of_method, config_of_methods, config_with_second
 from altmin.cli.data import require_writable
 from altmin.cli.failures import DIVERGED, FAILED
 from altmin.cli.numbers import configured
+from altmin.cli.pictures import draw
 from altmin.cli.plan import folder_of, methods_of, plan_of, seeds_of, setup_of, setups_of
 from altmin.cli.preflight import Plan, check_start
 from altmin.cli.report import network_files, report, tabulate, tell
@@ -25,7 +26,7 @@ from altmin.methods import Method
 from altmin.methods.registry import METHODS
 from altmin.study.folder import prepare
 from altmin.study.run import Run, run
-from altmin.study.run_files import CHECKPOINTS, Config, remove_checkpoints
+from altmin.study.run_files import CHECKPOINTS, CURVES, PICTURES, RESULTS, SUMMARY, Config, remove_checkpoints
 from altmin.study.setup import Setup
 
 
@@ -36,7 +37,7 @@ def train(options: Namespace) -> int:
         return _train_several(options, screen)
     with folder_of("train", options) as folder:
         if resume and (before := read_results(folder)) and before[0].finished:
-            return finished(before[0], folder, screen)
+            return finished(before[0], folder, screen, not options.no_plot)
         method = configured(METHODS[name].method, options)
         setup = setup_of(options, screen, checkpoint=folder / CHECKPOINTS, resume=resume)
         setup.check(name, method, setup.problem(name))
@@ -54,11 +55,12 @@ def train(options: Namespace) -> int:
                 raise done.failure
             keep(done, [done], folder, folder)
         report(done, screen)
-        screen.where(f"wrote results.json, curves.csv, {network_files(setup)}", folder, told=options.out)
+        drawn = options.no_plot or draw("train", [done], folder)
+        screen.where(f"wrote {_files('train', folder)}, {network_files(setup)}", folder, told=options.out)
         diverged = done.result["status"] == "diverged"
         if diverged:
             complain("error", done.error or f"the loss stays far above that of outputs zero; try {method.cure}")
-        return _exit_code("train", folder, interrupt, [done], DIVERGED if diverged else 0)
+        return _exit_code("train", folder, interrupt, [done], FAILED if not drawn else DIVERGED if diverged else 0)
 
 
 def compare(options: Namespace) -> int:
@@ -103,7 +105,7 @@ def _together(
         before = {(done.name, done.seed): done for done in read_results(folder) if done.finished} if resume else {}
         known = Comparison(command, names, seeds, folder, screen, done=before)
         if known.finished:
-            return finished_comparison(known)
+            return finished_comparison(known, not options.no_plot)
         setup_with = setups_of(options, screen, resume=resume)
         setup = setup_with(seeds[0])
         plan, files = plan_on(setup, screen), network_files(setup)
@@ -129,13 +131,15 @@ def _together(
                 comparison.run(plan_with, interrupt)
             finally:  # before anything else can fail
                 tabulate(comparison.runs, screen)
-            drawn = command == "train" or draw(comparison.runs, folder)
-        picture = ", compare.png" if command == "compare" and drawn else ""
+            drawn = options.no_plot or draw(command, comparison.runs, folder)
         each = "method" if len(seeds) == 1 else "seed" if len(comparison.names) == 1 else "method's and seed"
-        screen.where(
-            f"wrote results.json, summary.csv, curves.csv{picture} and each {each}'s {files}", folder, told=options.out
-        )
+        screen.where(f"wrote {_files(command, folder)} and each {each}'s {files}", folder, told=options.out)
         return _exit_code(command, folder, interrupt, comparison.runs, _worst(command, comparison.runs, drawn))
+
+
+def _files(command: str, folder: Path) -> str:
+    """What was written beside networks, in words."""
+    return ", ".join(name for name in (RESULTS, SUMMARY, CURVES, PICTURES[command]) if (folder / name).is_file())
 
 
 def _prepare(comparison: Comparison, whole: Config, options: Namespace, seed: int, plan: Plan, resume: bool) -> None:
@@ -181,18 +185,19 @@ def _exit_code(command: str, folder: Path, interrupt: Interrupt, runs: Sequence[
     return exit_code(interrupt.signal)
 
 
-def finished(run: Run, folder: Path, screen: Screen) -> int:
+def finished(run: Run, folder: Path, screen: Screen, drawing: bool) -> int:
     """Say of a run that was to go on that it need not; 0, since what was wanted is there."""
     remove_checkpoints(folder)  # where its process was killed just before it did so
     ended = f"{run.result['status']}, {run.result['iterations']} of {run.result['epochs']} iterations"
     screen.result(f"{folder} holds a finished run: {run.name}, {ended}")
-    return 0
+    lacks = drawing and not (folder / PICTURES["train"]).is_file()
+    return FAILED if lacks and not draw("train", [run], folder) else 0
 
 
-def finished_comparison(known: Comparison) -> int:
+def finished_comparison(known: Comparison, drawing: bool) -> int:
     """The same of several runs, whose process may have been killed before it printed and drew them."""
     known.tidy()
     whole = "a finished comparison" if known.command == "compare" else f"{len(known.runs)} finished runs"
     known.screen.result(f"{known.folder} holds {whole}")
     tabulate(known.runs, known.screen)
-    return 0 if known.command == "train" or draw(known.runs, known.folder) else FAILED
+    return 0 if not drawing or draw(known.command, known.runs, known.folder) else FAILED

@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from altmin.files import replacing
 from altmin.study.run import Run, by_name
 from altmin.study.summary import caption
-from altmin.train.picture import COLOURS, DASHES, plain, spans_a_decade
+from altmin.train.picture import COLOURS, DASHES, draw, plain, spans_a_decade
 
 LETTERS = 150  # of a line above the panels
 WORDS = {"train": "training", "validation": "validation"}
@@ -44,6 +44,26 @@ def plot(runs: Sequence[Run], path: Path) -> None:
     figure.legend(handles=lines, loc="outside right upper", title=f"method, test {kind}", frameon=False)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=150)
+
+
+def plot_training(run: Run, path: Path) -> None:
+    """Write a picture of one training: objective and terms, losses, accuracies, residuals, as far as recorded.
+
+    Of a run without records there is none.
+    """
+    if not run.curve:
+        return
+    rows = [{name: None if cell in (None, "") else _number(cell) for name, cell in row.items()} for row in run.curve]
+    with replacing(path) as part:
+        draw(rows).savefig(part, format="png", dpi=110)
+
+
+def _number(cell: Any) -> Any:
+    """A figure, which files have as text; a name stays as it is."""
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
 
 
 def _draw(panels: Sequence[Axes], i: int, runs: Sequence[Run], figure: str) -> Line2D:

@@ -20,13 +20,14 @@ from altmin.study.saved_network import ENCODER, SOURCE, WEIGHTS
 from altmin.train.checkpoint import Checkpoints
 
 CONFIG, CHECKPOINTS = "config.yaml", "checkpoints"
-RESULTS, CURVES, SUMMARY, PICTURE = "results.json", "curves.csv", "summary.csv", "compare.png"
+RESULTS, CURVES, SUMMARY = "results.json", "curves.csv", "summary.csv"
+PICTURES = {"train": "train.png", "compare": "compare.png"}
 NETWORK = (DESCRIPTION, WEIGHTS, ENCODER)
 PART = "part"
 START = ".start-"  # of the name of a folder in which a run tries what it will write
 WRITTEN: dict[str, tuple[str, ...]] = {
-    "train": (RESULTS, CURVES, SUMMARY, *NETWORK, CONFIG),
-    "compare": (RESULTS, CURVES, SUMMARY, PICTURE, CONFIG),
+    "train": (RESULTS, CURVES, SUMMARY, PICTURES["train"], *NETWORK, CONFIG),
+    "compare": (RESULTS, CURVES, SUMMARY, PICTURES["compare"], CONFIG),
     "bench": ("bench.json", "bench.png", CONFIG),
     PART: (*NETWORK, CONFIG),
 }
