@@ -37,7 +37,7 @@ def commands() -> list[list[str]]:
     mlp = ["--hidden", "40"]
     single = [["train", name, *mlp] for name in names]
     single.append(["train", "straight-through", "--model", "binary", "--hidden", "8", "6"])
-    several = [["compare", *names[i : i + 3], *mlp] for i in range(0, len(names), 3)]
+    several = [["compare", *names[i : i + 3], *mlp, "--seeds", "1"] for i in range(0, len(names), 3)]
     return [[*line, *OPTIONS] for line in (*single, *several)]
 
 

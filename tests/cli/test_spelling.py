@@ -82,6 +82,7 @@ def test_what_is_said_after_training_began_names_options_too(line: str, capsys: 
 @pytest.mark.usefixtures("here", "registrations", "training_alone")
 def test_yaml_is_named_after_training_began(capsys: pytest.CaptureFixture[str]):
     Path("run.yaml").write_text("sgd: {lr: 1e30}\n")
-    main(["compare", "sgd", "--config", "run.yaml", "--hidden", "4", "--epochs", "2", "--quiet", "--out", "out"])
+    line = "compare sgd --config run.yaml --hidden 4 --epochs 2 --seeds 1 --quiet --out out"
+    main(line.split())
     assert "altmin: warning: run.yaml: sgd: training diverged" in (text := capsys.readouterr().err)
     assert "Try: a smaller `sgd.lr`" in text

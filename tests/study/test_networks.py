@@ -242,7 +242,7 @@ def pictures(monkeypatch):
 
 
 def test_lenet5_is_trained_and_found_again(pictures, tmp_path, capsys):
-    assert run(tmp_path, "compare am-adam adam --model lenet5") == 0
+    assert run(tmp_path, "compare am-adam adam --model lenet5 --seeds 1") == 0
     assert "digits, lenet5 192-6-16-120-84-2, accuracy" in capsys.readouterr().out
     for result in results(tmp_path):
         assert result["widths"] == [192, 6, 16, 120, 84, 2]
@@ -275,7 +275,7 @@ def test_a_network_of_ones_own_is_kept_with_its_weights(user, tmp_path, capsys):
 
 def test_every_method_of_a_comparison_starts_at_ones_own_network(user, tmp_path, capsys):
     out = tmp_path / "out"
-    options = ["--sgd.lr", "1e-30", "--adagrad.lr", "1e-30"]
+    options = ["--sgd.lr", "1e-30", "--adagrad.lr", "1e-30", "--seeds", "1"]
     assert run(out, f"compare sgd adagrad --model {user}:net", *options) == 0
     first, second = results(out)
     assert first["objective"] == pytest.approx(second["objective"])

@@ -37,12 +37,20 @@ def reproduce(options: Namespace) -> int:
     return run(options)
 
 
+def report(options: Namespace) -> int:
+    """``altmin report``, which alone needs charts."""
+    from altmin.cli.run_report import report as run
+
+    return run(options)
+
+
 RUN: dict[str, Callable[[Namespace], int]] = {
     "train": train,
     "compare": compare,
     "bench": bench,
     "predict": predict,
     "reproduce": reproduce,
+    "report": report,
     "methods": methods,
     "datasets": datasets,
     "exhibits": exhibits,

@@ -32,6 +32,7 @@ COMMANDS = {
     "compare": "train the same network by several methods",
     "bench": "time methods beside Adam",
     "reproduce": "run the exhibits of the papers again",
+    "report": "make a page over runs",
     "predict": "apply a trained network to a test set",
     "methods": "list the methods",
     "datasets": "list the data sets",
@@ -86,8 +87,8 @@ def _own(
         return _train(method, shown, kinds)
     if command in ("compare", "bench"):
         return (_compare if command == "compare" else _bench)(unexplained, kinds)
-    if command in ("predict", "reproduce"):
-        return (_predict if command == "predict" else _reproduce)()
+    if command in OTHERS:
+        return OTHERS[command]()
     parser = _options(f"altmin {command} [options]", COMMANDS.get(command, ""), config=False)
     if command == "datasets":
         _add_data_dir(parser)
@@ -222,6 +223,21 @@ def _reproduce() -> ArgumentParser:
     )
     parser.add_argument("--quiet", action="store_true", help="print the final result only")
     return parser
+
+
+def _report() -> ArgumentParser:
+    about = (
+        "Write one page of HTML over the runs in each DIR, of train or compare: what they reached and what it cost, "
+        "curves of objectives, accuracies, residuals, penalties and step sizes in small multiples, and settings. It "
+        "needs no other file and no network."
+    )
+    parser = _options("altmin report DIR [DIR ...] [options]", about, config=False)
+    parser.add_argument("dirs", nargs="+", metavar="DIR", help="the folder of a run")
+    parser.add_argument("--out", type=str, default="altmin-report.html", help="the file to write, or to replace")
+    return parser
+
+
+OTHERS = {"predict": _predict, "reproduce": _reproduce, "report": _report}
 
 
 def _add_data_dir(parser: Any) -> None:

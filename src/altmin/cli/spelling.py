@@ -15,6 +15,7 @@ from altmin.cli.yaml_file import YamlEntry, normal
 
 NAMED = re.compile(r"`([A-Za-z][\w.-]*)(?:=([^`]*))?`")
 REFUSED = re.compile(r'(?:Parser key "([^"]+)"|argument --([\w.-]+):).*', re.DOTALL)
+MISSING = re.compile(r"arguments are required: (\w+)\.(\w+)")
 NO_OPTIONS = {"help", "version", "config", "print_config", "print_shtab"}
 KINDS: dict[Any, str] = {
     int: "a whole number",
@@ -66,8 +67,9 @@ class Spelling:
 
     def refused(self, error: object) -> str:
         """What a parser's error says, in words that need no Python."""
-        if "are required" in str(error):
-            return f"predict needs DIR, {self.actions['dir'].help}"
+        if missing := MISSING.search(str(error)):
+            action = self.actions[missing[2]]
+            return f"{missing[1]} needs {action.metavar}, {action.help}"
         match = REFUSED.match(str(error))
         name = normal(match[1] or match[2]) if match else ""
         if match is None or name not in self.actions:

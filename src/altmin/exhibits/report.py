@@ -14,17 +14,15 @@ from altmin.exhibits.drawing import draw
 from altmin.exhibits.exhibit import Exhibit, title
 from altmin.exhibits.outcomes import Outcomes
 from altmin.exhibits.result import RULE, extent, result_of
-from altmin.files import read_json, replacing, write_json, write_text
+from altmin.files import read_json, replacing, write_json
+from altmin.study.page import bullets, table, write_page
 
 LARGEST = 2**22  # bytes of a result
 PICTURE, TABLE, CURVES, RESULT, REPORT = "figure.png", "table.csv", "curves.csv", "result.json", "report.html"
 COLUMNS = "panel", "arm", "column", "paper", "ours", "spread", "difference"
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-h2 { margin-top: 3rem; border-top: 1px solid #ccc; padding-top: 1rem; } img { max-width: 100%; }
-table { border-collapse: collapse; font-size: 13px; } td, th { padding: 0 .8rem; text-align: right; }
-td:nth-child(-n+3), th:nth-child(-n+3) { text-align: left; } tr:nth-child(even) { background: #f5f5f5; }
-.yes { color: #00703c; } .no { color: #b00020; } .partly { color: #8a5a00; } details { margin: .5rem 0; }
+td:nth-child(-n+3), th:nth-child(-n+3) { text-align: left; }
+.yes { color: #00703c; } .no { color: #b00020; } .partly { color: #8a5a00; }
 """
 
 
@@ -80,11 +78,7 @@ def write_report(exhibits: Sequence[Exhibit], results: dict[str, dict[str, Any]]
     """Write one page over all exhibits that have results; pictures are in it, so that it needs no other file."""
     shown = [exhibit for exhibit in exhibits if exhibit.name in results]
     body = [_summary(shown, results), *(_section(exhibit, results[exhibit.name], folder) for exhibit in shown)]
-    head = f'<meta charset="utf-8"><title>Exhibits of the papers, run again</title><style>{STYLE}</style>'
-    head += '<link rel="icon" href="data:,">'
-    write_text(
-        folder / REPORT, f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
-    )
+    write_page(folder / REPORT, "Exhibits of the papers, run again", "".join(body), STYLE)
 
 
 def _summary(exhibits: Sequence[Exhibit], results: dict[str, dict[str, Any]]) -> str:
@@ -94,7 +88,8 @@ def _summary(exhibits: Sequence[Exhibit], results: dict[str, dict[str, Any]]) ->
         for e in exhibits
     )
     head = "<tr><th>exhibit</th><th>where</th><th>claim</th><th>does it hold?</th></tr>"
-    return f"<h1>Exhibits of the papers, run again</h1><p>{RULE}.</p><table>{head}{rows}</table>"
+    whole = f'<div class="wide"><table>{head}{rows}</table></div>'
+    return f"<h1>Exhibits of the papers, run again</h1><p>{RULE}.</p>{whole}"
 
 
 def _verdict(result: dict[str, Any], tag: str) -> str:
@@ -104,16 +99,17 @@ def _verdict(result: dict[str, Any], tag: str) -> str:
 def _section(exhibit: Exhibit, result: dict[str, Any], folder: Path) -> str:
     picture = base64.b64encode((folder / exhibit.name / PICTURE).read_bytes()).decode()
     about = f"{extent(result)}; {result['cpu_seconds']} CPU seconds"
+    figures = table(COLUMNS, [[row[name] for name in COLUMNS] for row in result["table"]])
     parts = [
         f'<h2 id="{exhibit.name}">{escape(exhibit.paper)}, {escape(exhibit.place)}: {escape(exhibit.title)}</h2>',
         f"<p>{escape(exhibit.claim)} {_verdict(result, 'b')}</p>",
-        _list("", _judged(result["checks"])),
-        _list("Asked besides", _judged(result["also"])),
+        bullets("", _judged(result["checks"])),
+        bullets("Asked besides", _judged(result["also"])),
         f'<p><img alt="{escape(exhibit.title)}" src="data:image/png;base64,{picture}"></p>',
-        f"<details><summary>paper, ours, difference</summary>{_table(result)}</details>",
-        _list("What the paper leaves open", exhibit.choices),
-        _list("Deviations", exhibit.deviations),
-        _list("Seen", exhibit.findings if result["checks"] else ()),
+        f"<details><summary>paper, ours, difference</summary>{figures}</details>",
+        bullets("What the paper leaves open", exhibit.choices),
+        bullets("Deviations", exhibit.deviations),
+        bullets("Seen", exhibit.findings if result["checks"] else ()),
         f"<p>{escape(about)}. {escape('; '.join(result['machine'] + result['code']))}.</p>",
     ]
     return "".join(parts)
@@ -121,19 +117,3 @@ def _section(exhibit: Exhibit, result: dict[str, Any], folder: Path) -> str:
 
 def _judged(checks: Sequence[dict[str, Any]]) -> list[str]:
     return [f"{'holds' if c['holds'] else 'does not hold'}: {c['statement']} ({c['seen']})" for c in checks]
-
-
-def _table(result: dict[str, Any]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in COLUMNS)
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{escape(row[name])}</td>' for name in COLUMNS)}</tr>" for row in result["table"]
-    )
-    return f"<table><tr>{head}</tr>{rows}</table>"
-
-
-def _list(heading: str, items: Sequence[str]) -> str:
-    if not items:
-        return ""
-    return (
-        f"<p>{heading}</p>" if heading else ""
-    ) + f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"

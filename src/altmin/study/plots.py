@@ -19,7 +19,8 @@ from altmin.study.run import Run, by_name
 from altmin.study.summary import caption
 from altmin.train.picture import COLOURS, DASHES, draw, plain, spans_a_decade
 
-LETTERS = 150  # of a line above the panels
+LETTERS = 135  # of a line above the panels
+BANDS = 6  # methods whose bands can be told apart
 WORDS = {"train": "training", "validation": "validation"}
 PERCENT = (0, 50, 80, 90, 95, 97, 98, 99, 100)
 
@@ -27,20 +28,22 @@ PERCENT = (0, 50, 80, 90, 95, 97, 98, 99, 100)
 def plot(runs: Sequence[Run], path: Path) -> None:
     """Write a picture with a curve for each method: validation by epoch, and by CPU seconds; test in the legend.
 
-    Of several seeds it is the mean, up to where the first of them ended, in a band of a standard deviation. Where no
-    sample is held out for validation, curves are of the samples that were trained on. A dot is at the weights kept.
+    Of several seeds it is the mean, up to where the first of them ended, and of few methods in a band of a standard
+    deviation. Where no sample is held out for validation, curves are of the samples that were trained on. A dot is at
+    the weights kept.
     """
     figure, regression = Figure(figsize=(12, 5), layout="constrained"), all(_accuracy(run) is None for run in runs)
     panels = figure.subplots(1, 2, sharey=True)
     part = "validation" if any(row["validation_loss"] for run in runs for row in run.curve) else "train"
     groups, kind = by_name(runs), "loss" if regression else "accuracy"
-    lines = [_draw(panels, i, group, f"{part}_{kind}") for i, group in enumerate(groups)]
+    lines = [_draw(panels, i, group, f"{part}_{kind}", len(groups) <= BANDS) for i, group in enumerate(groups)]
     _label(panels, WORDS[part], regression)
     seeds = max(map(len, groups))
-    means = "" if seeds == 1 else f" Means of {seeds} seeds; bands: a standard deviation each way."
+    bands = "; bands: a standard deviation each way" if len(groups) <= BANDS else ""
+    means = "" if seeds == 1 else f" Means of {seeds} seeds{bands}."
     differing = caption(runs) if len(groups) > 1 else ""
-    note = textwrap.fill(f"Dots: the weights kept.{means} {differing.capitalize()}", LETTERS)
-    figure.suptitle(note, fontsize="small")
+    note = textwrap.fill(f"Dots: the weights kept.{means} {differing.capitalize()}", LETTERS, break_on_hyphens=False)
+    figure.suptitle(note, fontsize="small", x=0.02, ha="left")
     figure.legend(handles=lines, loc="outside right upper", title=f"method, test {kind}", frameon=False)
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=150)
@@ -66,7 +69,7 @@ def _number(cell: Any) -> Any:
         return cell
 
 
-def _draw(panels: Sequence[Axes], i: int, runs: Sequence[Run], figure: str) -> Line2D:
+def _draw(panels: Sequence[Axes], i: int, runs: Sequence[Run], figure: str, band: bool) -> Line2D:
     """One method's `figure` in both panels; no two of 32 methods share colour and dashes."""
     colour, dashes = COLOURS[i % len(COLOURS)], DASHES[(i + i // len(COLOURS)) % len(DASHES)]
     style: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.6}
@@ -80,7 +83,7 @@ def _draw(panels: Sequence[Axes], i: int, runs: Sequence[Run], figure: str) -> L
             axes.plot(x, mean, **style)
             at, _ = _spread([[_at_kept(run, name), factor * _at_kept(run, figure)] for run in trained])
             axes.scatter(*at, color=colour, s=45, edgecolor="white", zorder=3, clip_on=False)
-            if len(runs) > 1:
+            if band and len(runs) > 1:
                 axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
     return Line2D([], [], label=_name(runs, regression), **style)
 

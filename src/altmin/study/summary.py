@@ -87,8 +87,8 @@ class Summary:
 
     def flat(self) -> dict[str, Any]:
         """As a row of a table, with three columns for each figure."""
-        row = asdict(self) | {"rank": self.place}
-        figures = row.pop("figures")
+        row: dict[str, Any] = asdict(self) | {"rank": self.place}
+        figures: dict[str, dict[str, Any]] = row.pop("figures")
         return row | {f"{name}_{kind}": value for name, spread in figures.items() for kind, value in spread.items()}
 
 

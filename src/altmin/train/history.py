@@ -29,8 +29,8 @@ class History:
     (evaluation is not counted), ``objective`` and its ``terms`` by name, ``residuals`` by name, ``gap`` (the relative
     distance of the auxiliary variables from the forward pass), ``train_loss``, ``train_accuracy``, ``validation_loss``,
     ``validation_accuracy`` (losses are means over samples; accuracies `None` for regression, validation figures `None`
-    without a validation set) and the method's own changing numbers, such as ``rho``. What was not to be recorded
-    (option `record`) is `None`.
+    without a validation set), ``norms`` of the weights by name (of Frobenius) and the method's own changing numbers,
+    such as ``rho``. What was not to be recorded (option `record`) is `None`.
 
     With the option `metrics` a record has these by name in ``metrics``, such as ``validation_f1``.
 

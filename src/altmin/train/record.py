@@ -64,8 +64,15 @@ def record_of(
         "residuals": {name: float(r) for name, r in residuals.items()},
         "gap": train and train.gap,
         **{f"{name}_{what}": s and getattr(s, what) for name, s in figures.items() for what in ("loss", "accuracy")},
+        "norms": _norms(state),
         **trainer.method.scalars(state),
     }
+
+
+def _norms(state: State[Any]) -> dict[str, float]:
+    """The Frobenius norms of the weights by name."""
+    norms = torch.stack([W.norm() for W in state.W]).tolist()
+    return {f"W_{i + 1}": norm for i, norm in enumerate(norms)}
 
 
 def _stride(trainer: Trainer) -> int:
