@@ -106,7 +106,7 @@ def test_the_need_is_said_in_one_line(command: str, whose: str, capsys: pytest.C
     assert f"){whose}; " in line
     assert line.endswith(" are free")
     assert main([*command.split(), *options, "--out", "quiet", "--quiet"]) == 0
-    assert "memory" not in capsys.readouterr().out
+    assert "memory: " not in capsys.readouterr().out
 
 
 MODEL = """
