@@ -82,7 +82,7 @@ def test_a_statement_is_about_every_panel():
     two = outcomes({"p": {"a": outcome(value=[2]), "b": outcome(value=[1])}, "q": own})
     assert r.ahead("value", "a", ["b"])(two) == (False, "p: a 2.00, b 1.00; q: a 1.00, b 2.00")
     assert r.ahead("value", "a", ["b"], panels=["p"])(two) == (True, "a 2.00, b 1.00")
-    assert r.ahead("value", "a", ["b"], panels=["q"])(two)[0] is False
+    assert r.ahead("value", "a", ["b"], panels=["q"])(two) == (False, "a 1.00, b 2.00")
 
 
 def test_panels_that_were_left_out_are_not_judged():

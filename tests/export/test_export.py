@@ -120,6 +120,19 @@ def test_onnx_has_no_operators_for_dates(tmp_path: Path):
     assert not (tmp_path / "run/export/model.onnx").exists()
 
 
+@onnx
+def test_the_command_line(tables: Path, capsys: pytest.CaptureFixture[str]):
+    run = tables / "kind"
+    assert main(["export", str(run)]) == 0
+    assert capsys.readouterr().out == f"wrote model.onnx, model_card.json, model_card.md to {run / 'export'}\n"
+    assert {file.name for file in (run / "export").iterdir()} == {"model.onnx", "model_card.json", "model_card.md"}
+    assert main(["export", str(tables)]) == 2
+    assert "holds no model.json; its folders" in capsys.readouterr().err
+    assert main(["export", str(run), "--to", "onxx"]) == 2
+    assert main(["export", str(run), "--out", str(run / "model.json")]) == 2
+    assert capsys.readouterr().err.endswith("this is a file; name a folder\n")
+
+
 LOAD = """
 import sys, torch
 x = torch.load(sys.argv[2])

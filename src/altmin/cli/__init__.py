@@ -44,6 +44,13 @@ def report(options: Namespace) -> int:
     return run(options)
 
 
+def export(options: Namespace) -> int:
+    """``altmin export``, which alone needs the exporters."""
+    from altmin.cli.exporting import export as run
+
+    return run(options)
+
+
 RUN: dict[str, Callable[[Namespace], int]] = {
     "train": train,
     "compare": compare,
@@ -51,13 +58,14 @@ RUN: dict[str, Callable[[Namespace], int]] = {
     "predict": predict,
     "reproduce": reproduce,
     "report": report,
+    "export": export,
     "methods": methods,
     "datasets": datasets,
     "exhibits": exhibits,
 }
 
 IMPORT_ADVICE = "; a file of your own that registers it goes to --import"
-MISFITS = (ValueError, TypeError, NotImplementedError, OSError, BackpropError)
+MISFITS = (ValueError, TypeError, NotImplementedError, OSError, ModuleNotFoundError, BackpropError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -34,6 +34,7 @@ COMMANDS = {
     "reproduce": "run the exhibits of the papers again",
     "report": "make a page over runs",
     "predict": "apply a trained network to a test set",
+    "export": "write a trained network for other programs",
     "methods": "list the methods",
     "datasets": "list the data sets",
     "exhibits": "list the papers' exhibits",
@@ -43,6 +44,7 @@ CONFIG_HELP = "YAML file with any of these options; may be repeated, and what th
 OWN = "FILE.py:CLASS of your own"
 DEVICE = "cpu, cuda or cuda:N, or auto: cuda where there is one, else cpu"
 COMPARED_SEEDS = 3
+TRUST = "run DIR/model.py, the code that makes a network of your own: only in folders that you trust"
 SEEDS = (
     "train so many times, with the seeds from --seed on, each as --seed alone has it; the table has means and "
     "standard deviations, and each network is in a folder of its own, seed-0 and so on"
@@ -187,8 +189,7 @@ def _predict() -> ArgumentParser:
     parser = _options("altmin predict DIR [options]", about)
     parser.add_argument("dir", type=str, metavar="DIR", help="the folder that train wrote, or compare for a method")
     _add_data(parser, "as in training", seed=None)
-    trust = "run DIR/model.py, the code that makes a network of your own: only in folders that you trust"
-    parser.add_argument("--trust-model-code", action="store_true", help=trust)
+    parser.add_argument("--trust-model-code", action="store_true", help=TRUST)
     parser.add_argument("--out", type=str | None, default=None, help="CSV file to write the predictions to")
     parser.add_argument("--device", type=str, default="cpu", help=DEVICE)
     parser.add_argument("--quiet", action="store_true", help="print the result only")
@@ -237,7 +238,21 @@ def _report() -> ArgumentParser:
     return parser
 
 
-OTHERS = {"predict": _predict, "reproduce": _reproduce, "report": _report}
+def _export() -> ArgumentParser:
+    about = (
+        "Write the network in DIR for other programs, with a model card: as ONNX, that of a table with its encoder "
+        "in front; as a program of PyTorch's, which runs without altmin; or its weights alone as safetensors."
+    )
+    parser = _options("altmin export DIR [options]", about, config=False)
+    parser.add_argument("dir", type=str, metavar="DIR", help="the folder that train wrote, or compare for a method")
+    parser.add_argument("--to", type=Literal["onnx", "torch", "safetensors"], default="onnx", help="the format")
+    parser.add_argument("--out", type=str | None, default=None, help="the folder to write to; null: DIR/export")
+    parser.add_argument("--trust-model-code", action="store_true", help=TRUST)
+    parser.add_argument("--quiet", action="store_true", help="print the result only")
+    return parser
+
+
+OTHERS = {"predict": _predict, "reproduce": _reproduce, "report": _report, "export": _export}
 
 
 def _add_data_dir(parser: Any) -> None:
