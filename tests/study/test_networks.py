@@ -53,7 +53,7 @@ def images():
 
 
 def unknown():
-    return nn.Sequential(nn.Linear(64, 8), nn.GELU(), nn.Linear(8, 10))
+    return nn.Sequential(nn.Linear(64, 8), nn.Tanhshrink(), nn.Linear(8, 10))
 
 
 def module():
@@ -304,7 +304,7 @@ WRONG = {
     "--model mine.py:nett": "no function 'nett'",
     "--model mine.py:late": "NameError",
     "--model mine.py:module": "must return an nn.Sequential, got Linear",
-    "--model mine.py:unknown": "module 1 (GELU) is not supported",
+    "--model mine.py:unknown": "module 1 (Tanhshrink) is not supported",
     "--model mine.py:narrow": "mine.py:narrow takes 60 features, but digits has 64",
     "--model mine.py:few": "mine.py:few gives 9 outputs, but digits has 10",
     "--model mine.py:images": "samples of shape (64,) do not fit the network",

@@ -34,16 +34,16 @@ def values(method: altmin.Method, part: str) -> list[str]:
 
 
 def cells(method: altmin.Method, kind: str) -> Iterator[Case]:
-    """Twelve cells of a kind of layers, or 20 where it takes many regularisers: over all kinds they hold every pair.
+    """A cell of a kind of layers for each activation, or more where there are many regularisers or few activations.
 
-    The whole product has up to 252, and training them takes minutes.
+    Over all kinds they hold every pair. The whole product has hundreds, and training them takes minutes.
     """
     bends, losses, regularizers = (values(method, part) for part in ("activation", "loss", "regularizer"))
-    k, many = list(LAYERS).index(kind), len(regularizers) > 3
-    for i in range(20 if many else 12):
-        bend, loss = bends[i % len(bends)], losses[(i + i // 2 + k) % len(losses)]
-        j = i if many else i // 3
-        yield Case(kind, bend, loss, regularizers[(j + k) % len(regularizers)])
+    k = list(LAYERS).index(kind)
+    turns = max(1 + (len(regularizers) > 3), 9 // len(bends))
+    for turn, (i, bend) in product(range(turns), enumerate(bends)):
+        loss, regularizer = losses[(i + turn + k) % len(losses)], (i + i // 3 + 3 * turn + k) % len(regularizers)
+        yield Case(kind, bend, loss, regularizers[regularizer])
 
 
 def samples() -> tuple[Tensor, Tensor]:

@@ -229,10 +229,24 @@ def test_a_network_of_one_layer_trains(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("s", [nn.Identity, nn.LeakyReLU, nn.Hardtanh, nn.ReLU6, nn.Sigmoid, nn.Tanh, nn.Softplus])
+@pytest.mark.parametrize(
+    "s", [nn.Identity, nn.LeakyReLU, nn.Hardtanh, nn.ReLU6, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.ELU]
+)
 def test_activations_train(name, s):
     _, history = run(name, network(s=s), epochs=10)
     assert history["train_loss"][-1] < plain(network(s=s), "cross_entropy", *samples())[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("s", [nn.GELU, nn.SiLU, nn.Mish])
+def test_activations_that_turn_train_or_are_refused(name, s):
+    if METHODS[name].monotone:
+        with pytest.raises(TypeError, match=f"MDLAM needs activations that never fall, {s.__name__} .layer 1. does"):
+            run(name, network(s=s), epochs=1)
+    else:
+        _, history = run(name, network(s=s), epochs=10)
+        assert history["train_loss"][-1] < plain(network(s=s), "cross_entropy", *samples())[0]
 
 
 @pytest.mark.thinned(1)

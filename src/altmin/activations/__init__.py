@@ -21,6 +21,11 @@ from altmin.activations.hardtanh import Hardtanh
 from altmin.activations.sigmoid import Sigmoid
 from altmin.activations.tanh import Tanh
 from altmin.activations.softplus import Softplus
+from altmin.activations.elu import ELU
+from altmin.activations.gated import Gated
+from altmin.activations.gelu import GELU, TanhGELU
+from altmin.activations.silu import SiLU
+from altmin.activations.mish import Mish
 from altmin.activations.sign import Sign
 from altmin.activations.step import Step
 from altmin.activations.dropout import DropoutBefore
@@ -28,19 +33,25 @@ from altmin.activations.estimated import Estimated
 # isort: on
 
 __all__ = [
+    "ELU",
+    "GELU",
     "Activation",
     "DropoutBefore",
     "Estimated",
+    "Gated",
     "Hardtanh",
     "Identity",
     "LeakyReLU",
+    "Mish",
     "Piece",
     "PiecewiseLinear",
     "ReLU",
+    "SiLU",
     "Sigmoid",
     "Sign",
     "Smooth",
     "Softplus",
     "Step",
     "Tanh",
+    "TanhGELU",
 ]

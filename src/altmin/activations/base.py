@@ -29,6 +29,11 @@ class Activation:
         return True
 
     @property
+    def monotone(self) -> bool:
+        """Whether it never falls, so that `interval` tells all of where it has nearly a given value."""
+        return True
+
+    @property
     def random(self) -> bool:
         """Whether it is to be drawn anew for every batch, by `sample`."""
         return False

@@ -38,6 +38,11 @@ class DropoutBefore(Activation):
         return self.inner.differentiable
 
     @property
+    def monotone(self) -> bool:
+        """Whether ``s`` never falls."""
+        return self.inner.monotone
+
+    @property
     def random(self) -> bool:
         """Whether a mask is to be drawn; it is not where there is one."""
         return self.mask is None

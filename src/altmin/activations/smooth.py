@@ -15,13 +15,15 @@ from altmin.prox.smooth import smooth_prox
 
 @dataclass(frozen=True)
 class Smooth(Activation):
-    """A smooth increasing function; subclasses give its derivatives, its inverse and four facts about its shape.
+    """A smooth increasing function; subclasses give its derivatives, its inverse and facts about its shape.
 
     Attributes:
         low: ``inf s``.
         high: ``sup s``.
         curvature: A bound on ``|s''|``.
         active: ``s`` is constant or linear to rounding beyond ``|z| = active``.
+        slope: Of the line through zero that it then is.
+        cuts: Where ``s'`` jumps.
 
     Examples:
         >>> import torch
@@ -42,6 +44,8 @@ class Smooth(Activation):
     high: float
     curvature: float
     active: float
+    slope: float = 1.0
+    cuts: tuple[float, ...] = ()
 
     def derivatives(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``s(z), s'(z), s''(z)``, elementwise, the shape of `z` each."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from altmin.activations import Activation, DropoutBefore, Identity
+from altmin.convert.advice import advice_for
 from altmin.convert.alterations import check_no_global_hooks, check_sequence, check_unaltered
 from altmin.convert.probe import check_same_values
 from altmin.core.problem import BatchNorm, Layer, Skip
@@ -117,7 +118,7 @@ class _Reader:
                 f"{name}: leave it out, the softmax is a part of cross_entropy; outputs are taken as they are"
             )
         if conversion is None:
-            raise TypeError(f"{name} is not supported here; supported are {supported()}")
+            raise TypeError(f"{name} is not supported here; {advice_for(module, supported_modules())}")
         role: str = conversion.kind.role
         take: dict[str, Callable[[Any, nn.Module, str], None]] = {
             "map": self.map,

@@ -40,6 +40,7 @@ class Method(Checked):
         discrete: Whether weights may be held in a finite set, between whose points small steps do not lead.
         differentiable: Whether activations must have a derivative, which sign and step have not.
         weighs: Whether its sums over samples count each by its weight (`Batch.weighed`), so that samples may have such.
+        monotone: Whether activations must not fall anywhere, as GELU, SiLU and Mish do.
         reuse: How often a step asks again for the prediction of the first, of a hidden, and of the last layer, while
             nothing that it is made of has changed; where that is not zero, such predictions are kept.
 
@@ -67,6 +68,7 @@ class Method(Checked):
     discrete: ClassVar[bool] = False
     differentiable: ClassVar[bool] = False
     weighs: ClassVar[bool] = False
+    monotone: ClassVar[bool] = False
     reuse: ClassVar[tuple[int, int, int]] = (0, 0, 0)
 
     def __post_init__(self) -> None:
@@ -84,9 +86,11 @@ class Method(Checked):
             for feature in layer.features:
                 if feature in self.unsupported:
                     raise TypeError(f"{name} does not support {feature} (layer {i + 1}); OnlineAM does")
+            s = type(layer.activation.without_dropout()).__name__
             if self.differentiable and not layer.activation.differentiable:
-                s = type(layer.activation).__name__
                 raise TypeError(f"{name} needs activations with a derivative, {s} (layer {i + 1}) has none; DLADMM can")
+            if self.monotone and not layer.activation.monotone:
+                raise TypeError(f"{name} needs activations that never fall, {s} (layer {i + 1}) does; DLADMM can")
         omega = problem.regularizer
         if omega.discrete and not (self.discrete or self.quadratic):
             raise TypeError(f"{name} takes small steps, by which weights of {omega!r} never change; IPDLAM can")

@@ -46,6 +46,7 @@ class MDLAM(Method):
     discrete = True
     weighs = True
     cure = "a smaller `rho`, or `eps_rule='fixed'`"
+    monotone = True
     reuse = 0, 1, 1
 
     rho: float = number(1e-6, "penalty", above=0.0, paper="1e-4")
