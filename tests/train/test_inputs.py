@@ -309,7 +309,7 @@ def not_finite():
 
 
 MODELS = {
-    "frozen parameters": (frozen, ValueError, "`model` has frozen parameters"),
+    "frozen weights without their intercept": (frozen, TypeError, "`weight` is frozen"),
     "mixed dtypes": (mixed_dtypes, TypeError, "(?s)`model`.*float32.*float64"),
     "mixed devices": (mixed_devices, TypeError, "(?s)`model`.*cpu.*meta"),
     "nan in the weights": (not_finite, ValueError, "`model`.*nan"),

@@ -18,6 +18,7 @@ from altmin.activations import Activation, DropoutBefore, Identity
 from altmin.convert.advice import advice_for
 from altmin.convert.alterations import check_no_global_hooks, check_sequence, check_unaltered
 from altmin.convert.probe import check_same_values
+from altmin.convert.weights import is_frozen
 from altmin.core.problem import BatchNorm, Layer, Skip
 from altmin.maps import Composed, LinearMap
 from altmin.nn import Residual
@@ -64,6 +65,7 @@ class _Found:
     norm: BatchNorm | None = None
     activation: Activation | None = None
     skip: Skip | None = None
+    frozen: bool = False
 
     @property
     def core(self) -> LinearMap:
@@ -91,7 +93,9 @@ class _Reader:
             )
         if last.core.sample_size is None:
             raise TypeError(f"the last module with weights must be a Linear, got {type(last.core).__name__}")
-        return tuple(Layer(f.map, f.activation or Identity(), f.norm, f.skip) for f in self.found)
+        if all(f.frozen for f in self.found):
+            raise TypeError("`model` has frozen weights alone (requires_grad=False): there is nothing to train")
+        return tuple(Layer(f.map, f.activation or Identity(), f.norm, f.skip, f.frozen) for f in self.found)
 
     def read_all(self, model: nn.Sequential, prefix: str) -> None:
         for place, module in enumerate(model):
@@ -136,7 +140,8 @@ class _Reader:
         if core.recurrent and (self.found or self.pending):
             raise TypeError(f"{name} must be the first module: it takes the data")
         self.check_width(core, name)
-        self.found.append(_Found(Composed(tuple(self.pending), core) if self.pending else core))
+        whole = Composed(tuple(self.pending), core) if self.pending else core
+        self.found.append(_Found(whole, frozen=is_frozen(module, name)))
         self.pending = []
 
     def check_own(self, module: nn.Module, name: str) -> None:
@@ -162,6 +167,9 @@ class _Reader:
         if module.num_features != width:
             below = type(self.found[-1].core).__name__
             raise TypeError(f"{name} takes {module.num_features} features, the {below} before it gives {width}")
+        if is_frozen(module, name) != self.found[-1].frozen:
+            below = type(self.found[-1].core).__name__
+            raise TypeError(f"{name} and the {below} before it must both be frozen (requires_grad=False), or neither")
         self.found[-1].norm = norm
 
     def operation(self, operation: Operation, module: nn.Module, name: str) -> None:

@@ -59,6 +59,30 @@ def norm_of(module: Any) -> Norm:
     return Norm(module.weight.detach(), module.bias.detach(), module.running_mean, module.running_var)
 
 
+def is_frozen(module: nn.Module, name: str) -> bool:
+    """Whether a module's weights are to stay as they are.
+
+    Args:
+        module: With parameters of its own.
+        name: What errors call it.
+
+    Raises:
+        TypeError: Some of its parameters are frozen, and some are not.
+
+    Example:
+        >>> is_frozen(nn.Linear(2, 1).requires_grad_(False), "module 0 (Linear)")
+        True
+    """
+    trained = {p.requires_grad for p in module.parameters()}
+    if len(trained) > 1:
+        frozen = [own for own, p in module.named_parameters() if not p.requires_grad]
+        raise TypeError(
+            f"{name}: `{frozen[0]}` is frozen (requires_grad=False) and others are not; a layer is trained as a whole: "
+            "freeze all of it or nothing, by module.requires_grad_(False) or module.requires_grad_(True)"
+        )
+    return trained == {False}
+
+
 def state_of(model: nn.Sequential) -> State[Any]:
     """A state whose weights, intercepts and batch normalisation share the memory of the model's modules.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self, TypeVar
 
 from torch import nn
 
@@ -12,6 +13,8 @@ from altmin.losses import CrossEntropy, Loss
 from altmin.maps import LinearMap
 from altmin.registration import converts, kinds_registered
 from altmin.regularizers import NoRegularizer, Regularizer
+
+T = TypeVar("T")
 
 
 @converts(nn.BatchNorm1d, nn.BatchNorm2d)
@@ -54,6 +57,18 @@ class Skip(NamedTuple):
         return "residual connections"
 
 
+def trained(layers: Sequence[Layer], of_layers: Sequence[T]) -> list[T]:
+    """Of what belongs to each layer in turn that which belongs to layers that are not frozen.
+
+    Example:
+        >>> from altmin.activations import Identity
+        >>> from altmin.maps import Linear
+        >>> trained([Layer(Linear(1, 1), Identity(), frozen=True), Layer(Linear(1, 1), Identity())], ["W_1", "W_2"])
+        ['W_2']
+    """
+    return [own for layer, own in zip(layers, of_layers, strict=True) if not layer.frozen]
+
+
 def known_features() -> set[str]:
     """The names by which methods may refuse layers (`Layer.features`), as far as they are registered by now."""
     return {Skip("z", 0).feature, *(kind.feature for kind in kinds_registered() if kind.feature is not None)}
@@ -68,6 +83,7 @@ class Layer:
         activation: With the dropout before it.
         norm: Batch normalisation of the map's value.
         skip: What is added to the pre-activation, behind the normalisation.
+        frozen: Whether its weights stay as they are, as those of a module without `requires_grad` do.
 
     Example:
         >>> from altmin.activations import ReLU
@@ -80,6 +96,7 @@ class Layer:
     activation: Activation
     norm: BatchNorm | None = None
     skip: Skip | None = None
+    frozen: bool = False
 
     @property
     def random(self) -> bool:

@@ -86,6 +86,8 @@ def _norm(sweep: Sweep[Any], name: str, t: Tensor) -> float:
 
 
 def _weights(layer: LayerView) -> Iterator[Block]:
+    if layer.layer.frozen:
+        return
     sweep, force = layer.sweep, layer.force()
     W, batch = layer.W, sweep.batch
     gradient = -batch.sum(layer.map.gradient(force, layer.input))

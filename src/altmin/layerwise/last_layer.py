@@ -27,7 +27,7 @@ def fit_last(
 ) -> None:
     """``argmin R(a W_L^T + b_L; Y) + Omega(W_L)`` by L-BFGS from the present values, which are written in place.
 
-    The result is never worse than the values that it began with.
+    The result is never worse than the values that it began with. A frozen layer stays as it is.
 
     Args:
         sweep: Gives the loss, the samples and the last layer.
@@ -39,6 +39,8 @@ def fit_last(
     problem, batch = sweep.problem, sweep.batch
     omega = problem.regularizer if regularizer is None else regularizer
     last, count = layer_functions(problem, sweep.state)[-1], batch.count
+    if last.layer.frozen:
+        return
     params = last.params()
     start = [p.clone() for p in params]
 

@@ -111,7 +111,8 @@ class AMRidge(Method):
             for i, gram in enumerate(sweep.memory.grams, 1)
         ]
         for i, (cross, inverse) in enumerate(zip(crosses, inverses, strict=True)):
-            self.move(sweep, i, cross, inverse)
+            if not sweep.problem.layers[i].frozen:
+                self.move(sweep, i, cross, inverse)
 
     def remember(self, sweep: Sweep[RidgeStatistics], a: list[Tensor]) -> None:
         """The statistics of hidden activations, `forget` of them from before; those of the data stay."""

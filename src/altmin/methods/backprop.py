@@ -10,7 +10,7 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import number
-from altmin.core.problem import Problem
+from altmin.core.problem import Problem, trained
 from altmin.layerwise.function import layer_functions
 from altmin.methods.base import Method, Terms
 from altmin.methods.registry import register_method
@@ -82,7 +82,8 @@ class Backprop(Method):
 
     def init(self, sweep: Sweep[Any]) -> None:
         """The optimiser of the weights."""
-        params = [p for function in layer_functions(sweep.problem, sweep.state) for p in function.params()]
+        functions = trained(sweep.problem.layers, layer_functions(sweep.problem, sweep.state))
+        params = [p for function in functions for p in function.params()]
         for p in params:
             p.requires_grad_(self.autograd)
         sweep.state.memory = DecayingOptimizer.of(make_optimizer(self.optimizer, params, self.lr, self.preset))

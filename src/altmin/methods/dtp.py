@@ -14,6 +14,7 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import component, number
+from altmin.core.problem import trained
 from altmin.layerwise.feedback import Feedback, add_noise, draw_feedback, miss, sent
 from altmin.layerwise.function import layer_functions
 from altmin.methods.base import Method, Terms
@@ -84,7 +85,9 @@ class DTP(Method):
         maps = [draw_feedback(function.W, state.generator) for function in hidden[1:]]
         V, c = [V for V, _ in maps], [c for _, c in maps]
         back = self.feedback.memory_of([t for pair in maps for t in pair])
-        state.memory = Inverses(V, c, self.rule.init(hidden), self.last.init([last]), back)
+        layers = sweep.problem.layers
+        rules = self.rule.init(trained(layers[:-1], hidden)), self.last.init(trained(layers[-1:], [last]))
+        state.memory = Inverses(V, c, *rules, back)
 
     def step(self, sweep: Sweep[Inverses]) -> None:
         """One mini-batch of Algorithm 1; weights, running statistics and feedback maps are written in place."""
@@ -97,9 +100,10 @@ class DTP(Method):
         targets = self.find_targets(start, h, maps)
         memory.errors = self.step_feedback(sweep, start, h, maps)
         weight = 2.0 * self.eta / sweep.state.samples  # targets scale the loss by 2 eta
-        self.rule.step(memory.hidden, self.hidden_gradients(start, targets, weight), omega)
+        layers, hidden = sweep.problem.layers, self.hidden_gradients(start, targets, weight)
+        self.rule.step(memory.hidden, trained(layers[:-1], hidden), omega)
         last = LossTarget(start, *start.last, start.top, sweep.state.samples)
-        self.last.step(memory.last, [last.gradient()], omega)
+        self.last.step(memory.last, trained(layers[-1:], [last.gradient()]), omega)
 
     def find_targets(self, start: ForwardPass, h: list[Tensor], maps: dict[int, Feedback]) -> list[Tensor]:
         """``t_l`` of the hidden layers: a gradient step for the last, difference target propagation below."""

@@ -95,7 +95,8 @@ class MAC(Method):
         for layer in reversed(hidden):
             self.update_a(layer)
         for layer in hidden:
-            self.update_weights(layer)
+            if not layer.layer.frozen:
+                self.update_weights(layer)
         fit_last(sweep, last.input, self.last_steps)
         sweep.state.z[:] = [layer.prediction() for layer in sweep.layers]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from altmin.audit import Gradients
 from altmin.checks import component, number
-from altmin.core.problem import Problem
+from altmin.core.problem import Problem, T, trained
 from altmin.core.state import State
 from altmin.layerwise.function import layer_functions
 from altmin.layerwise.last_layer import refit_last
@@ -94,9 +94,8 @@ class OnlineAM(Method):
         self.rule.check(problem)
         self.last.check(problem)
         if self.refit and problem.regularizer.constraint:
-            raise TypeError(
-                f"`refit` fits a last layer without its regulariser, which {problem.regularizer!r} must have"
-            )
+            omega = problem.regularizer
+            raise TypeError(f"`refit` fits a last layer without its regulariser, which {omega!r} must have")
         if self.compile:
             refuse(problem, self.rule, self.mu, self.weight_steps)
 
@@ -104,14 +103,15 @@ class OnlineAM(Method):
         """``mu`` at its start, and optimisers or empty memories for the weights."""
         if self.compile:
             require_compiler(sweep.batch.x.device)
-        functions = layer_functions(sweep.problem, sweep.state)
-        sweep.state.memory = OnlineMemory(self.mu.start, [rule.init(group) for rule, group in self.groups(functions)])
+        groups = self.groups(sweep.problem, layer_functions(sweep.problem, sweep.state))
+        sweep.state.memory = OnlineMemory(self.mu.start, [rule.init(group) for rule, group in groups])
 
-    def groups(self, layers: list[Any]) -> list[tuple[Rule[Any], list[Any]]]:
-        """Which rule moves which of these layers, the last of which is the network's."""
+    def groups(self, problem: Problem, own: list[T]) -> list[tuple[Rule[Any], list[T]]]:
+        """Which rule moves which layers, each of which has something in `own`; nothing moves frozen ones."""
+        hidden, last = (trained(problem.layers[part], own[part]) for part in (slice(-1), slice(-1, None)))
         if self.rule == self.last:  # one optimiser costs less than two
-            return [(self.last, layers)]
-        return [(self.rule, layers[:-1]), (self.last, layers[-1:])]
+            return [(self.last, hidden + last)]
+        return [(self.rule, hidden), (self.last, last)]
 
     def step(self, sweep: Sweep[OnlineMemory]) -> None:
         """One mini-batch of Algorithm 1: codes, last layer to first, then each layer's weights on its own objective."""
@@ -121,7 +121,7 @@ class OnlineAM(Method):
         sweep.note_outputs(found.outputs)
         factor = self.epoch_decay**state.epoch * halved(state.epoch, self.halve_every)
         factor *= DECAYS[self.decay](sweep.batch.done, state.k)
-        for (rule, targets), own in zip(self.groups(list(found.layers)), memory.rules, strict=True):
+        for (rule, targets), own in zip(self.groups(sweep.problem, list(found.layers)), memory.rules, strict=True):
             rule.learn(own, targets, sweep.problem.regularizer, self.weight_steps, factor)
         memory.power, memory.codes, memory.forward = found.power, found.codes, found.forward
 

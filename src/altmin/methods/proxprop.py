@@ -63,6 +63,8 @@ class ProxProp(Backprop):
         values = [f(start.input(i, start.z), start.skip(i, start.z)) for i, f in enumerate(start.functions)]
         values[-1].track()
         for i, (value, r) in enumerate(zip(values, cotangents(start.loss, values, start.y), strict=True)):
+            if value.function.layer.frozen:
+                continue
             direction = self.gradient(sweep, value, r)
             if i + 1 < len(values):
                 numbers = self.tau_theta, self.solver, self.cg_steps

@@ -88,6 +88,8 @@ class SolveVerbs(LayerWrites):
             jointly: Minimise over ``W_l`` and ``b_l`` together; the intercept then has no proximal term.
             exactly: Solve for ``W_l`` under l1, too, by coordinate descent.
         """
+        if self.layer.frozen:
+            return
         omega = self.sweep.problem.regularizer
         if exactly and isinstance(omega, L1):
             W, residual_sum, count = self._sparse_weights(omega, prox, inertia, jointly)

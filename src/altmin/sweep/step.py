@@ -31,12 +31,14 @@ class StepVerbs(LayerWrites):
             ahead: Share of the last change that the step starts from.
             damping: What the first trial of ``alpha`` is multiplied by where the step starts ahead, >= 1.
         """
+        if self.layer.frozen:
+            return
         new = self._force_step() if self.u is not None else self._statistics_step(ahead, damping)
         self._write("W", new, ahead if self.sweep.state.previous is not None else None)
 
     def solve_b(self) -> None:
         """``argmin_{b_l} c/2 ||E_l||^2 (+ <U, E_L>)``: the mean over the samples of what is left for it."""
-        if not self.map.bias:
+        if not self.map.bias or self.layer.frozen:
             return
         if self.u is not None:
             force = self.sweep.batch.sum(self.sweep.batch.weighed(self.force()).sum((0, *range(2, self.z.ndim))))

@@ -25,7 +25,7 @@ from altmin.methods.registry import make_method
 from altmin.onednn import largest_weights
 from altmin.precision import computing
 from altmin.sweep import Products, Sweep
-from altmin.train.guard import Guard, versions_of
+from altmin.train.guard import Guard, frozen_weights, versions_of
 from altmin.train.inputs import SampleReader
 from altmin.train.modes import own_modes
 from altmin.train.options import TrainerOptions
@@ -99,7 +99,7 @@ class Driver:
         check_same_function(self.model, self.problem, samples.x)
         state = self._attach()
         state.samples = samples.count if count is None else count
-        before = versions_of(samples)
+        before = versions_of([samples.x, samples.y])
         self.method.init(Sweep(self.method, self.problem, state, samples))
         self._guard = Guard(self.method, state)
         self._guard.check_samples(samples, before)
@@ -115,12 +115,14 @@ class Driver:
         whole = batch.rows is None and not self.method.online
         tally = self.tally if self.method.online else None
         sweep = Sweep(self.method, self.problem, self.state, batch, self._products if whole else None, tally)
-        before = versions_of(batch)
+        frozen = frozen_weights(self.problem, self.state)
+        before, weights = versions_of([batch.x, batch.y]), versions_of(frozen)
         try:
             sweep = sweep.run() if self.diagnosis is None else self.diagnosis.run(sweep)
         except DivergenceError as error:
             raise error.at(self.state.k + 1, self.method.cure) from error
         self._guard.check_weights(self.state)
+        self._guard.check_frozen(frozen, weights)
         self._guard.check_samples(batch, before)
         if whole:
             self._products = sweep.products

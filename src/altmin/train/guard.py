@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from altmin.core.batch import Batch
 from altmin.core.memory import Memory
+from altmin.core.problem import Problem
 from altmin.core.state import State
 from altmin.methods.base import Method
 
@@ -48,9 +50,17 @@ class Guard:
                 f"the model; write in place, such as layer.{changed[0] if changed[0] in 'Wb' else 'W'}.copy_(...)"
             )
 
+    def check_frozen(self, tensors: list[Tensor], versions: list[int]) -> None:
+        """Raise `RuntimeError` where frozen weights were written to since they had these versions."""
+        if versions_of(tensors) != versions:
+            raise RuntimeError(
+                f"{self.name}.step wrote into the weights of a frozen layer (requires_grad=False); move those alone "
+                "whose `layer.layer.frozen` is False"
+            )
+
     def check_samples(self, batch: Batch, versions: list[int]) -> None:
         """Raise `RuntimeError` where the samples were written to since they had these versions."""
-        if versions_of(batch) != versions:
+        if versions_of([batch.x, batch.y]) != versions:
             raise RuntimeError(
                 f"{self.name}.step wrote into the samples: the first layer's `input` is the data, `sweep.batch.y` the "
                 "targets; work on a copy, such as layer.input.clone()"
@@ -62,9 +72,15 @@ def _places(state: State[Any]) -> dict[str, int]:
     return {f"{name}_{i + 1}": t.data_ptr() for name in ("W", "b") for i, t in enumerate(getattr(state, name))}
 
 
-def versions_of(batch: Batch) -> list[int]:
-    """How often inputs and targets were written to."""
-    return [_version(batch.x), _version(batch.y)]
+def frozen_weights(problem: Problem, state: State[Any]) -> list[Tensor]:
+    """Weights and intercepts of the frozen layers."""
+    pairs = zip(problem.layers, state.W, state.b, strict=True)
+    return [t for layer, W, b in pairs if layer.frozen for t in (W, b)]
+
+
+def versions_of(tensors: Sequence[Tensor]) -> list[int]:
+    """How often each tensor was written to."""
+    return [_version(t) for t in tensors]
 
 
 def _version(t: Tensor) -> int:

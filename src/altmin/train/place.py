@@ -94,12 +94,9 @@ def check_model(model: nn.Sequential) -> Tensor:
 
     Raises:
         TypeError: Parameters or buffers that cannot each be written to by itself; more than one dtype or device.
-        ValueError: Frozen parameters, nan or inf.
+        ValueError: Parameters that are nan or inf.
     """
     params = list(model.parameters())
-    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
-    if frozen:
-        raise ValueError(f"`model` has frozen parameters (requires_grad=False), {frozen[0]}; altmin trains all layers")
     for what in ("dtype", "device"):
         kinds = list(dict.fromkeys(str(getattr(p, what)) for p in params))
         if len(kinds) > 1:
