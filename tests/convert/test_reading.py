@@ -21,6 +21,12 @@ from altmin.maps import Composed
 from altmin.operations import Dropout
 from convert.networks import between, block, convolved, images, pooled, tail
 
+
+def sequence(*modules, features):
+    """These modules on sequences of 4 channels, 5 steps, between a convolution and a linear layer."""
+    return [nn.Conv1d(5, 4, 3, padding=2), nn.ReLU(), *modules, nn.Flatten(), nn.Linear(features, 3)]
+
+
 VECTORS = {
     "one layer": lambda: [nn.Linear(4, 2)],
     "linear layers": lambda: [nn.Linear(4, 3), nn.Linear(3, 2)],
@@ -131,6 +137,18 @@ IMAGES = {
 SEQUENCES = {
     "elman": lambda: [Elman(3, 4), nn.Flatten(), nn.Linear(20, 2)],
     "elman without intercept": lambda: [Elman(3, 4, bias=False), nn.Flatten(), nn.Linear(20, 3), *tail()],
+    "conv of sequences": lambda: [nn.Conv1d(5, 4, 2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3)],
+    "conv of sequences with all": lambda: [
+        nn.Conv1d(5, 6, 3, 2, 2),
+        nn.Conv1d(6, 4, 2, dilation=2, groups=2, padding="same"),
+        nn.BatchNorm1d(4),
+        nn.Tanh(),
+        *(nn.Flatten(), nn.Linear(12, 3)),
+    ],
+    "max pooling of sequences": lambda: sequence(nn.MaxPool1d(2, 1, 1, ceil_mode=True), features=24),
+    "max pooling of sequences, dilated": lambda: sequence(nn.MaxPool1d(2, 1, dilation=2), features=12),
+    "mean pooling of sequences": lambda: sequence(nn.AvgPool1d(2, 2, 1, count_include_pad=False), features=12),
+    "adaptive pooling of sequences": lambda: sequence(nn.AdaptiveAvgPool1d(2), features=8),
     "elman with dropout": lambda: [Elman(3, 4), nn.Dropout(0.2), nn.Flatten(), nn.Linear(20, 2)],
 }
 MODELS = {**VECTORS, **IMAGES, **SEQUENCES}
@@ -311,6 +329,7 @@ def test_the_numbers_of_a_flat_sample(name, inputs):
         ("relu", {()}),
         ("batch norm", {("batch normalisation",)}),
         ("max pooling", {("Conv2d",), ("Conv2d", "pooling or reshaping"), ("pooling or reshaping",)}),
+        ("max pooling of sequences", {("Conv1d",), ("pooling or reshaping",)}),
         ("elman", {("Elman",), ("pooling or reshaping",)}),
         ("dropout before the activation", {("dropout",), ()}),
         ("residual of the data", {(), ("residual connections",)}),

@@ -89,6 +89,10 @@ UNSUPPORTED = {
         lambda: pooled(nn.MaxPool2d(2, return_indices=True), features=24),
         r"module 2 \(MaxPool2d\).*return_indices",
     ),
+    "max pooling of sequences with places": (
+        lambda: [nn.Conv1d(4, 3, 2), nn.MaxPool1d(2, return_indices=True), nn.Flatten(), nn.Linear(3, 2)],
+        r"module 1 \(MaxPool1d\).*return_indices",
+    ),
     "a convolution last": (lambda: [nn.Conv2d(2, 3, 3)], "the last module with weights must be a Linear, got Conv2d"),
     "a recurrence last": (lambda: [Elman(3, 4)], "the last module with weights must be a Linear, got Recurrent"),
     "pooling before the activation": (
@@ -102,7 +106,7 @@ UNSUPPORTED = {
     ),
     "batch norm of vectors on images": (
         lambda: images(nn.Conv2d(2, 3, 3), nn.BatchNorm1d(3), nn.ReLU(), features=90),
-        r"module 1 \(BatchNorm1d\) must stand right after a Linear",
+        r"module 1 \(BatchNorm1d\) must stand right after a Conv1d or Linear",
     ),
     "batch norm of images on vectors": (
         lambda: between(nn.BatchNorm2d(3), nn.ReLU()),

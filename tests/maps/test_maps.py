@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from altmin.core.batch import Batch
-from altmin.maps import Composed, Conv2d, Linear, LinearMap
-from altmin.operations import AdaptiveAvgPool2d, AvgPool2d, Dropout, Flatten, Mask, MaxPool2d, Operation, Unflatten
+from altmin.maps import Composed, Conv1d, Conv2d, Linear, LinearMap
+from altmin.operations import (
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    Dropout,
+    Flatten,
+    Mask,
+    MaxPool2d,
+    Operation,
+    PooledSequences,
+    Unflatten,
+)
 from altmin.solvers.statistics import gram, pieces, statistics
 from altmin.solvers.weight_least_squares import fit_weights, ridge_weights
 
@@ -22,6 +32,13 @@ CONVS = {
     "conv with all": Conv2d(4, 6, (3, 2), (2, 1), (2, 1), (1, 2), groups=2),
     "conv with groups": Conv2d(4, 6, (3, 3), padding=(1, 1), groups=2),
     "depthwise conv": Conv2d(4, 8, (3, 3), groups=4, bias=False),
+}
+
+
+SEQUENCE = (4, 9)
+SEQUENCES = {
+    "sequences": Conv1d(4, 5, (1, 3)),
+    "sequences with all": Conv1d(4, 6, (1, 3), (1, 2), (0, 1), (1, 2), groups=2),
 }
 
 
@@ -45,7 +62,14 @@ COMPOSED = {
     "dropout that is not drawn": ((Dropout(0.5),), Conv2d(4, 3, (2, 2))),
     "flatten and back": ((Flatten(), Unflatten((4, 6, 7))), Conv2d(4, 3, (2, 2))),
 }
-MAPS: dict[str, LinearMap] = {"linear": Linear(6, 4), **CONVS, **{k: Composed(*v) for k, v in COMPOSED.items()}}
+POOLED = {
+    "max pooling of sequences": nn.MaxPool1d(3, 2, 1),
+    "mean pooling of sequences": nn.AvgPool1d(2, 1),
+    "adaptive mean pooling of sequences": nn.AdaptiveAvgPool1d(4),
+}
+SEQUENCES |= {k: Composed((PooledSequences.of(module),), Conv1d(4, 3, (1, 2))) for k, module in POOLED.items()}
+COMPOSITIONS = {k: Composed(*v) for k, v in COMPOSED.items()}
+MAPS: dict[str, LinearMap] = {"linear": Linear(6, 4), **CONVS, **SEQUENCES, **COMPOSITIONS}
 
 every_map = pytest.mark.parametrize("name", MAPS)
 
@@ -53,7 +77,8 @@ every_map = pytest.mark.parametrize("name", MAPS)
 def case(name: str, n: int = 5) -> tuple[LinearMap, Tensor, Tensor, Tensor, Tensor]:
     """A map, weights, intercept, input, and a cotangent of its value."""
     map = MAPS[name]
-    a = randn(n, *((6,) if name == "linear" else IMAGE), seed=1)
+    shape = (6,) if name == "linear" else SEQUENCE if name in SEQUENCES else IMAGE
+    a = randn(n, *shape, seed=1)
     W, b = randn(*map.shape, seed=2), randn(map.outputs, seed=3)
     return map, W, b, a, randn(*map(W, b, a).shape, seed=4)
 

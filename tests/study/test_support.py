@@ -39,7 +39,7 @@ def cells(method: altmin.Method, kind: str) -> Iterator[Case]:
     Over all kinds they hold every pair. The whole product has hundreds, and training them takes minutes.
     """
     bends, losses, regularizers = (values(method, part) for part in ("activation", "loss", "regularizer"))
-    k = list(LAYERS).index(kind)
+    k = values(method, "layers").index(kind)
     turns = max(1 + (len(regularizers) > 3), 9 // len(bends))
     for turn, (i, bend) in product(range(turns), enumerate(bends)):
         loss, regularizer = losses[(i + turn + k) % len(losses)], (i + i // 3 + 3 * turn + k) % len(regularizers)

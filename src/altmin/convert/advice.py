@@ -16,6 +16,7 @@ ADVICE: dict[type[nn.Module], str] = {
     nn.Hardswish: "nn.SiLU is the smooth function near it",
     nn.CELU: "nn.ELU is the same for alpha=1",
     **dict.fromkeys((nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout), DROPOUT),
+    nn.ConvTranspose2d: "its kernel is no matrix of least squares in memory; nn.Unflatten behind a Linear enlarges",
     **dict.fromkeys((nn.RNN, nn.LSTM, nn.GRU), RECURRENCE),
 }
 

@@ -1,8 +1,8 @@
 """Reading an `nn.Sequential`: from modules to layers.
 
-A map (`Linear`, `Conv2d`, `Elman`) opens a layer; `BatchNorm` right behind it and an activation complete it. Pooling,
-reshaping and dropout behind an activation belong to the next layer's map; dropout between a map and its activation
-belongs to the activation.
+A map (`Linear`, `Conv1d`, `Conv2d`, `Elman`) opens a layer; `BatchNorm` right behind it and an activation complete it.
+Pooling, reshaping and dropout behind an activation belong to the next layer's map; dropout between a map and its
+activation belongs to the activation.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class _Reader:
             self.pending = []
         if not self.found or self.found[-1].activation is not None or self.pending:
             raise TypeError(
-                f"{name} must stand after a Linear, Conv2d or Elman, one activation for each, before any pooling"
+                f"{name} must stand after a Linear, Conv1d, Conv2d or Elman, one for each, before any pooling"
             )
         self.found[-1].activation = s
 

@@ -2,8 +2,8 @@
 
 from altmin.maps.base import LinearMap, Map, MapAt
 from altmin.maps.composed import Composed
-from altmin.maps.conv import Conv2d
+from altmin.maps.conv import Conv1d, Conv2d
 from altmin.maps.linear import Linear
 from altmin.maps.recurrent import Recurrent
 
-__all__ = ["Composed", "Conv2d", "Linear", "LinearMap", "Map", "MapAt", "Recurrent"]
+__all__ = ["Composed", "Conv1d", "Conv2d", "Linear", "LinearMap", "Map", "MapAt", "Recurrent"]

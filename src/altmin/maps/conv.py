@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,6 @@ from torch.nn.functional import conv2d, unfold
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 from altmin.maps.base import LinearMap
-from altmin.operations.windows import pair
 from altmin.registration import converts
 
 Pair = tuple[int, int]
@@ -52,7 +51,7 @@ class Conv2d(LinearMap):
     normalised_by = nn.BatchNorm2d
 
     @classmethod
-    def of(cls, module: nn.Conv2d) -> Self:
+    def of(cls, module: Any) -> Self:
         """The map of an `nn.Conv2d` with zeros around its images.
 
         Raises:
@@ -60,15 +59,21 @@ class Conv2d(LinearMap):
         """
         if module.padding_mode != "zeros":
             raise ValueError(f"padding_mode={module.padding_mode!r} is not supported: only zeros")
-        kernel, dilation, padding = pair(module.kernel_size), pair(module.dilation), module.padding
+        kernel, dilation, padding = module.kernel_size, module.dilation, module.padding
         if padding == "same":
             around = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
             if any(n % 2 for n in around):
                 raise ValueError(f"padding='same' with a kernel of {kernel} is not symmetric, which is not supported")
-            padding = (around[0] // 2, around[1] // 2)
-        padding = (0, 0) if padding == "valid" else pair(padding)
-        shape = (module.in_channels, module.out_channels, kernel, pair(module.stride), padding, dilation)
-        return cls(*shape, groups=module.groups, bias=module.bias is not None)
+            padding = tuple(n // 2 for n in around)
+        padding = (0,) * len(kernel) if padding == "valid" else padding
+        height = 2 - len(kernel)  # axes that sequences do not have
+        sizes = [
+            (1,) * height + kernel,
+            (1,) * height + module.stride,
+            (0,) * height + padding,
+            (1,) * height + dilation,
+        ]
+        return cls(module.in_channels, module.out_channels, *sizes, groups=module.groups, bias=module.bias is not None)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -123,3 +128,40 @@ class Conv2d(LinearMap):
         """``(N, groups width, positions)`` as ``(groups, N positions, width)``; one group has no axis."""
         rows = t.unflatten(1, (self.groups, width)).permute(1, 0, 3, 2).flatten(1, 2)
         return rows[0] if self.groups == 1 else rows
+
+
+@converts(nn.Conv1d)
+class Conv1d(Conv2d):
+    """`torch.nn.Conv1d` with zero padding, as a convolution of images that are one number high.
+
+    Its samples are sequences ``(channels, length)``; its attributes are those of `Conv2d`, whose first numbers count
+    for the height.
+
+    Examples:
+        >>> import torch
+        >>> Conv1d(1, 2, (1, 2))(torch.ones(2, 2), torch.zeros(2), torch.ones(1, 1, 4)).shape
+        torch.Size([1, 2, 3])
+    """
+
+    feature = "Conv1d"
+    normalised_by = nn.BatchNorm1d
+
+    def __call__(self, W: Tensor, b: Tensor, a: Tensor) -> Tensor:
+        """The convolution of `a` ``(N, inputs, length)``, ``(N, outputs, length')``."""
+        return super().__call__(W, b, a.unsqueeze(2)).squeeze(2)
+
+    def image(self, W: Tensor, d: Tensor, a: Tensor) -> Tensor:
+        """The convolution of `d`, the derivative in the input: the shape of the value, no intercept."""
+        return super().image(W, d.unsqueeze(2), a.unsqueeze(2)).squeeze(2)
+
+    def adjoint(self, W: Tensor, r: Tensor, a: Tensor) -> Tensor:
+        """The transposed convolution of `r`, the transposed derivative in the input: the shape of `a`."""
+        return super().adjoint(W, r.unsqueeze(2), a.unsqueeze(2)).squeeze(2)
+
+    def gradient(self, r: Tensor, a: Tensor) -> Tensor:
+        """The correlation of `r` with `a`, the transposed derivative in `W`: the shape of `W`."""
+        return super().gradient(r.unsqueeze(2), a.unsqueeze(2))
+
+    def rows(self, a: Tensor) -> Tensor:
+        """The design of least squares: the patches of `a`, one row for each position of each sequence."""
+        return super().rows(a.unsqueeze(2))

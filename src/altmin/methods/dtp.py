@@ -65,7 +65,7 @@ class DTP(Method):
     default_batch = 200
     cure = "a smaller `eta` or smaller learning rates"
     gradients = Gradients.LAYER
-    unsupported = frozenset({"Conv2d", "Elman", "pooling or reshaping", "residual connections"})
+    unsupported = frozenset({"Conv1d", "Conv2d", "Elman", "pooling or reshaping", "residual connections"})
 
     rule: Adam | SGD = component(partial(Adam, 0.0005), GradientRule, "Adam(...)")
     last: Adam | SGD = component(partial(Adam, 0.001), GradientRule, "Adam(...)")

@@ -8,6 +8,7 @@ A class registers the PyTorch module that it stands for by `altmin.converts`.
 from altmin.operations.base import LinearOperation, Operation
 from altmin.operations.max_pooling import MaxPool2d
 from altmin.operations.average_pooling import AdaptiveAvgPool2d, AvgPool2d
+from altmin.operations.sequences import PooledSequences
 from altmin.operations.flatten import Flatten
 from altmin.operations.unflatten import Unflatten
 from altmin.operations.dropout import Dropout, Mask
@@ -22,5 +23,6 @@ __all__ = [
     "Mask",
     "MaxPool2d",
     "Operation",
+    "PooledSequences",
     "Unflatten",
 ]

@@ -30,6 +30,12 @@ def _image(s: Activated, *modules: nn.Module, numbers: int) -> list[nn.Module]:
     return [*head, *modules, nn.Flatten(), nn.Linear(numbers, OUTPUTS)]
 
 
+def _sequence(s: Activated, *modules: nn.Module, numbers: int) -> list[nn.Module]:
+    """What stands behind a convolution of 12 steps of 3 numbers to 2, and leaves `numbers` of them."""
+    head = [nn.Unflatten(1, (3, 12)), nn.Conv1d(3, 2, 3, stride=2, padding=1), s()]
+    return [*head, *modules, nn.Flatten(), nn.Linear(numbers, OUTPUTS)]
+
+
 LAYERS: dict[str, Callable[[Activated], list[nn.Module]]] = {
     "linear": lambda s: _flat(s()),
     "batch norm (1d)": lambda s: _flat(nn.BatchNorm1d(4), s()),
@@ -39,9 +45,13 @@ LAYERS: dict[str, Callable[[Activated], list[nn.Module]]] = {
     "conv (padding)": lambda s: _image(s, nn.Conv2d(2, 2, 3, padding=(1, 0)), s(), numbers=30),
     "conv (dilation)": lambda s: _image(s, nn.Conv2d(2, 2, 2, dilation=3), s(), numbers=8),
     "conv (groups)": lambda s: _image(s, nn.Conv2d(2, 2, 3, groups=2), s(), numbers=18),
-    "max pooling": lambda s: _image(s, nn.MaxPool2d(2), numbers=8),
-    "average pooling": lambda s: _image(s, nn.AvgPool2d(2), numbers=8),
-    "adaptive pooling": lambda s: _image(s, nn.AdaptiveAvgPool2d(2), numbers=8),
+    "conv (1d)": lambda s: _sequence(s, nn.Conv1d(2, 2, 2), s(), numbers=10),
+    "max pooling (2d)": lambda s: _image(s, nn.MaxPool2d(2), numbers=8),
+    "max pooling (1d)": lambda s: _sequence(s, nn.MaxPool1d(2), numbers=6),
+    "average pooling (2d)": lambda s: _image(s, nn.AvgPool2d(2), numbers=8),
+    "average pooling (1d)": lambda s: _sequence(s, nn.AvgPool1d(2), numbers=6),
+    "adaptive pooling (2d)": lambda s: _image(s, nn.AdaptiveAvgPool2d(2), numbers=8),
+    "adaptive pooling (1d)": lambda s: _sequence(s, nn.AdaptiveAvgPool1d(2), numbers=4),
     "dropout (before an activation)": lambda s: _flat(nn.Dropout(0.3), s()),
     "dropout (before a map)": lambda s: _flat(s(), nn.Dropout(0.3)),
     "residual (of pre-activations)": lambda s: _flat(Residual(s(), nn.Linear(4, 4)), s()),
