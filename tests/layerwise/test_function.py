@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from altmin.activations import Identity, ReLU
-from altmin.core.problem import BatchNorm, Layer, Problem
+from altmin.core.normalisation import BatchNorm
+from altmin.core.problem import Layer, Problem
 from altmin.core.state import Norm, State
 from altmin.layerwise.function import LayerFunction, layer_functions
 from altmin.maps import Linear

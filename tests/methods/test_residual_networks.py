@@ -16,7 +16,8 @@ from torch import Tensor, nn
 import altmin
 import forked
 from altmin import DLADMM, DLAM, IPDLAM, MDLAM, Batch, Residual, State, Sweep, TaylorADMM, problem_of
-from altmin.core.forward import forward, per_channel
+from altmin.core.forward import forward
+from altmin.core.normalisation import per_channel
 from altmin.core.problem import Skip
 from altmin.sweep import step as steps
 from methods.table import Loop, digits

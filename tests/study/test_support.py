@@ -143,7 +143,7 @@ def test_what_papers_leave_out():
     sets = ["nonnegative", "box", "binary"]
     assert support.unsupported(ROWS["am-adam"]) == ["binary"]
     assert support.unsupported(ROWS["torch.optim"]) == sets
-    assert support.unsupported(ROWS["am-mem"]) == ["batch norm", "group", *sets]
+    assert support.unsupported(ROWS["am-mem"]) == ["batch norm", "layer norm", "group norm", "group", *sets]
     assert {"sign", "step", "l1"} <= set(support.unsupported(ROWS["mac"]))
     assert {"batch norm (2d)", "conv", "elman"} <= set(support.unsupported(ROWS["dtp"]))
     assert "batch norm" not in support.unsupported(ROWS["dtp"])
@@ -161,4 +161,4 @@ def test_the_list_of_methods_says_what_a_method_needs(capsys: pytest.CaptureFixt
     assert main(["methods"]) == 0
     rows = {line.split()[0]: line.rstrip() for line in capsys.readouterr().out.splitlines()}
     assert rows["straight-through"].endswith("everything but nonnegative, box, binary; needs sign or step")
-    assert rows["am-mem"].endswith("everything but batch norm, group, nonnegative, box, binary")
+    assert rows["am-mem"].endswith("everything but batch norm, layer norm, group norm, group, nonnegative, box, binary")

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from altmin.convert.weights import norm_of, state_of, weights_of
-from altmin.core.forward import forward, normalise
+from altmin.core.forward import forward
 from altmin.core.problem import Problem
-from altmin.core.state import Norm
 from altmin.nn import Residual
 from altmin.precision import exact
 from altmin.registration import conversion_of
@@ -100,8 +99,7 @@ def _converted(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         return part(W, b, x), part(W.abs(), b.abs(), x.abs()).abs()
     if conversion.kind.role == "normalisation":
         norm = norm_of(module)
-        largest = Norm(norm.scale.abs(), norm.shift.abs(), -norm.mean.abs(), norm.var)
-        return normalise(x, norm, part, norm.mean, norm.var), normalise(x.abs(), largest, part, largest.mean, norm.var)
+        return part.value(x, norm), part.magnitude(x, norm)
     ours = part(x)
     return ours, ours.abs() if conversion.kind.role == "activation" else x.abs()
 

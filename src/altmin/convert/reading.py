@@ -19,7 +19,8 @@ from altmin.convert.advice import advice_for
 from altmin.convert.alterations import check_no_global_hooks, check_sequence, check_unaltered
 from altmin.convert.probe import check_same_values
 from altmin.convert.weights import is_frozen
-from altmin.core.problem import BatchNorm, Layer, Skip
+from altmin.core.normalisation import Normalisation
+from altmin.core.problem import Layer, Skip
 from altmin.maps import Composed, LinearMap
 from altmin.nn import Residual
 from altmin.operations import Dropout, Operation
@@ -62,7 +63,7 @@ class _Found:
     """A layer that is being read."""
 
     map: LinearMap
-    norm: BatchNorm | None = None
+    norm: Normalisation | None = None
     activation: Activation | None = None
     skip: Skip | None = None
     frozen: bool = False
@@ -160,13 +161,13 @@ class _Reader:
             f"{name} takes {core.inputs} {unit}, the {type(below).__name__} before it gives {below.outputs}"
         )
 
-    def norm(self, norm: BatchNorm, module: Any, name: str) -> None:
-        if not self.fresh or self.found[-1].core.normalised_by is not type(module):
+    def norm(self, norm: Normalisation, module: Any, name: str) -> None:
+        if not self.fresh or type(module) not in self.found[-1].core.normalised_by:
             raise TypeError(f"{name} must stand right after a {_normalised_by(type(module))}")
         width = self.found[-1].map.outputs
-        if module.num_features != width:
+        if norm.width(module) != width:
             below = type(self.found[-1].core).__name__
-            raise TypeError(f"{name} takes {module.num_features} features, the {below} before it gives {width}")
+            raise TypeError(f"{name} takes {norm.width(module)} features, the {below} before it gives {width}")
         if is_frozen(module, name) != self.found[-1].frozen:
             below = type(self.found[-1].core).__name__
             raise TypeError(f"{name} and the {below} before it must both be frozen (requires_grad=False), or neither")
@@ -209,9 +210,9 @@ class _Reader:
 
 
 def _normalised_by(kind: type[nn.Module]) -> str:
-    """The names of the modules that this batch normalisation may stand behind."""
+    """The names of the modules that this normalisation may stand behind."""
     maps = {module: conversion_of(module) for module in modules_of("map")}
-    return " or ".join(m.__name__ for m, c in maps.items() if c is not None and c.kind.normalised_by is kind)
+    return " or ".join(m.__name__ for m, c in maps.items() if c is not None and kind in c.kind.normalised_by)
 
 
 def _inside(model: object) -> str:

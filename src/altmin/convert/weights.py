@@ -55,8 +55,10 @@ def weights_of(map: Map, module: Any) -> tuple[Tensor, Tensor]:
 
 
 def norm_of(module: Any) -> Norm:
-    """The numbers of a module of batch normalisation, in its memory."""
-    return Norm(module.weight.detach(), module.bias.detach(), module.running_mean, module.running_var)
+    """The numbers of a module of normalisation, in its memory; without running statistics these are empty."""
+    scale, shift = module.weight.detach(), module.bias.detach()
+    running = (getattr(module, name, scale.new_empty(0)) for name in ("running_mean", "running_var"))
+    return Norm(scale, shift, *running)
 
 
 def is_frozen(module: nn.Module, name: str) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from altmin.core.problem import BatchNorm, Layer, Problem
-from altmin.core.state import Norm, State
+from altmin.core.problem import Layer, Problem
+from altmin.core.state import State
 from altmin.core.variables import Variables
 
 CHUNK = 8192  # samples of a forward pass that is made for its outputs alone
@@ -35,19 +35,8 @@ def scaled(share: float) -> Iterator[None]:
 def layer_value(problem: Problem, state: State[Any], layer: int, a: Tensor) -> Tensor:
     """Layer `layer`'s value at input `a`, batch normalisation by its running statistics; no residual connection."""
     z = problem.layers[layer].map(state.W[layer], state.b[layer], a)
-    norm, numbers = state.norm[layer], problem.layers[layer].norm
-    return z if norm is None or numbers is None else normalise(z, norm, numbers, norm.mean, norm.var)
-
-
-def normalise(z: Tensor, norm: Norm, numbers: BatchNorm, mean: Tensor, var: Tensor) -> Tensor:
-    """``scale (z - mean)/sqrt(var + eps) + shift``, the numbers of each channel."""
-    factor = norm.scale * torch.rsqrt(var + numbers.eps)
-    return (z - per_channel(mean, z)) * per_channel(factor, z) + per_channel(norm.shift, z)
-
-
-def per_channel(numbers: Tensor, z: Tensor) -> Tensor:
-    """`numbers` ``(n_l,)`` in a shape that broadcasts over `z` ``(N, n_l, ...)``."""
-    return numbers.view(-1, *[1] * (z.ndim - 2))
+    numbers, normalisation = state.norm[layer], problem.layers[layer].norm
+    return z if numbers is None or normalisation is None else normalisation.value(z, numbers)
 
 
 def skip_value(layer: Layer, x: Tensor, z: Sequence[Tensor], a: Sequence[Tensor]) -> Tensor | None:

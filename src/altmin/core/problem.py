@@ -4,45 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, NamedTuple, Self, TypeVar
-
-from torch import nn
+from typing import Literal, NamedTuple, TypeVar
 
 from altmin.activations import Activation
+from altmin.core.normalisation import Normalisation
 from altmin.losses import CrossEntropy, Loss
 from altmin.maps import LinearMap
-from altmin.registration import converts, kinds_registered
+from altmin.registration import kinds_registered
 from altmin.regularizers import NoRegularizer, Regularizer
 
 T = TypeVar("T")
-
-
-@converts(nn.BatchNorm1d, nn.BatchNorm2d)
-@dataclass(frozen=True)
-class BatchNorm:
-    """Batch normalisation after a layer's map: its numbers, as in `torch.nn.BatchNorm1d`.
-
-    Attributes:
-        eps: What is added to the variance.
-        momentum: Weight of a batch in the running statistics.
-
-    Examples:
-        >>> BatchNorm.of(nn.BatchNorm1d(3, eps=0.1))
-        BatchNorm(eps=0.1, momentum=0.1)
-    """
-
-    role: ClassVar[str] = "normalisation"
-    feature: ClassVar[str] = "batch normalisation"
-
-    eps: float = 1e-5
-    momentum: float = 0.1
-
-    @classmethod
-    def of(cls, module: nn.BatchNorm1d | nn.BatchNorm2d) -> Self:
-        """The normalisation of a module; `ValueError` where it has no scale, or no running statistics."""
-        if not module.affine or not module.track_running_stats or module.momentum is None:
-            raise ValueError("batch normalisation must be affine and track running statistics with a fixed momentum")
-        return cls(module.eps, module.momentum)
 
 
 class Skip(NamedTuple):
@@ -76,12 +47,12 @@ def known_features() -> set[str]:
 
 @dataclass(frozen=True)
 class Layer:
-    """An affine map, batch normalisation where there is any, and the activation behind it.
+    """An affine map, a normalisation where there is any, and the activation behind it.
 
     Attributes:
         map: With the pooling, reshaping and dropout before it. A `Recurrent` stands here too, for methods that ask.
         activation: With the dropout before it.
-        norm: Batch normalisation of the map's value.
+        norm: The normalisation of the map's value.
         skip: What is added to the pre-activation, behind the normalisation.
         frozen: Whether its weights stay as they are, as those of a module without `requires_grad` do.
 
@@ -94,7 +65,7 @@ class Layer:
 
     map: LinearMap
     activation: Activation
-    norm: BatchNorm | None = None
+    norm: Normalisation | None = None
     skip: Skip | None = None
     frozen: bool = False
 

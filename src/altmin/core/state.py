@@ -17,7 +17,10 @@ M = TypeVar("M", bound=Memory)
 
 @dataclass(eq=False)
 class Norm(Memory):
-    """A layer's batch normalisation: scale and shift are trained, mean and variance follow the batches; ``(n_l,)``."""
+    """A layer's normalisation, ``(n_l,)`` each: scale and shift are trained.
+
+    Mean and variance follow the batches; a normalisation of each sample by itself has none, they are empty.
+    """
 
     scale: Tensor
     shift: Tensor
@@ -65,7 +68,7 @@ class State(Memory, Generic[M]):
         a: Activations of the hidden layers, in the shape of `z`, and where a method has one, the output variable that
             the loss stands on; per sample.
         u: Dual variable of the last layer, where a method has one; per sample.
-        norm: Batch normalisation, `None` for a layer without; replicated.
+        norm: Numbers of normalisations, `None` for a layer without; replicated.
         k: Steps done.
         epoch: Passes over the data done.
         samples: Samples of the whole training set over all processes, which a regulariser is spread over.

@@ -1,6 +1,6 @@
 """One layer as a differentiable function, in closed form: what the code and weight steps of online methods need.
 
-It is ``z = W a + b``, followed by batch normalisation over the batch and by a residual connection where the layer has
+It is ``z = W a + b``, followed by a normalisation and by a residual connection where the layer has
 them. The derivatives stay within the layer: no autograd graph is made.
 """
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from altmin import audit
+from altmin.core.normalisation import NormStatistics
 from altmin.core.problem import Layer, Problem
 from altmin.core.state import Norm, State
 from altmin.maps import MapAt
@@ -24,13 +25,13 @@ TINY = 1e-15  # its square is a float32
 
 @dataclass(frozen=True)
 class LayerFunction:
-    """A layer at its weights: ``z = W a + b``, normalised over the batch, and a residual connection added.
+    """A layer at its weights: ``z = W a + b``, normalised, and a residual connection added.
 
     Attributes:
         layer: The layer.
         W: Weights, as `State.W` has them.
         b: Intercept, ``(q,)``.
-        norm: Batch normalisation, or `None`.
+        norm: The numbers of its normalisation, or `None`.
         reads_data: Whether its input is the data, whose scale is the user's.
         depth: How many layers the network has.
 
@@ -59,7 +60,7 @@ class LayerFunction:
         """A vector whose norm estimates ``||dz/da||_2^2`` at the first sample of `a`, by power iteration.
 
         It goes on in the space of `z`, where it does not matter which number of a window is the largest. Batch
-        normalisation counts by its running variance.
+        normalisation counts by its running variance, that of samples by the sample's.
 
         Args:
             a: Inputs, ``(N, ...)``.
@@ -71,7 +72,7 @@ class LayerFunction:
         at, W = a[:1], self.W
         near = self.layer.map.at(at)
         if self.norm is not None and self.layer.norm is not None:
-            factor = self.norm.scale * torch.rsqrt(self.norm.var + self.layer.norm.eps)
+            factor = self.layer.norm.factors(near.value(W, self.b), self.norm)[0]
             W = W * factor.view(*W.shape[:-1], 1)
         if before is None:
             r = torch.zeros_like(near.value(W, self.b))
@@ -93,25 +94,8 @@ class LayerFunction:
         near = self.layer.map.at(a)
         z, statistics = near.value(self.W, self.b), None
         if self.norm is not None and self.layer.norm is not None:
-            raw, weights = z, (self.norm.scale, self.norm.shift)
-            z, mean, inverse = torch.native_batch_norm(raw, *weights, None, None, True, 0.0, self.layer.norm.eps)
-            statistics = BatchStatistics(raw, mean, inverse)
+            z, statistics = self.layer.norm.at(z, self.norm)
         return LayerValue(self, near, a, z if skip is None else z + skip, statistics)
-
-
-@dataclass(frozen=True)
-class BatchStatistics:
-    """What batch normalisation knows of a batch.
-
-    Attributes:
-        raw: The map's value, before it.
-        mean: Its mean for each channel, ``(q,)``.
-        inverse: ``1/sqrt(variance + eps)`` of each channel, ``(q,)``.
-    """
-
-    raw: Tensor
-    mean: Tensor
-    inverse: Tensor
 
 
 @dataclass(frozen=True)
@@ -130,19 +114,14 @@ class LayerValue:
     near: MapAt
     a: Tensor
     z: Tensor
-    statistics: BatchStatistics | None = None
+    statistics: NormStatistics | None = None
 
     def _behind_norm(self, r: Tensor, params: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """The cotangent `r` of `z` pulled back through batch normalisation, and those of its scale and shift."""
-        norm, numbers = self.function.norm, self.function.layer.norm
-        if norm is None or numbers is None or self.statistics is None:
+        """The cotangent `r` of `z` pulled back through the normalisation, and those of its scale and shift."""
+        norm, normalisation = self.function.norm, self.function.layer.norm
+        if norm is None or normalisation is None or self.statistics is None:
             return r, []
-        at = self.statistics
-        wanted = [True, params, params]
-        found = torch.ops.aten.native_batch_norm_backward(
-            r, at.raw, norm.scale, None, None, at.mean, at.inverse, True, numbers.eps, wanted
-        )
-        return found[0], list(found[1:]) if params else []
+        return normalisation.vjp(r, norm, self.statistics, params)
 
     def to_input(self, r: Tensor) -> Tensor:
         """``(dz/da)^T r``, the shape of `a`."""
@@ -158,14 +137,10 @@ class LayerValue:
 
     @torch.no_grad()
     def track(self) -> None:
-        """Move the running mean and variance towards this batch's, in place, as `torch.nn.BatchNorm1d` does."""
-        norm, numbers = self.function.norm, self.function.layer.norm
-        if norm is None or numbers is None or self.statistics is None:
-            return
-        n = self.z.numel() // self.z.shape[1]
-        var = self.statistics.inverse.pow(-2).sub_(numbers.eps).clamp_min_(0.0)
-        norm.mean.lerp_(self.statistics.mean, numbers.momentum)
-        norm.var.lerp_(var.mul_(n / max(n - 1, 1)), numbers.momentum)
+        """Move running statistics towards this batch's, in place, where the layer's normalisation has any."""
+        norm, normalisation = self.function.norm, self.function.layer.norm
+        if norm is not None and normalisation is not None and self.statistics is not None:
+            normalisation.track(norm, self.statistics)
 
 
 def layer_functions(problem: Problem, state: State[Any]) -> list[LayerFunction]:

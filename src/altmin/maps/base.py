@@ -21,7 +21,7 @@ class Map:
     Class attributes:
         role: What `altmin.converts` knows it as.
         feature: The name under which a method may refuse it; `None` where every method takes it.
-        normalised_by: The module of batch normalisation that may stand behind it, if any does.
+        normalised_by: The modules of normalisation that may stand behind it.
         recurrent: Whether it takes sequences, which are the data.
         dense: Whether its value is ``a W^T + b`` for samples that are rows, so that `rows` makes no copies.
         unfolds: Whether `rows` copies: statistics are then added up over pieces of the samples.
@@ -34,7 +34,7 @@ class Map:
 
     role: ClassVar[str] = "map"
     feature: ClassVar[str | None] = None
-    normalised_by: ClassVar[type[nn.Module] | None] = None
+    normalised_by: ClassVar[tuple[type[nn.Module], ...]] = ()
     recurrent: ClassVar[bool] = False
     dense: ClassVar[bool] = False
     unfolds: bool = True

@@ -48,7 +48,7 @@ class Conv2d(LinearMap):
     groups: int = 1
     bias: bool = True
     feature = "Conv2d"
-    normalised_by = nn.BatchNorm2d
+    normalised_by = nn.BatchNorm2d, nn.GroupNorm
 
     @classmethod
     def of(cls, module: Any) -> Self:
@@ -144,7 +144,7 @@ class Conv1d(Conv2d):
     """
 
     feature = "Conv1d"
-    normalised_by = nn.BatchNorm1d
+    normalised_by = nn.BatchNorm1d, nn.GroupNorm
 
     def __call__(self, W: Tensor, b: Tensor, a: Tensor) -> Tensor:
         """The convolution of `a` ``(N, inputs, length)``, ``(N, outputs, length')``."""

@@ -30,7 +30,7 @@ class Linear(LinearMap):
     inputs: int
     outputs: int
     bias: bool = True
-    normalised_by = nn.BatchNorm1d
+    normalised_by = nn.BatchNorm1d, nn.LayerNorm, nn.GroupNorm
     dense = True
     unfolds = False
 

@@ -62,7 +62,9 @@ class Method(Checked):
     default_batch: ClassVar[int | None] = None
     cure: ClassVar[str] = "smaller steps"
     gradients: ClassVar[Gradients] = Gradients.NONE
-    unsupported: ClassVar[frozenset[str]] = frozenset({"batch normalisation", "dropout", "Elman"})
+    unsupported: ClassVar[frozenset[str]] = frozenset(
+        {"batch normalisation", "layer or group normalisation", "dropout", "Elman"}
+    )
     quadratic: ClassVar[bool] = False
     sparse: ClassVar[bool] = False
     discrete: ClassVar[bool] = False

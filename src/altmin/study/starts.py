@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from altmin.registration import modules_of
 
 STARTS = "normal:DEVIATION or uniform:BOUND, above 0, with the intercepts' bias:VALUE or bias:drawn behind a comma"
 FORM = re.compile(r"(normal|uniform):([\d.e+-]+)(?:,bias:(drawn|[\d.e+-]+))?")
@@ -52,7 +53,7 @@ def parse_start(text: str) -> Start:
 def draw_start(model: nn.Module, start: Start) -> None:
     """Draw the weights of all maps anew, by PyTorch's global generator; normalisations stay as they are."""
     for module in model.modules():
-        if not isinstance(module, _BatchNorm):
+        if type(module) not in modules_of("normalisation"):
             for t in module.parameters(recurse=False):
                 _draw(t, start)
 

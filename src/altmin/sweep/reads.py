@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from altmin.core.forward import per_channel, skip_value, stretches
+from altmin.core.forward import skip_value, stretches
+from altmin.core.normalisation import per_channel
 from altmin.core.variables import Variables
 from altmin.solvers.statistics import Statistics, gram, statistics
 

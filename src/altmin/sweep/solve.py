@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from altmin.core.forward import numel_per_sample, per_channel, stretches
+from altmin.core.forward import numel_per_sample, stretches
+from altmin.core.normalisation import per_channel
 from altmin.regularizers import L1
 from altmin.solvers.activation_least_squares import ActivationLeastSquares
 from altmin.solvers.backtracking import Backtracking, weights_step

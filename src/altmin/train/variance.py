@@ -29,7 +29,7 @@ class BatchVariance:
     def know(self, shape: torch.Size, z: Sequence[Tensor]) -> None:
         """Remember what a sample of a shape becomes: the pre-activations of all layers, ``(1, n_l, ...)``."""
         layers = zip(z, self.problem.layers, strict=True)
-        self._alone[shape] = all(t.shape[2:].numel() > 1 for t, layer in layers if layer.norm is not None)
+        self._alone[shape] = all(t.shape[2:].numel() > 1 for t, layer in layers if layer.norm and layer.norm.by_batch)
 
     def check(self, name: str, batch: Batch) -> None:
         """Raise `ValueError` where a step is to work on one sample that has none; `name` is the argument's."""

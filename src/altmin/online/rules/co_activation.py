@@ -112,7 +112,7 @@ class CoActivationMemory(Rule[CoActivations]):
         for i, layer in enumerate(problem.layers):
             if layer.norm is not None:
                 raise TypeError(
-                    f"the memory rule does not support batch normalisation (layer {i + 1}); the gradient rules do"
+                    f"the memory rule does not support {layer.norm.feature} (layer {i + 1}); the gradient rules do"
                 )
 
     def init(self, functions: Sequence[LayerFunction]) -> CoActivations:
