@@ -337,3 +337,12 @@ def test_the_numbers_of_a_flat_sample(name, inputs):
 )
 def test_what_methods_are_told_of_a_network(name, features):
     assert {layer.features for layer in layers(name)} == features
+
+
+def test_lazy_modules_are_read_once_they_have_seen_a_sample():
+    model = nn.Sequential(nn.Unflatten(1, (1, 6)), nn.LazyConv1d(2, 3), nn.LazyBatchNorm1d(), nn.ReLU(), nn.Flatten())
+    model.append(nn.LazyLinear(3))
+    with pytest.raises(TypeError, match=r"module 1 .LazyConv1d.*run the model once"):
+        problem_of(model)
+    model(torch.randn(2, 6))
+    assert [layer.map.outputs for layer in problem_of(model).layers] == [2, 3]

@@ -40,6 +40,10 @@ UNSUPPORTED = {
     "several slopes that are trained": (lambda: between(nn.PReLU(3)), r"module 1 \(PReLU\).*nn\.LeakyReLU\(SLOPE\)"),
     "log-probabilities": (lambda: [nn.Linear(4, 2), nn.LogSoftmax(1)], r"module 1 \(LogSoftmax\).*drop it"),
     "dropout of channels": (lambda: between(nn.Dropout2d()), r"module 1 \(Dropout2d\).*write nn\.Dropout"),
+    "weights that are not there yet": (
+        lambda: between(nn.ReLU(), nn.LazyLinear(3)),
+        r"module 2 \(LazyLinear\).*run the model once on a sample first",
+    ),
     "another recurrence": (lambda: [nn.LSTM(3, 4), *tail()], r"module 0 \(LSTM\).*altmin\.Elman"),
     "another module in a nested model": (
         lambda: [nn.Sequential(nn.Linear(4, 3), nn.Sequential(nn.ReLU(), nn.PReLU())), nn.Linear(3, 2)],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from altmin.errors import nearest
 
@@ -35,6 +36,8 @@ def advice_for(module: nn.Module, known: Sequence[type[nn.Module]]) -> str:
     if type(module) is nn.PReLU:
         slope = f"{float(module.weight.detach()[0]):g}" if module.num_parameters == 1 else "SLOPE"
         return f"its slope is a weight, which altmin does not train; nn.LeakyReLU({slope}) keeps it fixed"
+    if isinstance(module, LazyModuleMixin):
+        return "it has no weights yet; run the model once on a sample first, as in model(x[:1])"
     if type(module) in ADVICE:
         return ADVICE[type(module)]
     base = next((kind.__name__ for kind in known if isinstance(module, kind)), None)
