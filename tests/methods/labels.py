@@ -36,7 +36,22 @@ def below_bits() -> list[nn.Module]:
     return parts
 
 
-NETS: dict[str, Callable[[Curve], list[nn.Module]]] = {"deep": deep, **table.NETS}
+def turning(s: Curve) -> list[nn.Module]:
+    """Activations that fall and rise in the first three of four hidden layers."""
+    parts = deep(s)
+    parts[1], parts[3], parts[5] = nn.GELU(), nn.SiLU(), nn.Mish()
+    return parts
+
+
+def normed(s: Curve) -> list[nn.Module]:
+    """Four hidden layers that normalise every sample by itself."""
+    widths = {m.out_features for m in deep(s)[:-1] if isinstance(m, nn.Linear)}
+    norms = [nn.LayerNorm(width) for width in sorted(widths, reverse=True)]
+    *hidden, last = deep(s)
+    return [m for i, norm in enumerate(norms) for m in (hidden[2 * i], norm, hidden[2 * i + 1])] + [last]
+
+
+NETS: dict[str, Callable[[Curve], list[nn.Module]]] = {"deep": deep, "turning": turning, "normed": normed, **table.NETS}
 ENTRIES = [e for e in METHODS.values() if e.paper != "torch.optim" or e.name in ("sgd", "adam")]
 SHOWN = {entry.name: entry.method for entry in ENTRIES}
 LABELS = {entry.name: entry.method.gradients for entry in ENTRIES}

@@ -115,7 +115,7 @@ def weight_step(loop: Loop, codes: list[Tensor]) -> list[Tensor]:
     method, memory, sweep = loop.method, loop.state.memory, loop.sweep()
     assert isinstance(method, OnlineAM)
     targets = layer_targets(forward_pass(sweep), codes, method.codes, True, memory.mu, loop.state.samples)
-    for (rule, group), own in zip(method.groups(targets), memory.rules, strict=True):
+    for (rule, group), own in zip(method.groups(loop.problem, targets), memory.rules, strict=True):
         rule.learn(own, group, loop.problem.regularizer, method.weight_steps, 1.0)
     return weights(loop.state)
 
