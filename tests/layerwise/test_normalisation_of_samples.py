@@ -35,8 +35,8 @@ def case(name: str, n: int = 7) -> tuple[nn.Sequential, Tensor, Tensor]:
         first = make()
         width = nn.Sequential(*first, nn.Flatten())(torch.ones(1, *shape)).shape[1]
         model = nn.Sequential(*first, nn.Tanh(), nn.Flatten(), nn.Linear(width, 3)).double()
-    model[1].weight.data.copy_(randn(4, seed=1))
-    model[1].bias.data.copy_(randn(4, seed=2))
+    model.get_parameter("1.weight").data.copy_(randn(4, seed=1))
+    model.get_parameter("1.bias").data.copy_(randn(4, seed=2))
     return model, randn(n, *shape, seed=3), torch.arange(n) % 3
 
 
@@ -108,15 +108,15 @@ def test_a_run_goes_on_to_the_bit():
 
 def test_a_start_that_is_drawn_leaves_scale_and_shift_alone():
     model, _, _ = case("layer norm")
-    scale = model[1].weight.detach().clone()
+    scale = model.get_parameter("1.weight").detach().clone()
     draw_start(model, parse_start("normal:0.1"))
-    assert torch.equal(model[1].weight, scale)
+    assert torch.equal(model.get_parameter("1.weight"), scale)
 
 
 WRONG = {
     "no shift": (lambda: [nn.Linear(4, 3), nn.LayerNorm(3, bias=False)], r"module 1 .LayerNorm.* a scale and a shift"),
     "neither": (lambda: [nn.Linear(4, 3), nn.GroupNorm(1, 3, affine=False)], r"module 1 .GroupNorm.* a scale and a"),
-    "several axes": (lambda: [nn.Conv1d(4, 3, 2), nn.LayerNorm((3, 2))], r"module 1 .LayerNorm.*only rows"),
+    "several axes": (lambda: [nn.Conv1d(4, 3, 2), nn.LayerNorm([3, 2])], r"module 1 .LayerNorm.*only rows"),
     "an image": (
         lambda: [nn.Conv1d(4, 3, 2), nn.LayerNorm(2)],
         r"module 1 .LayerNorm. must stand right after a Linear",
