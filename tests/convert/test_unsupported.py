@@ -38,7 +38,6 @@ UNSUPPORTED = {
     ),
     "a slope that is trained": (lambda: between(nn.PReLU()), r"module 1 \(PReLU\).*nn\.LeakyReLU\(0\.25\)"),
     "several slopes that are trained": (lambda: between(nn.PReLU(3)), r"module 1 \(PReLU\).*nn\.LeakyReLU\(SLOPE\)"),
-    "log-probabilities": (lambda: [nn.Linear(4, 2), nn.LogSoftmax(1)], r"module 1 \(LogSoftmax\).*drop it"),
     "dropout of channels": (lambda: between(nn.Dropout2d()), r"module 1 \(Dropout2d\).*write nn\.Dropout"),
     "weights that are not there yet": (
         lambda: between(nn.ReLU(), nn.LazyLinear(3)),

@@ -42,8 +42,8 @@ def cells(method: altmin.Method, kind: str) -> Iterator[Case]:
     k = values(method, "layers").index(kind)
     turns = max(1 + (len(regularizers) > 3), 9 // len(bends))
     for turn, (i, bend) in product(range(turns), enumerate(bends)):
-        loss, regularizer = losses[(i + turn + k) % len(losses)], (i + i // 3 + 3 * turn + k) % len(regularizers)
-        yield Case(kind, bend, loss, regularizers[regularizer])
+        loss, regularizer = i + i // 2 + turn + k, i + i // 3 + 3 * turn + k + k // 3
+        yield Case(kind, bend, losses[loss % len(losses)], regularizers[regularizer % len(regularizers)])
 
 
 def samples() -> tuple[Tensor, Tensor]:

@@ -9,11 +9,9 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from altmin.errors import nearest
 
-DROP = "drop it: the loss takes the network's outputs as they are"
 DROPOUT = "write nn.Dropout, which drops single numbers"
 RECURRENCE = "the one recurrence here is altmin.Elman"
 ADVICE: dict[type[nn.Module], str] = {
-    nn.LogSoftmax: DROP,
     nn.Hardswish: "nn.SiLU is the smooth function near it",
     nn.CELU: "nn.ELU is the same for alpha=1",
     **dict.fromkeys((nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout), DROPOUT),
