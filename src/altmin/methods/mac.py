@@ -94,9 +94,8 @@ class MAC(Method):
         *hidden, last = sweep.layers
         for layer in reversed(hidden):
             self.update_a(layer)
-        for layer in hidden:
-            if not layer.layer.frozen:
-                self.update_weights(layer)
+        for layer in (own for own in hidden if not own.layer.frozen):
+            self.update_weights(layer)
         fit_last(sweep, last.input, self.last_steps)
         sweep.state.z[:] = [layer.prediction() for layer in sweep.layers]
 

@@ -78,15 +78,11 @@ class MDLAM(Method):
             raise ValueError("`clip` must be True where `per_sample` is False: samples have their own short steps")
 
     def check(self, problem: Problem) -> None:
-        """Refuse activations that are not monotone, whose band has no interval, and another number of bands."""
+        """Refuse activations that fall, whose band has no interval, and another number of bands."""
         super().check(problem)
         hidden = len(problem.layers) - 1
         if isinstance(self.eps, tuple) and len(self.eps) != hidden:
             raise ValueError(f"`eps` must have a number for each of the {hidden} hidden layers, got {self.eps}")
-        for i, layer in enumerate(problem.layers):
-            if not hasattr(layer.activation, "interval"):
-                name = type(layer.activation).__name__
-                raise TypeError(f"MDLAM needs monotone activations, got {name} in layer {i + 1}")
 
     def penalty(self, sweep: Sweep[Band]) -> Penalty:
         """``rho`` for the linear residuals; those of the activations are held by the band."""
