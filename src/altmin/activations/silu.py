@@ -27,6 +27,10 @@ class SiLU(Gated):
         """``s(z) = z/(1 + exp(-z))``, elementwise."""
         return torch.nn.functional.silu(z)
 
+    def vjp(self, g: Tensor, z: Tensor) -> Tensor:
+        """``s'(z) g``, by PyTorch's kernel, which takes a tenth of the time of the closed form."""
+        return torch.ops.aten.silu_backward(g, z)
+
     def gates(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``g = sigmoid(z), g' = g (1 - g), g'' = g (1 - g) (1 - 2 g)``."""
         gate, other = torch.sigmoid(z), torch.sigmoid(-z)
