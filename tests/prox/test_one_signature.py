@@ -169,6 +169,10 @@ def test_moreaus_identity(name: str):
         p = g + target  # the conjugate is the negative entropy of the shifted dual variable, on the simplex
         torch.testing.assert_close(p.sum(1), torch.ones(4, dtype=torch.float64), rtol=0, atol=1e-6)
         conjugate = (p * p.log()).sum()
+    elif name == "loss binary_cross_entropy":
+        assert target is not None
+        p = g + target  # of each output by itself, the chance of 1
+        conjugate = (p * p.log() + (1 - p) * (1 - p).log()).sum()
     elif name == "loss hinge":
         assert target is not None
         conjugate = (target * g).sum()
