@@ -13,7 +13,6 @@ import pytest
 
 from altmin import exhibits, files
 from altmin.cli import main
-from altmin.exhibits import processes
 from altmin.exhibits.exhibit import EXHIBITS
 from exhibits.making import Pool
 
@@ -31,7 +30,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch, same_threads: None) -> None:
     """Trainings are made by this process."""
-    monkeypatch.setattr(processes, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("altmin.study.processes.ProcessPoolExecutor", Pool)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -114,7 +113,7 @@ def test_an_unknown_exhibit(here: Path, capsys: pytest.CaptureFixture[str]):
 def test_a_data_set_that_is_missing(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Before anything is trained; there is no network."""
     monkeypatch.setattr("urllib.request.urlopen", offline)
-    monkeypatch.setattr(processes, "ProcessPoolExecutor", None)
+    monkeypatch.setattr("altmin.study.processes.ProcessPoolExecutor", None)
     (here / "empty").mkdir()
     assert main(["reproduce", "ipdlam-figure2", "--scale", "desk", "--data-dir", "empty", "--out", "out"]) == 2
     error = capsys.readouterr().err

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from altmin.cli import main
-from altmin.exhibits import processes
 from exhibits.making import Pool
 
 pytestmark = pytest.mark.usefixtures("same_threads")
@@ -120,7 +119,7 @@ def test_a_signal_keeps_what_is_finished_and_the_same_call_goes_on(number: int, 
     kept = {path: path.stat().st_mtime_ns for path in started.runs}
     assert 1 <= len(kept) < TRAININGS * MANY
     assert all(path.suffix == ".json" and json.loads(path.read_text()) for path in kept)
-    monkeypatch.setattr(processes, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("altmin.study.processes.ProcessPoolExecutor", Pool)
     assert main([*SMALL, "--seeds", str(MANY)]) == 0
     assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
     assert len(started.runs) == TRAININGS * MANY

@@ -11,11 +11,12 @@ import pytest
 
 from altmin.errors import UnknownNameError
 from altmin.exhibits import Curves, Exhibit, ExhibitScale, Measure, Outcome, Setting, processes
-from altmin.exhibits.processes import KilledError, StudyProgress, Workshop
+from altmin.exhibits.processes import StudyProgress, Workshop
 from altmin.exhibits.rules import between
 from altmin.exhibits.runner import Study
 from altmin.exhibits.store import Store
 from altmin.methods import BCD
+from altmin.study.processes import KilledError
 from exhibits.making import Pool, outcome, setting
 
 GAMMAS = 0.4, 0.1, 0.2, 0.3
@@ -33,7 +34,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Setting, int]]:
         return outcome(seed, gamma == 0.3, validation_accuracy=[0.1, accuracy], test_accuracy=[0.1, 0.8])
 
     monkeypatch.setattr(processes, "train", train)
-    monkeypatch.setattr(processes, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("altmin.study.processes.ProcessPoolExecutor", Pool)
     return done
 
 

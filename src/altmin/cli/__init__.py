@@ -51,9 +51,17 @@ def export(options: Namespace) -> int:
     return run(options)
 
 
+def tune(options: Namespace) -> int:
+    """``altmin tune``, which alone needs searches."""
+    from altmin.cli.tune import tune as run
+
+    return run(options)
+
+
 RUN: dict[str, Callable[[Namespace], int]] = {
     "train": train,
     "compare": compare,
+    "tune": tune,
     "bench": bench,
     "predict": predict,
     "reproduce": reproduce,

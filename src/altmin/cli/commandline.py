@@ -14,7 +14,7 @@ from altmin.cli.imports import FLAG, import_files
 from altmin.cli.kinds import by_name, chosen_kinds
 from altmin.cli.labels import method_name, named
 from altmin.cli.methods import leading, load_all, name_of
-from altmin.cli.options import COMMANDS, LISTS, method_names, parser_of
+from altmin.cli.options import COMMANDS, LISTS, OF_ONE_METHOD, method_names, parser_of
 from altmin.cli.preset import FLAG as PRESET
 from altmin.cli.preset import given_in, has_its_own, preset, taken
 from altmin.cli.spelling import Spelling
@@ -26,7 +26,7 @@ CONFIG_FLAG = "--config"
 
 
 def parse(argv: Sequence[str], spelling: Spelling) -> Namespace:
-    """The options of a command line, and its `command`; those of ``train`` have the `method`.
+    """The options of a command line, and its `command`; those of ``train`` and ``tune`` have the `method`.
 
     What YAML files say is read as on the command line, which comes first; a later file comes before an earlier one.
 
@@ -93,7 +93,7 @@ def _without_configs(command: str, argv: list[str]) -> tuple[list[str], list[str
 def _methods(
     command: str, rest: list[str], entries: dict[str, YamlEntry], files: dict[str, str]
 ) -> tuple[list[str], str | None, str | None]:
-    """What is left of the command line once methods have their names, and that of ``train``, also as it was written.
+    """What is left of the command line once methods have their names, and the one method, also as it was written.
 
     Args:
         command: The command.
@@ -108,14 +108,14 @@ def _methods(
             entries["methods"] = entries["methods"]._replace(value=names if isinstance(value, list) else "".join(names))
         count = len(leading(rest))
         return [*named(rest[:count], files), *rest[count:]], None, None
-    if command != "train":
+    if command not in OF_ONE_METHOD:
         return rest, None, None
     given, entry = bool(rest) and not rest[0].startswith("-"), entries.pop("method", None)
     shown = rest[0] if given else None if entry is None else str(entry.value)
     method = None if shown is None else name_of(method_name(shown, files))
     if given and entry is not None and entry.value != shown and name_of(str(entry.value)) != method:
         raise entry.error(f"is {entry.value}, but the command line has {shown}; leave one of them out")
-    rest = then.taken(rest[given:], entries, files)
+    rest = then.taken(rest[given:], entries, files) if command == "train" else rest[given:]
     if method is None or not has_its_own(method):
         rest, exhibit = taken(rest, entries)
         if exhibit is not None:
@@ -125,7 +125,8 @@ def _methods(
             entries.update({key: entry for key, entry in options.items() if key not in entries})
             return rest, its, shown or f"{PRESET} {exhibit}"
     if method is None and not HELP & set(rest):
-        first = f"name the method first: altmin train METHOD [options], or a paper's run: altmin train {PRESET} EXHIBIT"
+        own = f"altmin {command}"
+        first = f"name the method first: {own} METHOD [options], or a paper's run: {own} {PRESET} EXHIBIT"
         raise ValueError(f"{first}; known methods: {method_names()}")
     return rest, method, shown
 

@@ -19,13 +19,14 @@ from altmin.cli.yaml_file import YamlEntry, normal
 from altmin.methods import Method
 from altmin.methods.registry import METHODS
 from altmin.study.claim import require_run
-from altmin.study.run_files import CONFIG, Config, Owner
+from altmin.study.run_files import BEST, CONFIG, Config, Owner
 from altmin.study.saved_network import SOURCE
 from altmin.study.setup import Setup
 
+SEARCH = ("search", "trials", "jobs")  # what `tune` does with a run, of which it writes the first itself
 SHOWN = ("quiet", "objective", "no_plot")
 # Where a run is written and how much is printed, which is no part of what is run.
-WHERE = ("command", "config", "out", "overwrite", "resume", *SHOWN, "spelled", "given", "preset", "then")
+WHERE = ("command", "config", "out", "overwrite", "resume", *SHOWN, *SEARCH, "spelled", "given", "preset", "then")
 HELP = {"-h", "--help"}
 
 
@@ -126,7 +127,7 @@ def with_copy(entries: dict[str, YamlEntry]) -> None:
         entries: What YAML files say; changed in place.
     """
     entry = entries.get("model")
-    owner = None if entry is None or Path(entry.file).name != CONFIG else Owner.of(Path(entry.file).parent)
+    owner = None if entry is None or Path(entry.file).name not in (CONFIG, BEST) else Owner.of(Path(entry.file).parent)
     if entry is not None and owner is not None and owner.copied:
         function = str(entry.value).rpartition(":")[2]
         entries["model"] = entry._replace(value=f"{Path(entry.file).parent / SOURCE}:{function}")

@@ -10,9 +10,9 @@ from altmin.errors import DivergenceError
 
 DIVERGED, REFUSED, FAILED = 1, 2, 3
 EXIT_CODES = """\
-exit codes: 0 all was done, also where a reader closed its pipe early; 1 training diverged (train); 2 something does
-not fit, or an audit ended it; 3 something failed on the way: a full disk, too little memory, a method of a comparison,
-a picture; 130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP. What was kept stands on standard error."""
+exit codes: 0 all was done, also where a reader closed its pipe early; 1 training diverged (train, tune); 2 something
+does not fit, or an audit ended it; 3 something failed on the way: a full disk, too little memory, a method of a
+comparison, a picture; 130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP. What was kept stands on standard error."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 ALLOCATOR = ("can't allocate memory", "not enough memory", "std::bad_alloc", "CUDA out of memory")
 

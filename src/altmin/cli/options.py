@@ -30,6 +30,7 @@ from altmin.study.setup import Setup
 COMMANDS = {
     "train": "train a network by one method",
     "compare": "train the same network by several methods",
+    "tune": "search a method's numbers",
     "bench": "time methods beside Adam",
     "reproduce": "run the exhibits of the papers again",
     "report": "make a page over runs",
@@ -39,6 +40,7 @@ COMMANDS = {
     "datasets": "list the data sets",
     "exhibits": "list the papers' exhibits",
 }
+OF_ONE_METHOD = "train", "tune"
 LISTS = "methods", "datasets", "exhibits"
 CONFIG_HELP = "YAML file with any of these options; may be repeated, and what the command line says comes first"
 OWN = "FILE.py:CLASS of your own"
@@ -48,6 +50,11 @@ TRUST = "run DIR/model.py, the code that makes a network of your own: only in fo
 SEEDS = (
     "train so many times, with the seeds from --seed on, each as --seed alone has it; the table has means and "
     "standard deviations, and each network is in a folder of its own, seed-0 and so on"
+)
+SEARCH = (
+    "numbers to search, from a thirtieth of what they are to thirty times as much by logarithms, all that is allowed "
+    "where both ends are bounded, or from LOW to HIGH; none: all that are positive and real. Others stay. The first "
+    "trial has the numbers as they are"
 )
 LABELS = (
     "LABEL=METHOD has a method take part again under a name of its own, and with numbers of its own: "
@@ -62,7 +69,7 @@ def parser_of(
 
     Args:
         command: One of `COMMANDS`, or an option that needs none, such as ``--help``.
-        method: That of ``train``, in the registry.
+        method: That of ``train`` or ``tune``, in the registry.
         shown: The same as the user wrote it.
         unexplained: Methods whose numbers the help leaves out.
         kinds: Of which kinds the methods' parts are to be (`altmin.cli.kinds`).
@@ -85,8 +92,8 @@ def parser_of(
 def _own(
     command: str, method: str | None, shown: str | None, unexplained: set[str], kinds: Mapping[str, str]
 ) -> ArgumentParser:
-    if command == "train":
-        return _train(method, shown, kinds)
+    if command in OF_ONE_METHOD:
+        return (_train if command == "train" else _tune)(method, shown, kinds)
     if command in ("compare", "bench"):
         return (_compare if command == "compare" else _bench)(unexplained, kinds)
     if command in OTHERS:
@@ -117,17 +124,40 @@ def _options(usage: str, description: str, config: bool = True) -> OptionParser:
 
 
 def _train(method: str | None, shown: str | None, kinds: Mapping[str, str]) -> ArgumentParser:
+    parser = _of_one_method("train", "Train by", method, shown, kinds)
+    add_then(parser, kinds)
+    _add_training(parser, out="altmin-train", seeds=1, without=numbers_of(method))
+    return parser
+
+
+def _tune(method: str | None, shown: str | None, kinds: Mapping[str, str]) -> ArgumentParser:
+    parser = _of_one_method("tune", "Search the numbers of", method, shown, kinds)
+    group = parser.add_argument_group("search")
+    group.add_argument("--search", type=str, nargs="*", default=[], metavar="NAME[=LOW:HIGH]", help=SEARCH)
+    group.add_argument("--trials", type=Count, default=50, help="trainings in all, those of earlier calls included")
+    group.add_argument("--jobs", type=Count, default=1, help="processes that make them, each with one thread")
+    _add_task(parser, "digits", without=[*numbers_of(method), "every"])
+    parser.set_defaults({"threads": 1})
+    group = parser.add_argument_group("output")
+    about = "folder for the trials; null: altmin-tune; where that holds the same search, it goes on"
+    group.add_argument("--out", type=str | None, default=None, help=about)
+    _add_overwrite_and_quiet(group)
+    return parser
+
+
+def _of_one_method(
+    command: str, verb: str, method: str | None, shown: str | None, kinds: Mapping[str, str]
+) -> OptionParser:
+    """The parser of a command, with the preset and the numbers of the method where that is named."""
     if method is None:
-        about = f"METHOD is one of {method_names()}. See its own options by: altmin train METHOD --help"
+        about = f"METHOD is one of {method_names()}. See its own options by: altmin {command} METHOD --help"
     else:
-        about = f"Train by {method}: {METHODS[method].title} ({METHODS[method].paper})."
-    parser = _options(f"altmin train {shown or 'METHOD'} [options]", about)
+        about = f"{verb} {method}: {METHODS[method].title} ({METHODS[method].paper})."
+    parser = _options(f"altmin {command} {shown or 'METHOD'} [options]", about)
     add_preset(parser, method)
     if method is not None:
         own = with_kinds(METHODS[method].method, kinds)
         add_method(parser.add_argument_group(f"numbers of {method}"), own)
-    add_then(parser, kinds)
-    _add_training(parser, out="altmin-train", seeds=1, without=numbers_of(method))
     return parser
 
 
@@ -309,7 +339,11 @@ def _add_output(parser: ArgumentParser, out: str) -> Any:
     group = parser.add_argument_group("output")
     about = f"folder for the results; null: {out}; where that holds a run, the same name with -2 and so on"
     group.add_argument("--out", type=str | None, default=None, help=about)
+    _add_overwrite_and_quiet(group)
+    return group
+
+
+def _add_overwrite_and_quiet(group: Any) -> None:
     about = "replace the run in the folder of --out; files that are no run's stay"
     group.add_argument("--overwrite", action="store_true", help=about)
     group.add_argument("--quiet", action="store_true", help="print the final result only")
-    return group

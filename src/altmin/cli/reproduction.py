@@ -16,10 +16,11 @@ from altmin.cli.failures import FAILED
 from altmin.cli.screen import Screen, complain
 from altmin.exhibits import Exhibit
 from altmin.exhibits.exhibit import SCALES
-from altmin.exhibits.processes import KilledError, StudyProgress, Workshop
+from altmin.exhibits.processes import StudyProgress, Workshop
 from altmin.exhibits.report import REPORT, read_written, write_exhibit, write_report
 from altmin.exhibits.runner import Study
 from altmin.exhibits.store import Store
+from altmin.study.processes import KilledError
 from altmin.train.place import check_device
 
 

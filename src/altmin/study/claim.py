@@ -59,6 +59,24 @@ def claimed(
         yield folder
 
 
+@contextmanager
+def claimed_again(command: str, out: str, *, overwrite: bool = False) -> Iterator[tuple[Path, bool]]:
+    """The same of a command that goes on wherever its folder holds a run of it, and whether that is so.
+
+    Args:
+        command: The command.
+        out: The folder; no other one is tried.
+        overwrite: Whether it may hold any run, which `prepare` then removes.
+
+    Raises:
+        ValueError: It holds what must not be replaced, another process writes there, or nothing can be written.
+    """
+    owner = Owner.of(Path(out))
+    goes_on = not overwrite and owner is not None and owner.command == command
+    with ExitStack() as stack:
+        yield _entered(Path(out), command, stack, overwrite, resume=goes_on), goes_on
+
+
 def _first_free(name: Path, command: str, stack: ExitStack, tell: Callable[[str], object]) -> Path:
     """The first of `name`, `name`-2 and so on that is not taken, entered."""
     why: FolderTakenError | None = None
@@ -138,7 +156,11 @@ def _require(folder: Path, command: str, overwrite: bool) -> None:
         what = "comparison" if its == "compare" else "runs"
         raise FolderTakenError(f"{folder} is a part of the {what} in {whole}", "run that again")
     elif not overwrite:
-        go_on = "" if owner.command == "bench" else f"`altmin {owner.command} --resume {folder}` goes on with it, "
+        go_on = (
+            ""
+            if owner.command in ("bench", "tune")
+            else f"`altmin {owner.command} --resume {folder}` goes on with it, "
+        )
         what = f"{folder} holds a run of altmin {owner.command} ({go_on}--overwrite replaces it)"
         raise FolderTakenError(what, "replace it by --overwrite")
 

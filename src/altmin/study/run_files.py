@@ -21,6 +21,7 @@ from altmin.train.checkpoint import Checkpoints
 
 CONFIG, CHECKPOINTS = "config.yaml", "checkpoints"
 RESULTS, CURVES, SUMMARY = "results.json", "curves.csv", "summary.csv"
+BEST, TRIALS, JOURNAL = "best.yaml", "trials.csv", "journal.log"
 PICTURES = {"train": "train.png", "compare": "compare.png"}
 NETWORK = (DESCRIPTION, WEIGHTS, ENCODER)
 PART = "part"
@@ -29,12 +30,13 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "train": (RESULTS, CURVES, SUMMARY, PICTURES["train"], *NETWORK, CONFIG),
     "compare": (RESULTS, CURVES, SUMMARY, PICTURES["compare"], CONFIG),
     "bench": ("bench.json", "bench.png", CONFIG),
+    "tune": (BEST, TRIALS, JOURNAL, CONFIG),
     PART: (*NETWORK, CONFIG),
 }
 """The files of a command, and of a folder of one of several runs, in the order in which they are removed: without the
 first one a run is not finished, and the last one says whose the others are."""
 Config = dict[str, Any]
-MARK = re.compile(r"# altmin \S+ (train|compare|bench|part)\n")
+MARK = re.compile(rf"# altmin \S+ ({'|'.join(WRITTEN)})\n")
 BELOW = re.compile(r"(?!\.\.?(/|$))[^/\\]+(/seed-\d+)?")  # a run's folder within that of the whole
 FOLDERS, COPY = "# folders: ", f"# {SOURCE} is a copy of "
 
@@ -98,9 +100,14 @@ def begin(folder: Path, command: str, config: Config, model: str | ModelSource, 
         if path != (folder / SOURCE).resolve() or not path.is_file():
             write_text(folder / SOURCE, model.text)
             header.append(f"{COPY}{model.copy_of or path}")
+    write_text(folder / CONFIG, "\n".join([*header, text_of(folder, config, model)]))
+
+
+def text_of(folder: Path, config: Config, model: str | ModelSource) -> str:
+    """Options as YAML; of a user's own network they name the copy in `folder`."""
+    if isinstance(model, ModelSource):
         config = {**config, "model": f"{(folder / SOURCE).resolve()}:{model.function}"}
-    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-    write_text(folder / CONFIG, "\n".join([*header, text]))
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 
 
 def clear(folder: Path) -> None:
