@@ -29,7 +29,17 @@ from altmin.nn import Elman, Residual, Sign, Step
 from altmin.registration import converts
 from altmin.regularizers import L1, L2, register_regularizer
 from altmin.sweep import Penalty, Sweep
-from altmin.train import History, Trainer, fit, fit_stream
+from altmin.train import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    History,
+    JSONLinesLogger,
+    TensorBoardLogger,
+    Trainer,
+    fit,
+    fit_stream,
+)
 
 if TYPE_CHECKING:
     from altmin.estimators import AltMinClassifier, AltMinRegressor
@@ -44,17 +54,21 @@ __all__ = [
     "BackpropError",
     "Batch",
     "BinaryCrossEntropy",
+    "CSVLogger",
+    "Callback",
     "CheckpointError",
     "CheckpointWarning",
     "ConversionWarning",
     "CrossEntropy",
     "DataError",
     "DivergenceError",
+    "EarlyStopping",
     "Elman",
     "Gradients",
     "Hinge",
     "History",
     "InertiaWarning",
+    "JSONLinesLogger",
     "Layer",
     "LeakWarning",
     "LemmaWarning",
@@ -70,6 +84,7 @@ __all__ = [
     "State",
     "Step",
     "Sweep",
+    "TensorBoardLogger",
     "Trainer",
     "converts",
     "fit",

@@ -25,8 +25,8 @@ from altmin.errors import (
     PrecisionWarning,
     ScaleWarning,
 )
+from altmin.train.callback import Observer
 from altmin.train.history import History, Record
-from altmin.train.loop import Callback
 
 WIDE = 200  # where nobody's window limits a table
 OWN = (
@@ -84,7 +84,7 @@ class Screen:
             table.add_row(*row)
         self.console.print(table)
 
-    def training(self, name: str, epochs: int) -> Callback:
+    def training(self, name: str, epochs: int) -> Observer:
         """A callback of `altmin.fit` that shows how far training is."""
         for before in self.progress.task_ids:
             self.progress.stop_task(before)

@@ -24,10 +24,10 @@ from altmin.study.description import NetworkDescription
 from altmin.study.measures import Measures, measured
 from altmin.study.saved_network import load, new_run
 from altmin.study.setup import Setup
+from altmin.train.callback import Observer
 from altmin.train.checkpoint import Checkpoints
 from altmin.train.fit import fit
 from altmin.train.history import History, Record, flat
-from altmin.train.loop import Callback
 from altmin.train.shards import uncut
 
 PARTS, FIGURES = ("train", "validation", "test"), [f.name for f in fields(Measures)]
@@ -94,7 +94,7 @@ def run(
     setup: Setup,
     name: str,
     method: Method,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Observer] = (),
     within: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> TrainedRun:
     """Train one method and measure it; divergence, an end by `KeyboardInterrupt` and failures are results.

@@ -14,6 +14,7 @@ from altmin.core.batch import Batch
 from altmin.core.score import Tally
 from altmin.core.state import Nothing, State
 from altmin.errors import DivergenceError
+from altmin.train.callback import Callback, Observed
 from altmin.train.divergence import DivergenceWatch
 from altmin.train.history import History, Record
 from altmin.train.holdout import is_share
@@ -25,7 +26,6 @@ from altmin.train.saver import Saver
 from altmin.train.shards import uncut
 from altmin.train.trainer import Trainer
 
-Callback = Callable[[History, State], bool | None]
 Rounds = Iterable[tuple[int, Iterable[Batch]]]  # the batches from one record to the next, and that one's iteration
 
 
@@ -53,6 +53,7 @@ class Loop:
         fallback: The weights that the model gets where training ends early, and with ``keep="best"`` at its end.
         fallback_iteration: The iteration that these are of; 0 for the start.
         watch: Looks for divergence that stays finite; weights that it does not let pass are never the fallback.
+        callbacks: Those of the options, all with hooks.
     """
 
     trainer: Trainer
@@ -67,6 +68,10 @@ class Loop:
     fallback: State[Nothing] = field(init=False)
     fallback_iteration: int = field(default=0, init=False)
     watch: DivergenceWatch = field(init=False)
+    callbacks: list[Callback] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.callbacks = [one if isinstance(one, Callback) else Observed(one) for one in self.options.callbacks]
 
     def begin(self, samples: Batch, count: int | None = None, saved: dict[str, Any] | None = None) -> None:
         """Start the trainer, or go on from what `saved` has of a checkpoint; see `Driver.begin`."""
@@ -98,6 +103,8 @@ class Loop:
     def run(self, rounds: Rounds) -> History:
         """Steps on the batches of each round to come, and a record at its end."""
         try:
+            for callback in self.callbacks:
+                callback.start(self.trainer, self.history)
             self._train(rounds)
             self._save(end=True)
             self._finish()
@@ -109,6 +116,9 @@ class Loop:
             self.trainer.state.set_weights(self.fallback)
             self.history.restored = self.fallback_iteration
             raise
+        finally:
+            for callback in self.callbacks:
+                callback.end(self.trainer, self.history)
         return self.history
 
     def _train(self, rounds: Rounds) -> None:
@@ -125,7 +135,7 @@ class Loop:
                 self.fallback, self.fallback_iteration = self.trainer.state.weights(), iteration
             if self.options.verbose:
                 print(line_of(self.history.records[-1]), flush=True)
-            answers = [callback(self.history, self.trainer.state) for callback in self.options.callbacks]
+            answers = [callback.epoch(self.trainer, self.history) for callback in self.callbacks]
             if any(answers):
                 self.history.status = "stopped"
                 return
@@ -158,6 +168,8 @@ class Loop:
         try:
             for batch in batches:
                 self.trainer.advance(batch)
+                for callback in self.callbacks:
+                    callback.batch(self.trainer, self.history)
         except DivergenceError as error:
             raise error.at(iteration) from error
 

@@ -20,6 +20,7 @@ from altmin.errors import nearest
 from altmin.losses import Loss, make_loss
 from altmin.precision import Precision, dtype_of
 from altmin.regularizers import Regularizer, make_regularizer
+from altmin.train.callback import Callback, check_callbacks
 from altmin.train.holdout import check_no_share, check_share
 from altmin.train.metrics import check_metrics
 from altmin.train.option_field import check_bool, check_positive, check_positive_or_none, described, option
@@ -45,11 +46,6 @@ def _check_seed(name: str, value: Any) -> None:
 def _check_folder(name: str, value: object) -> None:
     if not isinstance(value, str | os.PathLike):
         raise TypeError(f"`{name}` must be the path of a folder or None, got {value!r}")
-
-
-def _check_callbacks(name: str, value: object) -> None:
-    if not isinstance(value, Sequence) or not all(map(callable, value)):
-        raise TypeError(f"`{name}` must be a sequence of functions, got {value!r}")
 
 
 def _check_tol(name: str, value: Any) -> None:
@@ -236,11 +232,11 @@ class LoopOptions(Options):
         check=check_metrics,
     )
     verbose: bool = option("print a line for every record", default=False, check=check_bool)
-    callbacks: Sequence[Callable[..., Any]] = option(
-        "functions that are called as callback(history, state) after every record; one that returns True stops "
-        "training",
+    callbacks: Sequence[Callback | Callable[..., Any]] = option(
+        "objects with hooks (`altmin.Callback`), and functions that are called as callback(history, state) after every "
+        "record; one that returns True stops training",
         default=(),
-        check=_check_callbacks,
+        check=check_callbacks,
     )
 
     checkpoint: str | os.PathLike[str] | None = option(

@@ -19,8 +19,8 @@ from altmin.methods import Method
 from altmin.study.run import run
 from altmin.study.run_files import JOURNAL
 from altmin.study.setup import Setup
+from altmin.train.callback import Observer
 from altmin.train.history import History
-from altmin.train.loop import Callback
 from altmin.tune.space import Axis, with_numbers
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Search:
     def make(
         self,
         index: int,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Observer] = (),
         within: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> FrozenTrial | None:
         """Make a trial; `None` where a callback ended it, or Ctrl-C, so that another call has to make it again.
