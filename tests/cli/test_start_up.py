@@ -14,9 +14,11 @@ HEAVY = (
     "altmin.exhibits",
     "joblib",
     "matplotlib",
+    "optuna",
     "pandas",
     "scipy",
     "sklearn",
+    "tensorboard",
     "torch._dynamo",
     "torch._inductor",
 )

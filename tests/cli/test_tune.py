@@ -114,6 +114,15 @@ def test_named_numbers_alone_are_searched_of_parts_too():
     assert main(["train", "--config", "s/best.yaml", "--quiet", "--out", "t"]) == 0
 
 
+def test_a_search_says_nothing_of_the_numbers_of_trials(capsys: pytest.CaptureFixture[str]):
+    line = ["tune", "ipdlam", *SMALL, "--epochs", "2", "--search", "alpha=1.1:2", "--alpha", "0.5"]
+    assert main([*line, "--trials", "2", "--out", "s"]) == 0
+    assert "inertial" not in capsys.readouterr().err
+    assert main(["train", "--config", "s/best.yaml", "--quiet", "--out", "t"]) == 0
+    assert "--alpha" not in (said := capsys.readouterr().err)
+    assert "`alpha` = " in said
+
+
 def test_a_regression_is_searched_by_its_loss():
     lines = [f"{i},{i * i % 17},{2 * i + i * i % 17}" for i in range(60)]
     Path("t.csv").write_text("\n".join(["a,b,y", *lines]))

@@ -33,7 +33,7 @@ from altmin.study.model_source import ModelSource
 from altmin.study.processes import KilledError, processes
 from altmin.study.run_files import BEST, CONFIG, TRIALS, Config, text_of
 from altmin.study.saved_network import SOURCE
-from altmin.tune import Search, axes_of, with_numbers
+from altmin.tune import Search, axes_of
 from altmin.tune.search_report import columns, line, rows, write_trials
 
 if TYPE_CHECKING:
@@ -151,8 +151,7 @@ def _finish(options: Namespace, search: Search, screen: Screen) -> int:
     if not (best := search.best()):
         complain("error", f"no trial gave a network; {search.folder / TRIALS} has what became of each")
         return DIVERGED
-    method = with_numbers(search.method, best[0].params)
-    config = config_of_method(options, search.setup, search.name, method)
+    config = config_of_method(options, search.setup, search.name, search.method_of(best[0]))
     path = search.folder / BEST
     write_text(path, text_of(search.folder, config, search.setup.network.model))
     screen.result(

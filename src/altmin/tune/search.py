@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -116,6 +116,11 @@ class Search:
         well = [t for t in self.done() if t.state.name == "COMPLETE" and t.user_attrs["status"] in WELL]
         return sorted(well, key=lambda t: t.value if self.worst else -t.value)  # type: ignore[operator]
 
+    def method_of(self, trial: FrozenTrial) -> Method:
+        """The method with the numbers of a trial that was made."""
+        with _unwarned():
+            return with_numbers(self.method, trial.params)
+
     def make(
         self,
         index: int,
@@ -132,8 +137,7 @@ class Search:
         study = self.study(index)
         trial = study.ask({axis.name: axis.distribution() for axis in self.axes})
         watch = _Watch(trial, self.figure, self.setup.epochs_of(self.name))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is said of a trial's numbers is said again of those that are taken
+        with _unwarned():
             try:
                 method = with_numbers(self.method, trial.params)
             except ValueError as error:  # numbers that do not go together
@@ -163,6 +167,14 @@ class _Watch:
         self._trial.report(history[self._figure][-1], history.iterations)
         self.pruned = history.iterations < self._epochs and self._trial.should_prune()
         return self.pruned
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """A context without warnings: what there is to say of numbers is said when the best ones are trained."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _told(study: Study, trial: Trial, value: float | None, notes: dict[str, Any]) -> FrozenTrial:
