@@ -55,3 +55,13 @@ def test_every_measured_table_has_its_commit_and_its_command(page: str):
 @PAGES
 def test_no_page_speaks_of_the_code_of_a_day(page: str):
     assert not re.search(r"today|last changes", (ROOT / page).read_text(encoding="utf-8"))
+
+
+def test_the_decision_page_has_no_figure_of_its_own():
+    """Every number with decimals on it is one of the pages that it links to, and so has a command there."""
+    text = (ROOT / "docs" / "which.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(([a-z]+\.md)", text))
+    elsewhere = " ".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in sorted(linked))
+    figures = re.findall(r"(?<![\w.])\d*\.\d+", text)
+    assert len(figures) > 60
+    assert [one for one in figures if not re.search(rf"(?<![\w.]){re.escape(one)}(?!\d)", elsewhere)] == []
