@@ -23,6 +23,7 @@ import altmin
 from altmin import cli
 from altmin.methods.registry import METHODS
 from methods.table import digits, network
+from test_lessons import LESSONS
 
 pytestmark = pytest.mark.usefixtures("same_threads")
 
@@ -30,7 +31,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/methods/*.md"), *ROOT.glob("benchmarks/*.md")]
 )
-IN_ORDER = {"docs/start.md"}  # pages whose blocks go on from one another
 FILES = [*ROOT.glob("experiments/*.py"), *ROOT.glob("benchmarks/*.py"), *ROOT.glob("docs/pictures/*.py")]
 SCRIPTS = sorted(path for path in FILES if "__main__" in path.read_text(encoding="utf-8"))
 # A script that is not here is started by --smoke; files are those of the folder that the test runs in.
@@ -65,7 +65,6 @@ def blocks(language: str) -> Iterator[tuple[str, str]]:
     """The code blocks of a language in all pages, each by its page and its number there."""
     for page in PAGES:
         found = re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
-        found = ["".join(found)] if found and name_of(page) in IN_ORDER else found
         yield from ((f"{name_of(page)}:{i}", block) for i, block in enumerate(found))
 
 
@@ -93,15 +92,6 @@ def test_every_script_runs(script: Path, tmp_path: Path, monkeypatch: pytest.Mon
 def readme(scope: dict, printed: str) -> None:
     """The example reaches a good accuracy."""
     assert float(printed.split()[-1]) > 0.9
-
-
-def first_steps(scope: dict, printed: str) -> None:
-    """The page prints what it says: the same records, to the digits that hold everywhere."""
-    page = (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
-    for line in ("torch.Size([1079, 64]) torch.Size([1079])", "test accuracy 0.96", "History: 50 iterations, ok"):
-        assert line in printed
-        assert line in page
-    assert "1 226.5 {'E_1': 0.0, 'E_2': 0.0, 'E_3': 3.46, 'D_1': 0.0, 'D_2': 1.97}" in printed
 
 
 def loop(scope: dict, printed: str) -> None:
@@ -145,13 +135,12 @@ def huber(scope: dict, printed: str) -> None:
 
 CHECKS = {
     "README.md:0": readme,
-    "docs/start.md:0": first_steps,
     "docs/architecture.md:0": loop,
     "docs/extending.md:1": own_method,
     "docs/extending.md:2": all_at_once,
     "docs/extending.md:5": huber,
 }
-PYTHON = dict(blocks("python"))
+PYTHON = {name: block for name, block in blocks("python") if ROOT / name.split(":")[0] not in LESSONS}
 
 
 @quiet
