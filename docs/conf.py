@@ -1,14 +1,34 @@
 """Sphinx configuration."""
 
+import sys
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version as installed
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the order of the gallery
 
 project = "altmin"
 author = "the altmin developers"
 copyright = "2026, the altmin developers"
 release = version = installed("altmin")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
+]
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "within_subsection_order": "gallery_order.LearningOrder",
+    "filename_pattern": r"\.py$",  # all of them run
+    "abort_on_example_error": True,
+    "min_reported_time": 1e6,
+    "show_signature": False,
+    "write_computation_times": False,
+}
 html_theme = "furo"
 html_title = "altmin"
 exclude_patterns = ["_build", "reproduction/*"]

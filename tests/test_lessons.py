@@ -45,7 +45,9 @@ def test_a_lesson_prints_what_it_shows(page: Path, tmp_path: Path, monkeypatch: 
 
 def test_every_method_has_a_page_that_shows_its_step():
     pages = "".join(page.read_text(encoding="utf-8") for page in LESSONS)
-    files = {path.name for path in (ROOT / "src" / "altmin" / "methods").glob("*.py") if "\n@method(" in path.read_text()}
+    files = {
+        path.name for path in (ROOT / "src" / "altmin" / "methods").glob("*.py") if "\n@method(" in path.read_text()
+    }
     assert len(files) > 10
     variants = {"offline.py", "straight_through.py"}  # their step is another method's
     assert {name for name in files if f"methods/{name}\n" not in pages} == variants

@@ -13,11 +13,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from matplotlib import pyplot as plt
 
 import altmin
 from altmin import cli
@@ -87,6 +89,17 @@ def test_every_script_runs(script: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("ALTMIN_DATA", str(tmp_path / "none"))
     shutil.copy(ROOT / "docs" / "performance.md", tmp_path / "page.md")
     assert start(script, SMALL.get(name_of(script), ["--smoke"]), monkeypatch) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("registrations")
+@pytest.mark.parametrize("example", sorted(ROOT.glob("examples/*.py")), ids=name_of)
+def test_every_example_runs(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ALTMIN_DATA", str(tmp_path / "none"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("matplotlib.pyplot.show", plt.close)
+    assert start(example, [], monkeypatch) == 0
 
 
 def readme(scope: dict, printed: str) -> None:
