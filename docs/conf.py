@@ -31,6 +31,8 @@ sphinx_gallery_conf = {
 }
 html_theme = "furo"
 html_title = "altmin"
+html_static_path = ["_static"]
+html_css_files = ["altmin.css"]
 exclude_patterns = ["_build", "reproduction/*"]
 default_role = "code"
 myst_enable_extensions = ["colon_fence", "dollarmath"]
