@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from altmin import Elman, OnlineAM, Residual, Sign, Sweep
 from altmin.activations import Identity
 from altmin.core.forward import forward
+from altmin.core.normalisation import BatchNorm
 from altmin.layerwise import function as function_module
 from altmin.layerwise.function import layer_functions
 from altmin.maps import Composed
@@ -124,7 +125,7 @@ def prediction(start: ForwardPass, j: int, codes: list[Tensor]) -> Tensor:
     a = activations[j - 1](codes[j - 1]) if j else start.x
     z = function.layer.map(function.W, function.b, a)
     if function.norm is not None:
-        assert function.layer.norm is not None
+        assert isinstance(function.layer.norm, BatchNorm)
         z = F.batch_norm(z, None, None, function.norm.scale, function.norm.shift, True, 0.0, function.layer.norm.eps)
     if function.layer.skip is None:
         return z

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import altmin
 from altmin import Backprop, Trainer, fit_stream
 from altmin.core.batch import Batch
+from altmin.data import Split
 from altmin.losses import one_hot
 from altmin.methods.registry import METHODS
 from altmin.train import Options
@@ -52,9 +53,15 @@ def test_inputs_and_targets_may_be_two_arguments(form):
     assert torch.equal(trained(X.numpy(), targets), trained((X, Y)))
 
 
+def test_the_parts_of_a_data_set_are_samples():
+    part = Split(X, Y)
+    assert torch.equal(trained(part, validation=part), trained((X, Y), validation=(X, Y)))
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [
+        (Split(X, Y), "a Split"),
         ((X, Y), r"a pair \(x, y\)"),
         (TensorDataset(X, Y), "a TensorDataset"),
         (DataLoader(TensorDataset(X, Y)), "a DataLoader"),

@@ -35,10 +35,10 @@ def fit(model: nn.Sequential, method: str | Method, data: Any, y: Any = None, **
     Args:
         model: A network of modules that `altmin.convert.reading` knows.
         method: How it is trained, such as ``DLADMM(rho=1e-3)``, or its name, such as ``"dladmm"``.
-        data: ``(x, y)`` as tensors, arrays or data frames of numbers, or a `Dataset` of such pairs; or `x` alone, with
-            `y` behind it; or for an online method a `DataLoader`, each epoch a pass over its batches, whose records are
-            as those of `fit_stream`. `x` is ``(N, n_0)`` or flattened to it, images or sequences where the network
-            takes them; other numbers than the model's are converted.
+        data: ``(x, y)`` as tensors, arrays or data frames of numbers, or a `Dataset` of such pairs, or the `Split` of a
+            data set; or `x` alone, with `y` behind it; or for an online method a `DataLoader`, each epoch a pass over
+            its batches, whose records are as those of `fit_stream`. `x` is ``(N, n_0)`` or flattened to it, images or
+            sequences where the network takes them; other numbers than the model's are converted.
         y: Class indices ``(N,)``, or, with squared loss, real targets ``(N,)`` or ``(N, n_L)``; `None` where `data`
             holds them.
         **options: See `FitOptions`.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from altmin.data import Split
 from altmin.train.frames import is_frame, numbers_of
 from altmin.train.place import Place
 
@@ -24,7 +25,7 @@ def pair_of(x: Any, y: Any) -> tuple[Any, Any]:
     Raises:
         TypeError: In the place of the inputs something that holds targets itself.
     """
-    if isinstance(x, tuple | Dataset | DataLoader):
+    if isinstance(x, tuple | Split | Dataset | DataLoader):
         what = "a pair (x, y)" if isinstance(x, tuple) else f"a {type(x).__name__}"
         raise TypeError(f"`y` was given beside {what}, which holds its targets; leave `y` out, or hand in x and y")
     return x, y
@@ -35,13 +36,14 @@ def tensors_of(name: str, data: Any, place: Place) -> tuple[Tensor, Tensor]:
 
     Args:
         name: The argument's name, for errors.
-        data: A pair ``(x, y)`` of tensors or arrays, or a `Dataset` of such pairs.
+        data: A pair ``(x, y)`` of tensors or arrays, a `Split`, or a `Dataset` of such pairs.
         place: Where they are to be.
 
     Raises:
         TypeError: No pair, or something else than numbers.
         ValueError: Samples of several shapes.
     """
+    data = (data.x, data.y) if isinstance(data, Split) else data
     x, y = _pair(name, data, place.like.dtype)
     in_pair = isinstance(data, tuple | list)  # a tensor in a pair stays where it is, unless a device is named
     x = place.tensor(_tensor(name, "x", x), always=not (in_pair and isinstance(x, Tensor)))
