@@ -209,9 +209,13 @@ def lines(rows: list[tuple[str, str]], program: str) -> pytest.MarkDecorator:
 
 @lines(CONSOLE, "altmin")
 def test_every_altmin_line_is_understood(
-    name: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     understood: list[str] = []
+    monkeypatch.chdir(tmp_path)
+    for config in re.findall(r"--config (\S+)", command):  # which another command has written
+        Path(config).parent.mkdir(parents=True, exist_ok=True)
+        Path(config).write_text("method: dladmm\n")
     monkeypatch.setattr(cli, "RUN", dict.fromkeys(cli.RUN, lambda options: understood.append(options.command) or 0))
     argv = shlex.split(command)[1:]
     try:

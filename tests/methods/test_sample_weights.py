@@ -90,7 +90,9 @@ def test_a_regulariser_is_weighed_against_the_sum_of_the_weights():
 
 
 def test_every_method_of_the_library_takes_weights():
-    assert all(entry.method.weighs for entry in METHODS.values())
+    own = [entry for entry in METHODS.values() if type(entry.method).__module__.startswith("altmin.")]
+    assert own
+    assert all(entry.method.weighs for entry in own)
 
 
 @dataclass(frozen=True)
