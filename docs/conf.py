@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
+    "sphinx-mathjax-offline",  # formulas are read without a network, too
 ]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
