@@ -200,6 +200,18 @@ def test_what_cannot_be_exported_is_said(tables: Path, tmp_path: Path, monkeypat
         export(tables / "kind", out=tmp_path)
 
 
+def test_results_of_an_earlier_version_are_refused(tables: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for file in ("model.json", "model.safetensors", "encoder.json", "results.json", "curves.csv"):
+        (tmp_path / file).write_bytes((tables / "kind" / file).read_bytes())
+    results = json.loads((tmp_path / "results.json").read_text())
+    del results["runs"][0]["gradients"]
+    write_json(tmp_path / "results.json", results)
+    with pytest.raises(DataError, match="was written by an earlier version"):
+        export(tmp_path, to="safetensors")
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "page.html")]) == 2
+    assert "was written by an earlier version" in capsys.readouterr().err
+
+
 def test_results_of_another_run_are_no_results(tables: Path, tmp_path: Path):
     for name in ("model.json", "model.safetensors", "encoder.json"):
         (tmp_path / name).write_bytes((tables / "kind" / name).read_bytes())

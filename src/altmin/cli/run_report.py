@@ -12,6 +12,8 @@ from altmin.study.report import write_report
 from altmin.study.run import Run
 from altmin.study.run_files import RESULTS
 
+LATEST = {"gradients", "memory", "test_samples"}  # entries of results that earlier versions did not write
+
 
 def report(options: Namespace) -> int:
     """Write a page over runs; the exit code."""
@@ -25,8 +27,12 @@ def report(options: Namespace) -> int:
 
 
 def _runs(folder: Path) -> list[Run]:
-    """The runs of a folder; a `ValueError` where it has none."""
+    """The runs of a folder; a `ValueError` where it has none, or those of an earlier version."""
     found = read_results(folder)
     if not found:
         raise ValueError(f"{folder} holds no {RESULTS}; name the folder that train or compare wrote")
+    if not all(run.result.keys() >= LATEST for run in found):
+        raise ValueError(
+            f"{folder} was written by an earlier version, which did not note all that a page has; run it again"
+        )
     return found

@@ -122,6 +122,8 @@ def _run(folder: Path, network: NetworkDescription) -> tuple[dict[str, Any], lis
         if (place / RESULTS).is_file():
             runs = read_json(place / RESULTS, LARGEST)["runs"]
             own = [run for run in runs if run.get("run") == network.run]
+            if own and "gradients" not in own[0]:
+                raise DataError(f"{place / RESULTS} was written by an earlier version; train the network again")
             if own:
                 return own[0], [run for run in runs if run["method"] == own[0]["method"] and run["status"] == "ok"]
     raise DataError(f"{folder}: no {RESULTS} here or above tells of the run that trained this network")
