@@ -474,7 +474,7 @@ def test_process(out):
     command = [sys.executable, "-m", "altmin", "train", "adam", *SMALL, "--epochs", "2", "--out", str(out)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "adam 2/2: objective " in done.stdout
+    assert "adam 2/2: loss " in done.stdout
 
 
 @pytest.mark.parametrize("command", ["train adam", "compare adam"])
