@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import operator
 import reprlib
@@ -108,6 +109,22 @@ def check_number(
     bounds = [(above, operator.gt), (least, operator.ge), (most, operator.le)]
     if math.isnan(value) or any(bound is not None and not holds(value, bound) for bound, holds in bounds):
         raise ValueError(f"`{name}` must be {allowed_range(above, least, most) or 'a number'}, got {value}")
+
+
+def require_packages(who: str, extra: str, *packages: str) -> None:
+    """Refuse what needs packages that are not installed.
+
+    Args:
+        who: What needs them, as the user wrote it.
+        extra: The extra of altmin that brings them.
+        *packages: Their names.
+
+    Raises:
+        ModuleNotFoundError: The message says which are missing, and how they are installed.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(f"{who} needs {' and '.join(missing)}: pip install 'altmin[{extra}]'")
 
 
 def allowed_range(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import torch
 
 from altmin.cli import main
 from altmin.errors import DataError, UnknownNameError
-from altmin.export import export, onnx_file
+from altmin.export import export
 from altmin.export.answering import Answering
 from altmin.export.onnx_file import onnx_model
 from altmin.files import write_json
@@ -189,13 +190,13 @@ def test_the_card_of_one_of_several_seeds_has_their_spread(tmp_path: Path):
     accuracies = [run["test_accuracy"] for run in runs]
     assert said["measures"]["test_accuracy"]["value"] == accuracies[1]
     assert said["measures"]["test_accuracy"]["mean"] == pytest.approx(fmean(accuracies))
-    assert said["measures"]["test_accuracy"]["seeds"] == 2
+    assert said["measures"]["test_accuracy"]["runs"] == 2
 
 
 def test_what_cannot_be_exported_is_said(tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(UnknownNameError, match=r"unknown `to` 'onxx'.*onnx"):
         export(tables / "kind", to="onxx")
-    monkeypatch.setattr(onnx_file.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"needs onnx and onnxscript: pip install 'altmin\[onnx\]'"):
         export(tables / "kind", out=tmp_path)
 

@@ -103,6 +103,14 @@ def test_the_end_is_told_of_whatever_ended_it_with_the_weights_that_are_kept():
     assert torch.equal(kept, weights[1])
 
 
+def test_only_what_has_started_is_ended(tmp_path: Path):
+    before, behind = Notes(), Notes()
+    with pytest.raises(FileNotFoundError):
+        fit([before, JSONLinesLogger(tmp_path / "nowhere" / "log.jsonl"), behind])
+    assert [call[0] for call in before.calls] == ["start", "end"]
+    assert behind.calls == []
+
+
 def test_streams_have_hooks():
     notes = Notes()
     x, y = samples()

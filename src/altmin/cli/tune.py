@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 from jsonargparse import Namespace
 
+from altmin.checks import require_packages
 from altmin.cli.commandline import parse
 from altmin.cli.config import config_of_method
 from altmin.cli.data import require_writable
@@ -44,8 +44,7 @@ FOLDER = "altmin-tune"
 
 def tune(options: Namespace) -> int:
     """Search a method's numbers, write the trials and the best one's options; the exit code."""
-    if importlib.util.find_spec("optuna") is None:
-        raise ValueError("altmin tune needs optuna: pip install 'altmin[tune]'")
+    require_packages("altmin tune", "tune", "optuna")
     screen, told = Screen(options.quiet), options.out
     with claimed_again("tune", told or FOLDER, overwrite=options.overwrite) as (folder, goes_on):
         search = _search(options, folder, screen)

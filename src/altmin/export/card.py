@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 import altmin
@@ -13,6 +13,7 @@ from altmin.files import read_json
 from altmin.methods.registry import METHODS
 from altmin.study.description import NetworkDescription
 from altmin.study.run_files import RESULTS
+from altmin.study.summary import Spread
 from altmin.train.history import flat
 
 LARGEST = 2**26  # bytes of the results of a run
@@ -137,13 +138,12 @@ def _measured(run: Mapping[str, Any]) -> list[str]:
 
 def _spread(name: str, run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A measure of the run; of several seeds their mean and standard deviation."""
-    values = [other[name] for other in others if other.get(name) is not None]
-    several = {"mean": fmean(values), "deviation": stdev(values), "seeds": len(values)} if len(values) > 1 else {}
-    return {"value": run[name]} | several
+    spread = Spread.of(other.get(name) for other in others)
+    return {"value": run[name]} | (asdict(spread) if spread is not None and spread.runs > 1 else {})
 
 
 def _figure(value: Mapping[str, Any]) -> str:
     own = f"{value['value']:.4g}"
     if "mean" not in value:
         return own
-    return f"{own} (of {value['seeds']} seeds {value['mean']:.4g} ± {value['deviation']:.2g})"
+    return f"{own} (of {value['runs']} seeds {value['mean']:.4g} ± {value['deviation']:.2g})"

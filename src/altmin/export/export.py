@@ -14,7 +14,7 @@ from altmin.export.card import card, markdown
 from altmin.export.onnx_file import onnx_model
 from altmin.files import replacing, write_json, write_tensors, write_text
 from altmin.study.description import NetworkDescription
-from altmin.study.saved_network import load
+from altmin.study.saved_network import load, stored_tensors
 
 CARD = "model_card"
 
@@ -72,7 +72,7 @@ def _torch(model: nn.Sequential, network: NetworkDescription, path: Path) -> Non
 
 
 def _safetensors(model: nn.Sequential, network: NetworkDescription, path: Path) -> None:
-    write_tensors(path, {name: t.detach().cpu().contiguous().clone() for name, t in model.state_dict().items()})
+    write_tensors(path, stored_tensors(model))
 
 
 FORMATS: dict[str, tuple[str, Callable[[nn.Sequential, NetworkDescription, Path], None]]] = {

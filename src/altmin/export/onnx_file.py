@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import warnings
 from collections.abc import Iterator
@@ -11,24 +10,13 @@ from typing import Any
 
 import torch
 
+from altmin.checks import require_packages
 from altmin.errors import DataError
 from altmin.export.answering import Answering, with_loops
 from altmin.export.table_graph import with_encoder
 from altmin.study.description import NetworkDescription
 
-NEEDED = "onnx", "onnxscript"
 QUIET = "torch.onnx._internal.exporter._registration"  # it tells of torchvision's operators, whether they are wanted
-
-
-def require_onnx() -> None:
-    """Refuse where the packages that write ONNX are missing.
-
-    Raises:
-        ModuleNotFoundError: The message says which, and how they are installed.
-    """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ModuleNotFoundError(f"`to='onnx'` needs {' and '.join(missing)}: pip install 'altmin[onnx]'")
 
 
 def onnx_model(answering: Answering, network: NetworkDescription) -> Any:
@@ -38,7 +26,7 @@ def onnx_model(answering: Answering, network: NetworkDescription) -> Any:
         DataError: A column whose encoding ONNX has no operators for.
         ModuleNotFoundError: The packages that write ONNX are not installed.
     """
-    require_onnx()
+    require_packages("`to='onnx'`", "onnx", "onnx", "onnxscript")
     with _quiet():
         program = torch.onnx.export(
             with_loops(answering),

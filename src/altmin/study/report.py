@@ -15,6 +15,7 @@ from altmin.study.comparison_table import costs, reached, task
 from altmin.study.page import table, write_page
 from altmin.study.report_script import SCRIPT, STYLE
 from altmin.study.run import Run, by_name
+from altmin.train.history import flat
 
 LARGEST = 3_000_000  # bytes of a page
 BYTES, LEAST = 32, 8  # of a value in a chart, about; points of a curve at least
@@ -177,15 +178,7 @@ def _thinned(curve: ChartCurve, most: int) -> ChartCurve:
 def _settings(name: str, runs: Sequence[Run]) -> str:
     """What a method's first run was made with, but for figures."""
     result = runs[0].result
-    lines = [f"{key}: {value}" for key, value in _flat(result) if not isinstance(value, list) or key == "widths"]
+    lines = [f"{key}: {value}" for key, value in flat(result).items() if not isinstance(value, list) or key == "widths"]
     seeds = ", ".join(str(run.seed) for run in runs)
     text = "\n".join([f"seeds: {seeds}", *lines])
     return f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>"
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from torch import nn
+from torch import Tensor, nn
 
 from altmin.errors import DataError, UntrustedCodeError
 from altmin.files import digest, read_json, write_json, write_tensors, write_text
@@ -34,7 +34,7 @@ def save(description: NetworkDescription, model: nn.Sequential, folder: str | Pa
     folder.mkdir(parents=True, exist_ok=True)
     if description.encoder is not None:
         write_json(folder / ENCODER, description.encoder.to_json())
-    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in model.state_dict().items()}
+    tensors = stored_tensors(model)
     write_tensors(folder / WEIGHTS, tensors)
     if isinstance(description.model, ModelSource):
         write_text(folder / SOURCE, description.model.text)
@@ -42,6 +42,11 @@ def save(description: NetworkDescription, model: nn.Sequential, folder: str | Pa
     values["run"] = description.run or new_run()
     seal = Seal(sha256={name: digest(folder / name) for name in _files(description)}, tensors=kinds(tensors))
     write_json(folder / DESCRIPTION, values | asdict(seal))
+
+
+def stored_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of a model's weights and buffers by name, on the CPU, as safetensors take them."""
+    return {name: t.detach().cpu().contiguous().clone() for name, t in model.state_dict().items()}
 
 
 def new_run() -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from altmin.core.batch import ALL
 from altmin.core.forward import skip_value, stretches
 from altmin.core.normalisation import per_channel
 from altmin.core.variables import Variables
@@ -16,8 +17,6 @@ from altmin.solvers.statistics import Statistics, gram, statistics
 if TYPE_CHECKING:
     from altmin.sweep.layer import LayerView
     from altmin.sweep.sweep import Sweep
-
-ALL = slice(None)
 
 
 class LayerReads:

@@ -177,10 +177,15 @@ def _merit(record: Record) -> float:
 
 
 def flat(record: Record) -> Record:
-    """Nested dicts as dotted columns."""
+    """Nested dicts as dotted columns.
+
+    Example:
+        >>> flat({"iteration": 1, "rule": {"lr": 0.3, "decay": {"epoch": 0.9}}})
+        {'iteration': 1, 'rule.lr': 0.3, 'rule.decay.epoch': 0.9}
+    """
     out: Record = {}
     for name, value in record.items():
-        out |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+        out |= {f"{name}.{k}": v for k, v in flat(value).items()} if isinstance(value, dict) else {name: value}
     return out
 
 

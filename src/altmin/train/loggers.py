@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import json
 import math
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from altmin.checks import require_packages
 from altmin.files import write_text
 from altmin.train.callback import Callback
 from altmin.train.history import History, Record, finite, flat
@@ -115,8 +115,7 @@ class TensorBoardLogger(Callback):
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        if importlib.util.find_spec("tensorboard") is None:
-            raise ModuleNotFoundError("TensorBoardLogger needs tensorboard: pip install 'altmin[tensorboard]'")
+        require_packages("TensorBoardLogger", "tensorboard", "tensorboard")
         self.folder = Path(folder)
 
     def start(self, trainer: Trainer, history: History) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from altmin.train.callback import Callback, Observed
 from altmin.train.divergence import DivergenceWatch
 from altmin.train.history import History, Record
 from altmin.train.holdout import is_share
-from altmin.train.metrics import metrics_of, named_metrics
+from altmin.train.metrics import Metric, metrics_of, named_metrics
 from altmin.train.options import LoopOptions
 from altmin.train.record import record_of, theory_of_record
 from altmin.train.reporting import line_of
@@ -54,6 +55,7 @@ class Loop:
         fallback_iteration: The iteration that these are of; 0 for the start.
         watch: Looks for divergence that stays finite; weights that it does not let pass are never the fallback.
         callbacks: Those of the options, all with hooks.
+        metrics: Those of the options by name.
     """
 
     trainer: Trainer
@@ -69,9 +71,11 @@ class Loop:
     fallback_iteration: int = field(default=0, init=False)
     watch: DivergenceWatch = field(init=False)
     callbacks: list[Callback] = field(init=False)
+    metrics: dict[str, Metric] = field(init=False)
 
     def __post_init__(self) -> None:
         self.callbacks = [one if isinstance(one, Callback) else Observed(one) for one in self.options.callbacks]
+        self.metrics = named_metrics("metrics", self.options.metrics)
 
     def begin(self, samples: Batch, count: int | None = None, saved: dict[str, Any] | None = None) -> None:
         """Start the trainer, or go on from what `saved` has of a checkpoint; see `Driver.begin`."""
@@ -102,9 +106,14 @@ class Loop:
 
     def run(self, rounds: Rounds) -> History:
         """Steps on the batches of each round to come, and a record at its end."""
+        with ExitStack() as ends:
+            return self._run(rounds, ends)
+
+    def _run(self, rounds: Rounds, ends: ExitStack) -> History:
         try:
             for callback in self.callbacks:
                 callback.start(self.trainer, self.history)
+                ends.callback(callback.end, self.trainer, self.history)  # of those that have started, and no others
             self._train(rounds)
             self._save(end=True)
             self._finish()
@@ -116,9 +125,6 @@ class Loop:
             self.trainer.state.set_weights(self.fallback)
             self.history.restored = self.fallback_iteration
             raise
-        finally:
-            for callback in self.callbacks:
-                callback.end(self.trainer, self.history)
         return self.history
 
     def _train(self, rounds: Rounds) -> None:
@@ -146,12 +152,11 @@ class Loop:
 
     def _metrics(self) -> Record:
         """What the option `metrics` adds to a record; nothing without it."""
-        chosen = named_metrics("metrics", self.options.metrics)
-        if not chosen:
+        if not self.metrics:
             return {}
         trainer, parts = self.trainer, self.held or {"train": self.trainer.sweep().batch}
         classes = bool(trainer.reader.classes)
-        return {"metrics": metrics_of(trainer.problem, trainer.state, classes, parts, chosen)}
+        return {"metrics": metrics_of(trainer.problem, trainer.state, classes, parts, self.metrics)}
 
     def _converged(self) -> bool:
         """Whether the last record is as stationary as `tol` asks for, which the status then says."""
